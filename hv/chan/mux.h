@@ -1,0 +1,78 @@
+/* The serial multiplexer: one writer of whole, prefixed lines; one reader of keys (DESIGN §5).
+ *
+ * Pure: it writes to a byte ring and is told the time, so it is tested on the host. The console
+ * driver drains the ring and feeds received bytes. Not locked; hv/core/log.c serialises.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_CHAN_MUX_H
+#define HV_CHAN_MUX_H
+
+#include "chan/records.h"
+#include "penumbra/types.h"
+
+#define MUX_MAX_SOURCES 12 /* hv, control, and two per guest (serial, vga) for up to 5 guests */
+#define MUX_LINE_MAX 512
+#define MUX_FLUSH_NS (50 * 1000000ull)
+#define MUX_RING_SIZE (64 * 1024)
+#define MUX_NAME_MAX 24
+
+struct mux_source {
+	char name[MUX_NAME_MAX]; /* prefix without "| " */
+	bool used;
+	char line[MUX_LINE_MAX];
+	unsigned len;
+	unsigned shown; /* bytes of @line already on the wire as the current partial line */
+	u64 last_byte_ns;
+	bool cr_pending;
+	u64 lines, bytes;
+};
+
+struct mux_ops {
+	/* A byte typed for partition @index (0 = control, 1.. = guests). */
+	void (*input)(void *ctx, unsigned index, u8 byte);
+	/* A hypervisor key (after Ctrl-]) other than digits; 'r' delivers its range argument. */
+	void (*key)(void *ctx, char key, const char *arg);
+	void *ctx;
+};
+
+struct mux {
+	struct mux_source src[MUX_MAX_SOURCES];
+	int cur;           /* source whose partial line is on the wire, or -1 at column 0 */
+	int focus;         /* partition index, or -1 */
+	unsigned n_guests; /* guests that can be focused */
+	int focus_src[8];  /* partition index -> source of its serial output, or -1 */
+	u8 esc_state;
+	char esc_arg[40];
+	unsigned esc_len;
+	const struct mux_ops *ops;
+	/* output ring: producer mux, consumer console */
+	char ring[MUX_RING_SIZE];
+	u32 head, tail;
+	u64 dropped_bytes;
+};
+
+void mux_init(struct mux *m, const struct mux_ops *ops);
+/* Add a source; returns its id, or -ENOSPC. */
+int mux_add_source(struct mux *m, const char *name);
+/* Tell which source carries the serial output of partition @index. */
+void mux_set_partition(struct mux *m, unsigned index, int src);
+/* Bytes from source @src. Complete lines go out at once; the rest waits for mux_tick(). */
+void mux_write(struct mux *m, int src, const char *buf, size_t len, u64 now_ns);
+/* True while @src must be held back (its THRE stays clear): the ring is nearly full. */
+bool mux_throttled(const struct mux *m, int src);
+/* A record line, at column 0, CR LF added. @may_drop: false is returned when it does not fit. Records that
+ * may not drop always fit: a reserve of the ring is theirs. */
+bool mux_record(struct mux *m, const char *line, size_t len, bool may_drop);
+/* Flush partial lines older than MUX_FLUSH_NS. Returns the next deadline or TIMER_OFF. */
+u64 mux_tick(struct mux *m, u64 now_ns);
+/* Received byte from the line. */
+void mux_rx(struct mux *m, u8 byte, u64 now_ns);
+/* Take up to @max bytes for the UART; returns how many. */
+unsigned mux_drain(struct mux *m, char *buf, unsigned max);
+static inline bool mux_pending(const struct mux *m)
+{
+	return m->head != m->tail;
+}
+
+#endif

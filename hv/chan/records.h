@@ -1,0 +1,60 @@
+/* Records: one JSON object per line on the serial line, numbered and checksummed (docs/serial.md,
+ * DESIGN §5). A record is built in a fixed buffer, sealed with "crc", appended to the record store and sent.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_CHAN_RECORDS_H
+#define HV_CHAN_RECORDS_H
+
+#include "penumbra/types.h"
+
+#define RECORD_MAX 4096
+#define RECORD_STORE_SIZE (64 * 1024)
+#define RECORD_MAX_DEPTH 8
+
+/* A record under construction. Lives on the caller's stack or in a static; ~4 KiB. */
+struct record {
+	char buf[RECORD_MAX];
+	unsigned len;
+	unsigned depth;
+	bool first[RECORD_MAX_DEPTH];
+	bool overflow; /* something did not fit; the record is closed validly with "truncated":1 */
+	const char *type;
+};
+
+/* Begin a record of @type ("boot", "guest", ...). seq and t_us are filled at record_end(). */
+void record_begin(struct record *r, const char *type);
+/* Members. @key NULL inside an array. Strings are escaped: bytes outside 0x20..0x7e become \u00XX. */
+void record_str(struct record *r, const char *key, const char *val);
+void record_strn(struct record *r, const char *key, const char *val, size_t len);
+void record_u64(struct record *r, const char *key, u64 val);
+void record_s64(struct record *r, const char *key, s64 val);
+void record_hex(struct record *r, const char *key, u64 val); /* as string "0x..." */
+void record_object(struct record *r, const char *key);
+void record_array(struct record *r, const char *key);
+void record_close(struct record *r); /* innermost object or array */
+
+/* The store: numbering, resend buffer, hand-over to the line writer. One per hypervisor. */
+struct record_store {
+	u64 next_seq;
+	u64 first_kept; /* lowest seq still in the ring */
+	u32 head, tail; /* byte positions in @ring */
+	char ring[RECORD_STORE_SIZE];
+	/* Send one whole line (without CR LF). @may_drop: a periodic record that may be lost
+	 * when the output ring is full; returns false when it was dropped (then it takes no seq). */
+	bool (*emit)(void *ctx, const char *line, unsigned len, bool may_drop);
+	u64 (*now_us)(void *ctx);
+	void *ctx;
+	u64 dropped;
+};
+
+void record_store_init(struct record_store *s,
+		       bool (*emit)(void *ctx, const char *line, unsigned len, bool may_drop),
+		       u64 (*now_us)(void *ctx), void *ctx);
+/* Seal, number, keep and send. Caller serialises (hv: the log lock). */
+void record_end(struct record_store *s, struct record *r, bool may_drop);
+/* Send records @from..@to again, byte-identical. A range (partly) gone gives an "error" record
+ * naming it first. */
+void record_resend(struct record_store *s, u64 from, u64 to);
+
+#endif

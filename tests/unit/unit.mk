@@ -1,0 +1,19 @@
+# Unit tests: one program per tests/unit/test_*.c, linked with the sources its "SRCS:" line names.
+# Host compiler, ASan and UBSan, every warning an error.
+UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
+UNIT_CC ?= gcc
+UNIT_CFLAGS := -std=gnu11 -O1 -g -DPN_HOST -Iinclude -Ihv -Itests/unit $(WARN) \
+	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer $(ZYDIS_INC) $(INIH_INC)
+unit_srcs = $(shell sed -n 's/.*SRCS: *//p' tests/unit/$(1).c)
+
+define UNIT_RULE
+$(B)/unit/$(1): tests/unit/$(1).c $(call unit_srcs,$(1)) tests/unit/unit.h $(wildcard hv/*/*.h include/penumbra/*.h) | $(SOURCES_STAMP)
+	@mkdir -p $$(@D)
+	$(call say,UNITCC,$$@)
+	$(Q)$(UNIT_CC) $(UNIT_CFLAGS) -o $$@ tests/unit/$(1).c $$(call unit_srcs,$(1)) $$(UNIT_LIBS_$(1))
+endef
+$(foreach t,$(UNIT_TESTS),$(eval $(call UNIT_RULE,$(t))))
+
+.PHONY: unit
+unit: $(UNIT_TESTS:%=$(B)/unit/%)
+	$(Q)tests/unit/run.sh $^
