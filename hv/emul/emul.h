@@ -10,31 +10,8 @@
 #ifndef HV_EMUL_EMUL_H
 #define HV_EMUL_EMUL_H
 
+#include "lib/x86.h"
 #include "penumbra/types.h"
-
-enum emul_gpr {
-	GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RDI,
-	GPR_R8, GPR_R9, GPR_R10, GPR_R11, GPR_R12, GPR_R13, GPR_R14, GPR_R15, GPR_COUNT
-};
-
-enum emul_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COUNT };
-
-/* A segment register with its hidden part. @attr is in VMCB form: type 3:0, S 4, DPL 6:5, P 7,
- * AVL 8, L 9, D/B 10, G 11 (APM vol. 2 fig. 15-?: bits 55:52 and 47:40 of the descriptor). */
-struct segment {
-	u16 sel;
-	u16 attr;
-	u32 limit; /* in bytes, expanded */
-	u64 base;
-};
-
-#define SEG_ATTR_TYPE 0x00fu
-#define SEG_ATTR_S 0x010u
-#define SEG_ATTR_DPL_SHIFT 5
-#define SEG_ATTR_P 0x080u
-#define SEG_ATTR_L 0x200u
-#define SEG_ATTR_DB 0x400u
-#define SEG_ATTR_G 0x800u
 
 enum emul_access { EMUL_READ, EMUL_WRITE, EMUL_RMW_READ, EMUL_FETCH };
 
