@@ -24,6 +24,7 @@ struct walk_regs {
 	u8 cpl;
 	u8 maxphyaddr; /* guest's, in bits */
 	bool has_1g;   /* guest's CPUID shows 1 GiB pages */
+	bool pml4_g_rsvd; /* bit 8 of a PML4E must be zero (AMD; Intel ignores it) */
 	const u64 *pdpte; /* PAE: the four loaded PDPTEs; NULL: read from memory at cr3 */
 };
 
@@ -47,7 +48,10 @@ struct walk_result {
 #define WALK_NO_AD 0x2000u    /* do not set accessed/dirty bits (hypervisor's own look) */
 
 /* Translate @gva for an access of PFEC_W/PFEC_U/PFEC_I kind. PFEC_U in @access means CPL 3.
- * 0: @res->gpa. -EFAULT: the guest takes #PF with @res->error_code. -EIO: a table is not in RAM. */
+ * 0: @res->gpa. -EFAULT: the guest takes #PF with @res->error_code. -EIO: a table is not in RAM, or
+ * another writer of it won every race for an accessed/dirty update.
+ * No lock: A/D bits are set by locked compare-and-swap, as other CPUs of the guest do. @gva must be
+ * canonical in long mode and is cut to 32 bits otherwise. */
 int walk_gva(const struct walk_mem *m, const struct walk_regs *r, gva_t gva, u32 access,
 	     struct walk_result *res);
 
