@@ -23,12 +23,11 @@ OBJCOPY := objcopy
 
 WARN := -Wall -Wextra -Wshadow -Wundef -Wvla -Wmissing-prototypes -Werror
 
-# Sources fetched by build.sh (tools/fetch-sources.sh); unpacked under $(SRC)/{zydis,zycore,inih,busybox}.
+# Sources fetched by tools/fetch-sources.sh; unpacked under $(SRC)/{zydis,zycore,busybox}.
 SOURCES_STAMP := $(SRC)/.fetched
 ZYDIS_INC := -isystem $(SRC)/zydis/include -isystem $(SRC)/zydis/src -isystem $(SRC)/zycore/include \
 	-DZYDIS_STATIC_BUILD -DZYCORE_STATIC_BUILD -DZYAN_NO_LIBC -DZYDIS_MINIMAL_MODE -DZYDIS_DISABLE_FORMATTER \
 	-DZYDIS_DISABLE_ENCODER -DZYDIS_DISABLE_AVX512 -DZYDIS_DISABLE_KNC
-INIH_INC := -isystem $(SRC)/inih
 
 all: $(B)/penumbra.iso
 .PHONY: all
@@ -48,7 +47,7 @@ HV_OBJS := $(patsubst %,$(B)/hv/%.o,$(HV_SRCS))
 HV_LDS := firmware/penumbra.lds
 # Third-party code in the hypervisor, built with its own warnings off.
 ZYDIS_SRCS = $(addprefix $(SRC)/zydis/src/,Decoder.c DecoderData.c SharedData.c Register.c Utils.c Segment.c MetaInfo.c Mnemonic.c)
-VENDOR_CFLAGS = $(filter-out $(WARN) -Werror,$(HV_CFLAGS)) -w $(ZYDIS_INC) $(INIH_INC)
+VENDOR_CFLAGS = $(filter-out $(WARN) -Werror,$(HV_CFLAGS)) -w $(ZYDIS_INC)
 -include Makefile.vendor
 
 $(B)/hv/%.c.o: %.c | $(SOURCES_STAMP)
@@ -66,6 +65,7 @@ $(B)/penumbra.elf: $(HV_OBJS) $(VENDOR_OBJS) $(HV_LDS)
 	$(Q)$(LD) -nostdlib -static -z max-page-size=4096 --build-id=none --gc-sections -Map=$(B)/penumbra.map \
 		-T $(HV_LDS) -o $@ $(HV_OBJS) $(VENDOR_OBJS)
 
+include tools/tools.mk
 -include guestbios/guestbios.mk
 -include rootfs/rootfs.mk
 -include iso/iso.mk

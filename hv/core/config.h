@@ -1,4 +1,5 @@
-/* penumbra.conf: grammar of DESIGN §4. Parsed at boot from a module (inih), errors named by file, line,
+/* penumbra.conf: grammar of DESIGN §4. Parsed at boot from a module (own reader: not every
+ * mirror still has inih's source), errors named by file, line,
  * key and what would be right; a guest with an error does not start, the rest does.
  *
  * SPDX-License-Identifier: MIT

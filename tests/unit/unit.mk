@@ -3,7 +3,7 @@
 UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 UNIT_CC ?= gcc
 UNIT_CFLAGS := -std=gnu11 -O1 -g -DPN_HOST -Iinclude -Ihv -Itests/unit $(WARN) \
-	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer $(ZYDIS_INC) $(INIH_INC)
+	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer $(ZYDIS_INC)
 unit_srcs = $(shell sed -n 's/.*SRCS: *//p' tests/unit/$(1).c)
 
 define UNIT_RULE
