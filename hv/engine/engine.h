@@ -1,0 +1,161 @@
+/* The border between the hypervisor and the CPU's virtualisation extension.
+ *
+ * One static const table per vendor; the rest of the hypervisor never learns which it is. Exits come
+ * back in one vendor-neutral form. All functions run on the vCPU's own physical CPU with
+ * interrupts off unless said otherwise; none takes a lock.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_ENGINE_ENGINE_H
+#define HV_ENGINE_ENGINE_H
+
+#include "engine/vcpu.h"
+#include "penumbra/types.h"
+
+enum exit_reason {
+	EXIT_INTR,       /* a physical interrupt is pending: nothing to do for the guest */
+	EXIT_NMI,        /* a physical NMI was taken */
+	EXIT_WINDOW,     /* the guest can take an interrupt now */
+	EXIT_CPUID,
+	EXIT_HLT,
+	EXIT_PAUSE,
+	EXIT_IO,
+	EXIT_RDMSR,
+	EXIT_WRMSR,
+	EXIT_CR,
+	EXIT_DR,
+	EXIT_NESTED,     /* no nested translation for x.nested.gpa */
+	EXIT_EXCEPTION,
+	EXIT_RDTSC,
+	EXIT_RDPMC,
+	EXIT_INVLPG,
+	EXIT_CACHE,      /* INVD, WBINVD */
+	EXIT_XSETBV,
+	EXIT_VIRT,       /* an instruction of a virtualisation extension */
+	EXIT_MWAIT,      /* MONITOR, MWAIT */
+	EXIT_IRET,       /* the guest is about to leave its NMI handler */
+	EXIT_SHUTDOWN,   /* triple fault */
+	EXIT_INIT,
+	EXIT_INVALID,    /* the CPU refused the guest state */
+	EXIT_UNKNOWN,
+	EXIT_REASONS
+};
+extern const char *const exit_reason_name[EXIT_REASONS];
+
+#define CR_GPR_UNKNOWN 0xff
+
+struct exit {
+	enum exit_reason reason;
+	u8 insn_len; /* 0: the CPU did not say; decode the guest's bytes */
+	u64 code;    /* vendor's own exit code, for dumps only */
+	u64 info1, info2;
+	union {
+		struct {
+			u16 port;
+			u8 size;
+			bool in, string, rep;
+			u64 next_rip; /* 0: use insn_len */
+		} io;
+		struct {
+			gpa_t gpa;
+			u32 access;   /* PFEC_W / PFEC_I bits of the refused access */
+			bool present; /* a translation exists but forbids the access */
+			bool table;   /* the guest's own page walk met it */
+		} nested;
+		struct {
+			u8 cr;
+			bool write;
+			u8 gpr; /* CR_GPR_UNKNOWN: decode */
+		} cr;
+		struct {
+			u8 vector;
+			u32 error;
+			u64 cr2;
+		} exc;
+	};
+};
+
+/* Everything architectural that is not in struct vcpu. */
+struct vcpu_sregs {
+	struct segment seg[SEG_COUNT];
+	struct segment gdt, idt; /* base and limit only */
+	u64 cr0, cr2, cr3, cr4, efer;
+	u64 dr6, dr7;
+	u8 cpl;
+};
+
+/* What is needed to find the guest's current instruction; the cheap subset of vcpu_sregs. */
+struct vcpu_code {
+	u64 cr0, cr3, cr4, efer;
+	u64 cs_base;
+	u16 cs_attr;
+	u8 cpl;
+};
+
+/* How this engine's nested page tables are encoded. Levels: 1 = 4K leaf ... 4 = root. */
+struct nested_format {
+	unsigned levels;
+	bool has_1g;
+	u64 (*leaf)(hpa_t hpa, unsigned level, bool writable, bool executable);
+	u64 (*table)(hpa_t hpa);
+	bool (*present)(u64 entry);
+	hpa_t (*address)(u64 entry);
+};
+
+struct engine_caps {
+	bool nested;       /* nested paging */
+	bool nested_1g;
+	bool flush_by_tag; /* one tag can be flushed alone */
+	bool next_rip;     /* exits tell the instruction length */
+	bool decode;       /* exits tell operands and bytes */
+	bool clean_bits;
+	bool pause_filter;
+	u32 tags;          /* TLB tags per CPU, tag 0 is the host's */
+};
+
+struct engine_ops {
+	const char *name;
+	/* Can this machine run it? 0, -ENODEV with @why: not this vendor or switched off. BSP. */
+	int (*probe)(struct engine_caps *caps, char *why, size_t why_len);
+	/* Switch the extension on for this physical CPU. */
+	int (*cpu_enable)(unsigned cpu);
+	/* Allocate and fill a vCPU's control structures. -ENOMEM. */
+	int (*vcpu_init)(struct vcpu *v);
+	/* Put the vCPU into the architectural RESET state (CS:IP at the reset vector). */
+	void (*vcpu_reset)(struct vcpu *v);
+	/* Enter the guest until the next exit. v->event is consumed when it was delivered; an event whose
+	 * delivery was cut short by the exit is back in v->event. */
+	void (*run)(struct vcpu *v, struct exit *x);
+	void (*get_code)(const struct vcpu *v, struct vcpu_code *c);
+	void (*get_sregs)(const struct vcpu *v, struct vcpu_sregs *s);
+	void (*set_sregs)(struct vcpu *v, const struct vcpu_sregs *s);
+	/* Set one control register or EFER to an already checked guest value. */
+	void (*set_cr)(struct vcpu *v, unsigned cr, u64 value);
+	void (*set_efer)(struct vcpu *v, u64 value);
+	/* MSRs that the extension switches with the guest. -ENOENT: not one of them. */
+	int (*get_msr)(const struct vcpu *v, u32 msr, u64 *value);
+	int (*set_msr)(struct vcpu *v, u32 msr, u64 value);
+	void (*set_tsc_offset)(struct vcpu *v, u64 offset);
+	/* Task priority as CR8 shows it (0..15). @intercept: exit when the guest lowers it. */
+	u8 (*get_tpr)(const struct vcpu *v);
+	void (*set_tpr)(struct vcpu *v, u8 tpr, bool intercept);
+	/* Use the nested tables rooted at @root from the next entry on. */
+	void (*set_nested_root)(struct vcpu *v, hpa_t root);
+	const struct nested_format *nested_format;
+	/* Forget every translation of the vCPU's tag before it runs again. */
+	void (*flush)(struct vcpu *v);
+	/* The vCPU's state may have been touched by another physical CPU's cache of it. */
+	void (*moved)(struct vcpu *v);
+};
+
+/* Tables register themselves in a link-time array, so that no common file names a vendor. */
+#define ENGINE_REGISTER(ops) \
+	static const struct engine_ops *const engine_entry \
+	__attribute__((used, section("engines"))) = &(ops)
+
+/* Pick the first engine that this machine can run; @choice restricts by name ("auto": any).
+ * NULL with @why (every refusal, joined) when there is none. */
+const struct engine_ops *engine_select(const char *choice, struct engine_caps *caps, char *why,
+				       size_t why_len);
+
+#endif

@@ -1,0 +1,342 @@
+/* AMD SVM engine: probing, switching on, vCPU set-up and the run function. APM vol. 2 ch. 15.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "engine/svm/svm.h"
+#include "core/cpuops.h"
+#include "lib/errno.h"
+#include "lib/str.h"
+#include "mem/frames.h"
+#include "mem/hostmap.h"
+#include "penumbra/bootinfo.h"
+
+#define CPUID_SVM_LEAF 0x8000000au
+#define CPUID_80000001_ECX_SVM BIT(2)
+#define CPUID_80000001_EDX_1G BIT(26)
+#define SVM_EDX_NPT BIT(0)
+#define SVM_EDX_LOCK BIT(2)
+#define SVM_EDX_NRIPS BIT(3)
+#define SVM_EDX_CLEAN BIT(5)
+#define SVM_EDX_FLUSH_ASID BIT(6)
+#define SVM_EDX_DECODE BIT(7)
+#define SVM_EDX_PAUSE BIT(10)
+#define SVM_EDX_PAUSE_THRESHOLD BIT(12)
+
+#define PAUSE_COUNT 3000
+#define PAUSE_THRESHOLD 128
+
+struct engine_caps svm_caps;
+
+/* Per physical CPU: where VMRUN keeps the host's state, and the host's VMLOAD image. */
+static hpa_t host_vmcb[BOOT_MAX_CPUS];
+static u32 next_tag = 1;
+
+static void svm_read_caps(struct engine_caps *caps)
+{
+	u32 r[4];
+
+	cpuid(CPUID_SVM_LEAF, 0, r);
+	caps->tags = r[1];
+	caps->nested = r[3] & SVM_EDX_NPT;
+	caps->next_rip = r[3] & SVM_EDX_NRIPS;
+	caps->clean_bits = r[3] & SVM_EDX_CLEAN;
+	caps->flush_by_tag = r[3] & SVM_EDX_FLUSH_ASID;
+	caps->decode = r[3] & SVM_EDX_DECODE;
+	caps->pause_filter = (r[3] & SVM_EDX_PAUSE) && (r[3] & SVM_EDX_PAUSE_THRESHOLD);
+	cpuid(0x80000001u, 0, r);
+	caps->nested_1g = caps->nested && (r[3] & CPUID_80000001_EDX_1G);
+}
+
+static int svm_probe(struct engine_caps *caps, char *why, size_t why_len)
+{
+	u32 r[4];
+	u64 vm_cr;
+
+	cpuid(0x80000000u, 0, r);
+	if (r[0] < CPUID_SVM_LEAF) {
+		snprintf(why, why_len, "the CPU has no AMD-V (no CPUID leaf 8000000A)");
+		return -ENODEV;
+	}
+	cpuid(0x80000001u, 0, r);
+	if (!(r[2] & CPUID_80000001_ECX_SVM)) {
+		snprintf(why, why_len, "the CPU has no AMD-V (CPUID 80000001 ECX bit 2 is 0)");
+		return -ENODEV;
+	}
+	/* A CPU without VM_CR cannot have SVM switched off by it. */
+	if (rdmsr_safe(MSR_VM_CR, &vm_cr) == 0 && (vm_cr & VM_CR_SVMDIS)) {
+		snprintf(why, why_len,
+			 "AMD-V is disabled in the firmware set-up%s: enable SVM (AMD-V) there",
+			 vm_cr & VM_CR_LOCK ? " and locked" : "");
+		return -ENODEV;
+	}
+	svm_read_caps(caps);
+	if (caps->tags < 2) {
+		snprintf(why, why_len, "the CPU reports %u ASIDs, 2 are needed", caps->tags);
+		return -ENODEV;
+	}
+	return 0;
+}
+
+static int svm_cpu_enable(unsigned cpu)
+{
+	hpa_t hsave = frames_alloc(1, 1, OWNER_HYPERVISOR);
+
+	host_vmcb[cpu] = frames_alloc(1, 1, OWNER_HYPERVISOR);
+	if (!hsave || !host_vmcb[cpu])
+		return -ENOMEM;
+	memset(hpa_va(hsave), 0, PAGE_SIZE);
+	memset(hpa_va(host_vmcb[cpu]), 0, PAGE_SIZE);
+	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
+	wrmsr(MSR_VM_HSAVE_PA, hsave);
+	asm volatile("vmsave %0" : : "a"(host_vmcb[cpu]) : "memory");
+	if (!svm_iopm_pa()) {
+		svm_read_caps(&svm_caps);
+		return svm_perms_init();
+	}
+	return 0;
+}
+
+/* Intercepts that hold for the whole life of a guest. */
+static void svm_set_intercepts(struct vmcb *c)
+{
+	c->intercept3 = SVM_INTERCEPT_INTR | SVM_INTERCEPT_NMI | SVM_INTERCEPT_INIT |
+			SVM_INTERCEPT_RDPMC | SVM_INTERCEPT_CPUID | SVM_INTERCEPT_INVD |
+			SVM_INTERCEPT_HLT | SVM_INTERCEPT_INVLPGA | SVM_INTERCEPT_IOIO |
+			SVM_INTERCEPT_MSR | SVM_INTERCEPT_SHUTDOWN;
+	c->intercept4 = SVM_INTERCEPT_VMRUN | SVM_INTERCEPT_VMMCALL | SVM_INTERCEPT_VMLOAD |
+			SVM_INTERCEPT_VMSAVE | SVM_INTERCEPT_STGI | SVM_INTERCEPT_CLGI |
+			SVM_INTERCEPT_SKINIT | SVM_INTERCEPT_WBINVD | SVM_INTERCEPT_MONITOR |
+			SVM_INTERCEPT_MWAIT | SVM_INTERCEPT_MWAIT_ARMED | SVM_INTERCEPT_XSETBV;
+	/* Machine checks belong to the host: APM vol. 2 §15.12.18. */
+	c->exceptions = BIT(VEC_MC);
+	if (svm_caps.pause_filter) {
+		c->intercept3 |= SVM_INTERCEPT_PAUSE;
+		c->pause_count = PAUSE_COUNT;
+		c->pause_threshold = PAUSE_THRESHOLD;
+	}
+}
+
+static int svm_vcpu_init(struct vcpu *v)
+{
+	hpa_t block = frames_alloc(1, 1, OWNER_HYPERVISOR);
+	hpa_t own = frames_alloc(1, 1, OWNER_HYPERVISOR);
+	struct svm_vcpu *s;
+
+	if (!block || !own)
+		return -ENOMEM;
+	if (next_tag >= svm_caps.tags)
+		return -ENOSPC;
+	s = hpa_va(own);
+	memset(s, 0, sizeof(*s));
+	s->vmcb = hpa_va(block);
+	s->vmcb_pa = block;
+	memset(s->vmcb, 0, PAGE_SIZE);
+	svm_set_intercepts(s->vmcb);
+	s->vmcb->iopm_pa = svm_iopm_pa();
+	s->vmcb->msrpm_pa = svm_msrpm_pa();
+	s->vmcb->int_ctl = V_INTR_MASKING;
+	v->tag.id = next_tag++;
+	s->vmcb->asid = v->tag.id;
+	v->engine_data = s;
+	svm_vcpu_reset(v);
+	return 0;
+}
+
+/* EVENTINJ for v->event; it counts as delivered unless the exit hands it back. */
+static void svm_inject(struct vcpu *v, struct vmcb *c)
+{
+	const struct vcpu_event *e = &v->event;
+	u64 type = e->type == EVENT_NMI		? SVM_EVENT_NMI
+		   : e->type == EVENT_EXCEPTION ? SVM_EVENT_EXCEPTION
+						: SVM_EVENT_INTR;
+	u64 inj = EVENT_VALID | type << EVENT_TYPE_SHIFT | e->vector;
+
+	if (e->type == EVENT_NMI)
+		inj = (inj & ~(u64)EVENT_VECTOR) | VEC_NMI;
+	if (e->has_error)
+		inj |= EVENT_ERROR_VALID | (u64)e->error << 32;
+	c->event_inj = inj;
+	/* Some CPUs do not load CR2 from the VMCB. */
+	if (e->type == EVENT_EXCEPTION && e->vector == VEC_PF)
+		write_cr2(c->cr2);
+}
+
+/* The interrupt window: a virtual interrupt that is intercepted rather than delivered. */
+static void svm_set_window(struct svm_vcpu *s, bool on)
+{
+	struct vmcb *c = s->vmcb;
+	bool is_on = c->intercept3 & SVM_INTERCEPT_VINTR;
+
+	if (on == is_on)
+		return;
+	if (on) {
+		c->intercept3 |= SVM_INTERCEPT_VINTR;
+		c->int_ctl |= V_IRQ | V_IGN_TPR;
+	} else {
+		c->intercept3 &= ~(u32)SVM_INTERCEPT_VINTR;
+		c->int_ctl &= ~(u32)(V_IRQ | V_IGN_TPR);
+	}
+	s->dirty |= CLEAN_INTERCEPTS | CLEAN_TPR;
+}
+
+/* NMIs stay blocked until the guest's IRET: watch for it. */
+static void svm_watch_iret(struct svm_vcpu *s, bool on)
+{
+	bool is_on = s->vmcb->intercept3 & SVM_INTERCEPT_IRET;
+
+	if (on == is_on)
+		return;
+	s->vmcb->intercept3 ^= SVM_INTERCEPT_IRET;
+	s->dirty |= CLEAN_INTERCEPTS;
+}
+
+static void svm_load_entry(struct vcpu *v, struct svm_vcpu *s)
+{
+	struct vmcb *c = s->vmcb;
+
+	c->rax = v->gpr[GPR_RAX];
+	c->rsp = v->gpr[GPR_RSP];
+	c->rip = v->rip;
+	c->rflags = v->rflags;
+	c->int_state = v->int_shadow;
+	svm_set_window(s, v->want_window);
+	svm_watch_iret(s, v->nmi_blocked);
+	c->event_inj = 0;
+	if (v->event.type != EVENT_NONE)
+		svm_inject(v, c);
+	c->tlb_control = TLB_FLUSH_NONE;
+	if (s->flush) {
+		c->tlb_control = svm_caps.flush_by_tag ? TLB_FLUSH_ASID : TLB_FLUSH_ALL;
+		s->flush = false;
+	}
+	c->clean = svm_caps.clean_bits ? CLEAN_ALL & ~s->dirty : 0;
+	s->dirty = 0;
+}
+
+static void svm_run(struct vcpu *v, struct exit *x)
+{
+	struct svm_vcpu *s = svm_of(v);
+	struct vmcb *c = s->vmcb;
+
+	svm_load_entry(v, s);
+	svm_enter(s->vmcb_pa, v->gpr, host_vmcb[v->cpu], &v->exit_tsc);
+	v->gpr[GPR_RAX] = c->rax;
+	v->gpr[GPR_RSP] = c->rsp;
+	v->rip = c->rip;
+	v->rflags = c->rflags;
+	v->int_shadow = c->int_state & 1;
+	svm_decode_exit(v, x);
+}
+
+static void svm_set_tsc_offset(struct vcpu *v, u64 offset)
+{
+	svm_of(v)->vmcb->tsc_offset = offset;
+	svm_of(v)->dirty |= CLEAN_INTERCEPTS;
+}
+
+static u8 svm_get_tpr(const struct vcpu *v)
+{
+	return (u8)(svm_of(v)->vmcb->int_ctl & V_TPR_MASK);
+}
+
+static void svm_set_tpr(struct vcpu *v, u8 tpr, bool intercept)
+{
+	struct svm_vcpu *s = svm_of(v);
+	struct vmcb *c = s->vmcb;
+	u16 writes = (u16)((c->cr_write & ~BIT(8)) | (intercept ? BIT(8) : 0));
+
+	if ((c->int_ctl & V_TPR_MASK) != tpr) {
+		c->int_ctl = (c->int_ctl & ~V_TPR_MASK) | (tpr & V_TPR_MASK);
+		s->dirty |= CLEAN_TPR;
+	}
+	if (c->cr_write != writes) {
+		c->cr_write = writes;
+		s->dirty |= CLEAN_INTERCEPTS;
+	}
+}
+
+static void svm_set_nested_root(struct vcpu *v, hpa_t root)
+{
+	struct svm_vcpu *s = svm_of(v);
+
+	s->vmcb->np_enable = 1;
+	s->vmcb->nested_cr3 = root;
+	s->dirty |= CLEAN_NESTED;
+	s->flush = true;
+}
+
+static void svm_flush(struct vcpu *v)
+{
+	svm_of(v)->flush = true;
+}
+
+/* APM vol. 2 §15.15.2: clean bits hold for one physical CPU only; so do its cached translations. */
+static void svm_moved(struct vcpu *v)
+{
+	svm_of(v)->dirty = CLEAN_ALL;
+	svm_of(v)->flush = true;
+}
+
+/* Nested tables have the host's own 4-level format (APM vol. 2 §15.25.5); accesses count as user ones. */
+#define NPTE_P BIT(0)
+#define NPTE_W BIT(1)
+#define NPTE_U BIT(2)
+#define NPTE_A BIT(5)
+#define NPTE_D BIT(6)
+#define NPTE_LARGE BIT(7)
+#define NPTE_NX BIT(63)
+#define NPTE_ADDR 0x000ffffffffff000ull
+
+static u64 npt_leaf(hpa_t hpa, unsigned level, bool writable, bool executable)
+{
+	return hpa | NPTE_P | NPTE_U | NPTE_A | NPTE_D | (writable ? NPTE_W : 0) |
+	       (level > 1 ? NPTE_LARGE : 0) | (executable ? 0 : NPTE_NX);
+}
+
+static u64 npt_table(hpa_t hpa)
+{
+	return hpa | NPTE_P | NPTE_W | NPTE_U | NPTE_A;
+}
+
+static bool npt_present(u64 entry)
+{
+	return entry & NPTE_P;
+}
+
+static hpa_t npt_address(u64 entry)
+{
+	return entry & NPTE_ADDR;
+}
+
+static const struct nested_format npt_format = {
+	.levels = 4,
+	.has_1g = true,
+	.leaf = npt_leaf,
+	.table = npt_table,
+	.present = npt_present,
+	.address = npt_address,
+};
+
+static const struct engine_ops svm_ops = {
+	.name = "svm",
+	.probe = svm_probe,
+	.cpu_enable = svm_cpu_enable,
+	.vcpu_init = svm_vcpu_init,
+	.vcpu_reset = svm_vcpu_reset,
+	.run = svm_run,
+	.get_code = svm_get_code,
+	.get_sregs = svm_get_sregs,
+	.set_sregs = svm_set_sregs,
+	.set_cr = svm_set_cr,
+	.set_efer = svm_set_efer,
+	.get_msr = svm_get_msr,
+	.set_msr = svm_set_msr,
+	.set_tsc_offset = svm_set_tsc_offset,
+	.get_tpr = svm_get_tpr,
+	.set_tpr = svm_set_tpr,
+	.set_nested_root = svm_set_nested_root,
+	.nested_format = &npt_format,
+	.flush = svm_flush,
+	.moved = svm_moved,
+};
+ENGINE_REGISTER(svm_ops);

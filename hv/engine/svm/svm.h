@@ -1,0 +1,56 @@
+/* Inside of the AMD SVM engine; nothing outside this folder includes it.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_ENGINE_SVM_SVM_H
+#define HV_ENGINE_SVM_SVM_H
+
+#include "engine/engine.h"
+#include "engine/svm/vmcb.h"
+
+#define MSR_VM_CR 0xc0010114u
+#define VM_CR_SVMDIS BIT(4)
+#define VM_CR_LOCK BIT(3)
+#define MSR_VM_HSAVE_PA 0xc0010117u
+#define EFER_SVME BIT(12)
+
+struct svm_vcpu {
+	struct vmcb *vmcb;
+	hpa_t vmcb_pa;
+	u64 efer;       /* as the guest sees it, without LMA */
+	u64 cr0_hidden; /* CD and NW as the guest believes them: kept out of the VMCB */
+	bool flush;     /* flush the tag at the next entry */
+	u8 tpr;
+	u32 dirty; /* clean bits to drop at the next entry */
+};
+
+static inline struct svm_vcpu *svm_of(const struct vcpu *v)
+{
+	return v->engine_data;
+}
+
+extern struct engine_caps svm_caps;
+
+/* Permission maps shared by all vCPUs (svm_perms.c). */
+int svm_perms_init(void);
+hpa_t svm_iopm_pa(void);
+hpa_t svm_msrpm_pa(void);
+
+/* Recompute the VMCB's CR0, EFER and CR0 intercepts from the guest's view (svm_state.c). */
+void svm_load_modes(struct svm_vcpu *s, u64 guest_cr0);
+u64 svm_guest_cr0(const struct svm_vcpu *s);
+void svm_get_code(const struct vcpu *v, struct vcpu_code *c);
+void svm_get_sregs(const struct vcpu *v, struct vcpu_sregs *r);
+void svm_set_sregs(struct vcpu *v, const struct vcpu_sregs *r);
+void svm_set_cr(struct vcpu *v, unsigned cr, u64 value);
+void svm_set_efer(struct vcpu *v, u64 value);
+int svm_get_msr(const struct vcpu *v, u32 msr, u64 *value);
+int svm_set_msr(struct vcpu *v, u32 msr, u64 value);
+void svm_vcpu_reset(struct vcpu *v);
+
+/* Translate the VMCB's exit fields (svm_exit.c). */
+void svm_decode_exit(struct vcpu *v, struct exit *x);
+
+void svm_enter(hpa_t guest_vmcb, u64 *gpr, hpa_t host_vmcb, u64 *exit_tsc);
+
+#endif

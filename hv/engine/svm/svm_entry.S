@@ -1,0 +1,77 @@
+/* World switch. APM vol. 2 §15.5: VMRUN saves and restores only part of the state; VMLOAD and VMSAVE move
+ * FS, GS, TR, LDTR and the system-call MSRs, here on both sides.
+ *
+ * GIF stays clear from before the guest's registers are loaded until the host's are back, so no
+ * interrupt can see a mixture. STI stands early: its one-instruction shadow must not reach VMRUN, or a
+ * CPU that carries it into the guest would report it as the guest's own.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+	.text
+	.globl svm_enter
+	.type svm_enter, @function
+/* void svm_enter(hpa_t guest_vmcb, u64 gpr[16], hpa_t host_vmcb, u64 *exit_tsc) */
+svm_enter:
+	push	%rbp
+	push	%rbx
+	push	%r12
+	push	%r13
+	push	%r14
+	push	%r15
+	push	%rcx			/* &exit_tsc */
+	push	%rdx			/* host VMCB */
+	push	%rsi			/* register array */
+	clgi
+	sti
+	mov	%rdi, %rax
+	vmload	%rax
+	mov	0x08(%rsi), %rcx
+	mov	0x10(%rsi), %rdx
+	mov	0x18(%rsi), %rbx
+	mov	0x28(%rsi), %rbp
+	mov	0x38(%rsi), %rdi
+	mov	0x40(%rsi), %r8
+	mov	0x48(%rsi), %r9
+	mov	0x50(%rsi), %r10
+	mov	0x58(%rsi), %r11
+	mov	0x60(%rsi), %r12
+	mov	0x68(%rsi), %r13
+	mov	0x70(%rsi), %r14
+	mov	0x78(%rsi), %r15
+	mov	0x30(%rsi), %rsi
+	vmrun	%rax
+	vmsave	%rax
+	xchg	%rsi, (%rsp)
+	mov	%rcx, 0x08(%rsi)
+	mov	%rdx, 0x10(%rsi)
+	mov	%rbx, 0x18(%rsi)
+	mov	%rbp, 0x28(%rsi)
+	mov	%rdi, 0x38(%rsi)
+	mov	%r8, 0x40(%rsi)
+	mov	%r9, 0x48(%rsi)
+	mov	%r10, 0x50(%rsi)
+	mov	%r11, 0x58(%rsi)
+	mov	%r12, 0x60(%rsi)
+	mov	%r13, 0x68(%rsi)
+	mov	%r14, 0x70(%rsi)
+	mov	%r15, 0x78(%rsi)
+	pop	%rcx			/* guest RSI */
+	mov	%rcx, 0x30(%rsi)
+	pop	%rax			/* host VMCB */
+	vmload	%rax
+	cli
+	stgi
+	pop	%rcx
+	rdtsc
+	shl	$32, %rdx
+	or	%rdx, %rax
+	mov	%rax, (%rcx)
+	pop	%r15
+	pop	%r14
+	pop	%r13
+	pop	%r12
+	pop	%rbx
+	pop	%rbp
+	ret
+	.size svm_enter, . - svm_enter
+	.section .note.GNU-stack, "", @progbits

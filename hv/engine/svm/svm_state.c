@@ -1,0 +1,277 @@
+/* Guest register state in the VMCB, and how the guest's control registers are presented to it.
+ *
+ * Long mode is virtualised: the VMCB's EFER has LME only while the guest has paging on. A CPU that
+ * leaves the guest with LME set, paging off and PAE off is a state some implementations do not
+ * restore the host from, and no guest can tell the difference: EFER accesses are intercepted, and so is
+ * CR0 wherever PG can change the mode.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "core/cpuops.h"
+#include "engine/svm/svm.h"
+#include "lib/errno.h"
+#include "lib/str.h"
+
+#define SEG_ATTR_CODE16 0x009bu
+#define SEG_ATTR_DATA16 0x0093u
+#define SEG_ATTR_LDT 0x0082u
+#define SEG_ATTR_TSS_BUSY 0x008bu
+#define PAT_RESET 0x0007040600070406ull
+#define DR6_RESET 0xffff0ff0ull
+#define DR7_RESET 0x400ull
+#define CR0_RESET (CR0_CD | CR0_NW | CR0_ET)
+
+#define MSR_STAR 0xc0000081u
+#define MSR_LSTAR 0xc0000082u
+#define MSR_CSTAR 0xc0000083u
+#define MSR_SFMASK 0xc0000084u
+#define MSR_FS_BASE 0xc0000100u
+#define MSR_GS_BASE 0xc0000101u
+#define MSR_KERNEL_GS_BASE 0xc0000102u
+#define MSR_SYSENTER_CS 0x174u
+#define MSR_SYSENTER_ESP 0x175u
+#define MSR_SYSENTER_EIP 0x176u
+#define MSR_PAT 0x277u
+
+u64 svm_guest_cr0(const struct svm_vcpu *s)
+{
+	return s->vmcb->cr0 | s->cr0_hidden;
+}
+
+/* CR0 intercepts, by need: every access while CD/NW are hidden, every write while LME waits for
+ * PG, mode-changing writes (the selective intercept) in long mode, none otherwise. */
+static void svm_intercept_cr0(struct svm_vcpu *s)
+{
+	struct vmcb *c = s->vmcb;
+	bool lme = s->efer & EFER_LME, pg = c->cr0 & CR0_PG;
+
+	c->cr_read = (c->cr_read & ~1u) | (s->cr0_hidden != 0);
+	c->cr_write = (c->cr_write & ~1u) | (s->cr0_hidden != 0 || (lme && !pg));
+	c->intercept3 &= ~(u32)SVM_INTERCEPT_CR0_SEL;
+	if (lme && pg)
+		c->intercept3 |= SVM_INTERCEPT_CR0_SEL;
+	s->dirty |= CLEAN_INTERCEPTS | CLEAN_CR;
+}
+
+void svm_load_modes(struct svm_vcpu *s, u64 guest_cr0)
+{
+	u64 efer = (s->efer & ~(EFER_LME | EFER_LMA)) | EFER_SVME;
+
+	s->cr0_hidden = guest_cr0 & (CR0_CD | CR0_NW);
+	s->vmcb->cr0 = guest_cr0 & ~(CR0_CD | CR0_NW);
+	if ((guest_cr0 & CR0_PG) && (s->efer & EFER_LME))
+		efer |= EFER_LME | EFER_LMA;
+	s->vmcb->efer = efer;
+	svm_intercept_cr0(s);
+}
+
+/* EFER as RDMSR shows it. */
+static u64 svm_guest_efer(const struct svm_vcpu *s)
+{
+	return (s->efer & ~EFER_LMA) | (s->vmcb->efer & EFER_LMA);
+}
+
+void svm_get_code(const struct vcpu *v, struct vcpu_code *c)
+{
+	const struct svm_vcpu *s = svm_of(v);
+	const struct vmcb *b = s->vmcb;
+
+	c->cr0 = b->cr0;
+	c->cr3 = b->cr3;
+	c->cr4 = b->cr4;
+	c->efer = b->efer;
+	c->cs_base = b->cs.base;
+	c->cs_attr = b->cs.attr;
+	c->cpl = b->cpl;
+}
+
+static void svm_segment_table(struct vmcb *b, struct vmcb_seg *seg[SEG_COUNT])
+{
+	seg[SEG_ES] = &b->es;
+	seg[SEG_CS] = &b->cs;
+	seg[SEG_SS] = &b->ss;
+	seg[SEG_DS] = &b->ds;
+	seg[SEG_FS] = &b->fs;
+	seg[SEG_GS] = &b->gs;
+	seg[SEG_LDTR] = &b->ldtr;
+	seg[SEG_TR] = &b->tr;
+}
+
+void svm_get_sregs(const struct vcpu *v, struct vcpu_sregs *r)
+{
+	const struct svm_vcpu *s = svm_of(v);
+	struct vmcb *b = s->vmcb;
+	struct vmcb_seg *seg[SEG_COUNT];
+
+	svm_segment_table(b, seg);
+	for (unsigned i = 0; i < SEG_COUNT; i++)
+		r->seg[i] = (struct segment){.sel = seg[i]->sel,
+					     .attr = seg[i]->attr,
+					     .limit = seg[i]->limit,
+					     .base = seg[i]->base};
+	r->gdt = (struct segment){.base = b->gdtr.base, .limit = b->gdtr.limit};
+	r->idt = (struct segment){.base = b->idtr.base, .limit = b->idtr.limit};
+	r->cr0 = svm_guest_cr0(s);
+	r->cr2 = b->cr2;
+	r->cr3 = b->cr3;
+	r->cr4 = b->cr4;
+	r->efer = svm_guest_efer(s);
+	r->dr6 = b->dr6;
+	r->dr7 = b->dr7;
+	r->cpl = b->cpl;
+}
+
+void svm_set_sregs(struct vcpu *v, const struct vcpu_sregs *r)
+{
+	struct svm_vcpu *s = svm_of(v);
+	struct vmcb *b = s->vmcb;
+	struct vmcb_seg *seg[SEG_COUNT];
+
+	svm_segment_table(b, seg);
+	for (unsigned i = 0; i < SEG_COUNT; i++)
+		*seg[i] = (struct vmcb_seg){.sel = r->seg[i].sel,
+					    .attr = r->seg[i].attr,
+					    .limit = r->seg[i].limit,
+					    .base = r->seg[i].base};
+	b->gdtr = (struct vmcb_seg){.base = r->gdt.base, .limit = r->gdt.limit};
+	b->idtr = (struct vmcb_seg){.base = r->idt.base, .limit = r->idt.limit};
+	b->cr2 = r->cr2;
+	b->cr3 = r->cr3;
+	b->cr4 = r->cr4;
+	s->efer = r->efer & ~EFER_LMA;
+	svm_load_modes(s, r->cr0);
+	b->dr6 = r->dr6;
+	b->dr7 = r->dr7;
+	b->cpl = r->cpl;
+	s->dirty = CLEAN_ALL;
+}
+
+void svm_set_cr(struct vcpu *v, unsigned cr, u64 value)
+{
+	struct svm_vcpu *s = svm_of(v);
+	struct vmcb *b = s->vmcb;
+
+	switch (cr) {
+	case 0:
+		svm_load_modes(s, value);
+		break;
+	case 2:
+		b->cr2 = value;
+		s->dirty |= CLEAN_CR2;
+		break;
+	case 3:
+		b->cr3 = value;
+		s->dirty |= CLEAN_CR;
+		break;
+	case 4:
+		b->cr4 = value;
+		s->dirty |= CLEAN_CR;
+		break;
+	}
+	/* A mode change drops the guest's own cached translations as the architecture has it. */
+	if (cr != 2)
+		s->flush = true;
+}
+
+void svm_set_efer(struct vcpu *v, u64 value)
+{
+	struct svm_vcpu *s = svm_of(v);
+
+	s->efer = value & ~EFER_LMA;
+	svm_load_modes(s, svm_guest_cr0(s));
+	s->flush = true;
+}
+
+static u64 *svm_msr_slot(const struct vcpu *v, u32 msr)
+{
+	struct vmcb *b = svm_of(v)->vmcb;
+
+	switch (msr) {
+	case MSR_STAR:
+		return &b->star;
+	case MSR_LSTAR:
+		return &b->lstar;
+	case MSR_CSTAR:
+		return &b->cstar;
+	case MSR_SFMASK:
+		return &b->sfmask;
+	case MSR_FS_BASE:
+		return &b->fs.base;
+	case MSR_GS_BASE:
+		return &b->gs.base;
+	case MSR_KERNEL_GS_BASE:
+		return &b->kernel_gs_base;
+	case MSR_SYSENTER_CS:
+		return &b->sysenter_cs;
+	case MSR_SYSENTER_ESP:
+		return &b->sysenter_esp;
+	case MSR_SYSENTER_EIP:
+		return &b->sysenter_eip;
+	case MSR_PAT:
+		return &b->g_pat;
+	default:
+		return NULL;
+	}
+}
+
+int svm_get_msr(const struct vcpu *v, u32 msr, u64 *value)
+{
+	const u64 *slot = svm_msr_slot(v, msr);
+
+	if (msr == MSR_EFER) {
+		*value = svm_guest_efer(svm_of(v));
+		return 0;
+	}
+	if (!slot)
+		return -ENOENT;
+	*value = *slot;
+	return 0;
+}
+
+int svm_set_msr(struct vcpu *v, u32 msr, u64 value)
+{
+	u64 *slot = svm_msr_slot(v, msr);
+
+	if (msr == MSR_EFER) {
+		svm_set_efer(v, value);
+		return 0;
+	}
+	if (!slot)
+		return -ENOENT;
+	*slot = value;
+	svm_of(v)->dirty |= CLEAN_SEG | CLEAN_NESTED;
+	return 0;
+}
+
+/* APM vol. 2 table 14-1: processor state after RESET. */
+void svm_vcpu_reset(struct vcpu *v)
+{
+	struct vcpu_sregs r = {0};
+
+	for (unsigned i = 0; i < SEG_COUNT; i++)
+		r.seg[i] = (struct segment){.attr = SEG_ATTR_DATA16, .limit = 0xffff};
+	r.seg[SEG_CS] = (struct segment){
+		.sel = 0xf000, .attr = SEG_ATTR_CODE16, .limit = 0xffff, .base = 0xffff0000};
+	r.seg[SEG_LDTR].attr = SEG_ATTR_LDT;
+	r.seg[SEG_TR].attr = SEG_ATTR_TSS_BUSY;
+	r.gdt.limit = 0xffff;
+	r.idt.limit = 0xffff;
+	r.cr0 = CR0_RESET;
+	r.dr6 = DR6_RESET;
+	r.dr7 = DR7_RESET;
+	svm_set_sregs(v, &r);
+	svm_of(v)->vmcb->g_pat = PAT_RESET;
+	for (u32 msr = MSR_STAR; msr <= MSR_SFMASK; msr++)
+		svm_set_msr(v, msr, 0);
+	svm_set_msr(v, MSR_KERNEL_GS_BASE, 0);
+	for (u32 msr = MSR_SYSENTER_CS; msr <= MSR_SYSENTER_EIP; msr++)
+		svm_set_msr(v, msr, 0);
+	memset(v->gpr, 0, sizeof(v->gpr));
+	v->rip = 0xfff0;
+	v->rflags = RFLAGS_FIXED;
+	v->int_shadow = false;
+	v->nmi_blocked = false;
+	v->event.type = EVENT_NONE;
+	v->want_window = false;
+	svm_of(v)->flush = true;
+}

@@ -1,0 +1,79 @@
+/* A virtual CPU as the engines and everything above them see it.
+ *
+ * General registers, RIP and RFLAGS are plain members, valid whenever the vCPU is not running.
+ * The rest of the architectural state stays where the engine keeps it and is reached through
+ * engine_ops. Only the physical CPU that the vCPU is pinned to touches any of it, except @kick.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_ENGINE_VCPU_H
+#define HV_ENGINE_VCPU_H
+
+#include "lib/x86.h"
+#include "penumbra/types.h"
+
+struct engine_ops;
+struct paging_ops;
+struct partition;
+struct nested_map;
+
+enum event_type { EVENT_NONE, EVENT_EXTINT, EVENT_NMI, EVENT_EXCEPTION };
+
+/* Something to deliver to the guest at the next entry. */
+struct vcpu_event {
+	u8 type; /* enum event_type */
+	u8 vector;
+	bool has_error;
+	u32 error;
+};
+
+enum vcpu_state {
+	VCPU_STOPPED, /* not to be scheduled: before start, after the end, paused */
+	VCPU_RUNNABLE,
+	VCPU_HALTED, /* HLT: until an interrupt is deliverable */
+};
+
+/* A TLB tag and the mapping generation it was last flushed for (see paging/ledger.h). */
+struct tlb_tag {
+	u32 id;
+	u64 flushed_gen;
+};
+
+struct vcpu {
+	u64 gpr[GPR_COUNT];
+	u64 rip, rflags;
+	bool int_shadow; /* STI or MOV SS just ran: no interrupt before the next instruction */
+	bool nmi_blocked;
+	struct vcpu_event event;
+	bool want_window; /* exit as soon as the guest can take an interrupt */
+	u64 cr2;
+
+	const struct engine_ops *engine;
+	void *engine_data;
+	const struct paging_ops *paging;
+	struct nested_map *nested;
+	struct tlb_tag tag;
+
+	struct partition *part;
+	unsigned id;
+	unsigned cpu; /* physical CPU it is pinned to */
+
+	/* Scheduling (hv/core/sched.c) */
+	enum vcpu_state state;
+	struct vcpu *next; /* run queue ring of its CPU */
+	u64 slice_end_ns;
+	volatile u32 kick; /* another CPU, or an interrupt handler, wants it to look up */
+
+	/* State that is live in the CPU only while this vCPU owns it (hv/core/fpu.c) */
+	void *fpu;
+	u64 xcr0;
+	u64 dr[4];
+	u64 tsc_aux;
+	bool loaded;
+
+	u64 entries;
+	u64 guest_cycles;
+	u64 exit_tsc; /* when the last exit came in */
+};
+
+#endif

@@ -1,0 +1,160 @@
+/* Guest-physical to host-physical map; see p2m.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "mem/p2m.h"
+#include "lib/errno.h"
+#include "lib/str.h"
+#include "mem/frames.h"
+#include "penumbra/platform.h"
+
+#define CHUNKS_PER_GIB (GIB / P2M_CHUNK)
+
+static bool p2m_take_gib(struct p2m *m, u64 first, unsigned owner)
+{
+	hpa_t hpa = frames_alloc(GIB / PAGE_SIZE, GIB / PAGE_SIZE, owner);
+
+	if (!hpa)
+		return false;
+	for (u64 i = 0; i < CHUNKS_PER_GIB; i++)
+		m->chunk[first + i] = hpa + i * P2M_CHUNK;
+	return true;
+}
+
+/* Fill the chunks [@from, @to): whole aligned gigabytes in one piece where there are such. The first
+ * gigabyte has ROM and video pages inside and gains nothing from being whole. */
+static int p2m_fill(struct p2m *m, u64 from, u64 to, unsigned owner)
+{
+	for (u64 i = from; i < to;) {
+		if (i && i % CHUNKS_PER_GIB == 0 && to - i >= CHUNKS_PER_GIB &&
+		    p2m_take_gib(m, i, owner)) {
+			i += CHUNKS_PER_GIB;
+			continue;
+		}
+		m->chunk[i] = frames_alloc(P2M_CHUNK / PAGE_SIZE, P2M_CHUNK / PAGE_SIZE, owner);
+		if (!m->chunk[i])
+			return -ENOMEM;
+		i++;
+	}
+	return 0;
+}
+
+static void p2m_zero(const struct p2m *m)
+{
+	for (u64 i = 0; i < m->nchunks; i++)
+		if (m->chunk[i])
+			memset(hpa_va(m->chunk[i]), 0, P2M_CHUNK);
+}
+
+int p2m_init(struct p2m *m, u64 bytes, unsigned owner)
+{
+	u64 low = MIN(ALIGN_DOWN(MAX(bytes, P2M_CHUNK), P2M_CHUNK), (u64)PC_PCI_HOLE_START);
+	u64 high = bytes > low ? ALIGN_DOWN(bytes - low, P2M_CHUNK) : 0;
+	u64 end = high ? PC_HIGH_RAM_BASE + high : low;
+	u64 table_pages;
+	hpa_t table;
+	int err;
+
+	memset(m, 0, sizeof(*m));
+	m->nchunks = end >> P2M_CHUNK_SHIFT;
+	table_pages = ALIGN_UP(m->nchunks * sizeof(hpa_t), PAGE_SIZE) / PAGE_SIZE;
+	table = frames_alloc(table_pages, 1, OWNER_HYPERVISOR);
+	if (!table)
+		return -ENOMEM;
+	m->chunk = hpa_va(table);
+	memset(m->chunk, 0, table_pages * PAGE_SIZE);
+	err = p2m_fill(m, 0, low >> P2M_CHUNK_SHIFT, owner);
+	if (!err && high)
+		err = p2m_fill(m, PC_HIGH_RAM_BASE >> P2M_CHUNK_SHIFT, m->nchunks, owner);
+	if (err) {
+		p2m_free(m, owner);
+		return err;
+	}
+	m->low_bytes = low;
+	m->high_bytes = high;
+	memset(m->low_kind, P2M_RAM, sizeof(m->low_kind));
+	p2m_zero(m);
+	return 0;
+}
+
+void p2m_free(struct p2m *m, unsigned owner)
+{
+	u64 table_pages = ALIGN_UP(m->nchunks * sizeof(hpa_t), PAGE_SIZE) / PAGE_SIZE;
+
+	if (!m->chunk)
+		return;
+	for (u64 i = 0; i < m->nchunks; i++)
+		if (m->chunk[i])
+			frames_free(m->chunk[i], P2M_CHUNK / PAGE_SIZE, owner);
+	frames_free(va_hpa(m->chunk), table_pages, OWNER_HYPERVISOR);
+	m->chunk = NULL;
+	m->nchunks = 0;
+}
+
+void p2m_set_low_kind(struct p2m *m, gpa_t base, u64 len, enum p2m_kind kind)
+{
+	for (gpa_t a = base; a < base + len && a < P2M_CHUNK; a += PAGE_SIZE) {
+		u8 *k = &m->low_kind[a >> PAGE_SHIFT];
+
+		if (*k == P2M_RAM && kind != P2M_RAM)
+			m->gen++;
+		*k = (u8)kind;
+	}
+}
+
+enum p2m_kind p2m_lookup(const struct p2m *m, gpa_t gpa, hpa_t *hpa)
+{
+	enum p2m_kind kind = P2M_RAM;
+	u64 i;
+
+	if (m->alias_len && gpa - m->alias_base < m->alias_len) {
+		gpa = m->alias_target + (gpa - m->alias_base);
+		kind = P2M_ROM;
+	}
+	i = gpa >> P2M_CHUNK_SHIFT;
+	if (i >= m->nchunks || !m->chunk[i])
+		return P2M_NONE;
+	*hpa = m->chunk[i] + (gpa & (P2M_CHUNK - 1));
+	if (i == 0 && m->low_kind[gpa >> PAGE_SHIFT] != P2M_RAM)
+		kind = (enum p2m_kind)m->low_kind[gpa >> PAGE_SHIFT];
+	return kind;
+}
+
+const void *p2m_ptr_read(const struct p2m *m, gpa_t gpa)
+{
+	hpa_t hpa;
+
+	return p2m_lookup(m, gpa, &hpa) == P2M_NONE ? NULL : hpa_va(hpa);
+}
+
+int p2m_read(const struct p2m *m, gpa_t gpa, void *buf, size_t len)
+{
+	for (u64 a = ALIGN_DOWN(gpa, PAGE_SIZE); a < gpa + len; a += PAGE_SIZE)
+		if (!p2m_ptr_read(m, a))
+			return -EFAULT;
+	while (len) {
+		size_t n = MIN(len, PAGE_SIZE - (gpa & (PAGE_SIZE - 1)));
+
+		memcpy(buf, p2m_ptr_read(m, gpa), n);
+		buf = (u8 *)buf + n;
+		gpa += n;
+		len -= n;
+	}
+	return 0;
+}
+
+int p2m_write(struct p2m *m, gpa_t gpa, const void *buf, size_t len)
+{
+	for (u64 a = ALIGN_DOWN(gpa, PAGE_SIZE); a < gpa + len; a += PAGE_SIZE)
+		if (!p2m_ptr(m, a))
+			return -EFAULT;
+	while (len) {
+		size_t n = MIN(len, PAGE_SIZE - (gpa & (PAGE_SIZE - 1)));
+
+		memcpy(p2m_ptr(m, gpa), buf, n);
+		buf = (const u8 *)buf + n;
+		gpa += n;
+		len -= n;
+	}
+	return 0;
+}

@@ -1,0 +1,67 @@
+/* Nested paging: the CPU walks both tables; the hypervisor sees only accesses to what is not RAM.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "paging/ledger.h"
+#include "paging/nested/nested_map.h"
+#include "paging/paging.h"
+
+static void nested_flush(struct vcpu *v)
+{
+	v->engine->flush(v);
+	ledger_flushed(v, v->nested->p2m->gen);
+}
+
+static int nested_enter(struct vcpu *v)
+{
+	v->engine->set_nested_root(v, v->nested->root);
+	nested_flush(v);
+	return 0;
+}
+
+static void nested_leave(struct vcpu *v)
+{
+	nested_flush(v);
+}
+
+/* The tables are complete, so a fault means that there is no RAM, or a ROM that was written to. It can
+ * also be a leftover of a change made since: then the p2m allows the access and it is run again. */
+static enum paging_result nested_fault(struct vcpu *v, const struct exit *x)
+{
+	hpa_t hpa;
+	enum p2m_kind kind = p2m_lookup(v->nested->p2m, x->nested.gpa, &hpa);
+
+	if (kind == P2M_RAM) {
+		nested_flush(v);
+		return PAGING_RETRY;
+	}
+	return PAGING_MMIO;
+}
+
+/* The guest's own tables are the hardware's business. */
+static void nested_cr_write(struct vcpu *v, unsigned cr, u64 old, u64 val)
+{
+	(void)v, (void)cr, (void)old, (void)val;
+}
+
+static void nested_invlpg(struct vcpu *v, gva_t gva)
+{
+	(void)gva;
+	v->engine->flush(v);
+}
+
+static unsigned nested_audit(struct vcpu *v)
+{
+	return nested_map_audit(v->nested);
+}
+
+const struct paging_ops paging_nested = {
+	.name = "nested",
+	.enter = nested_enter,
+	.leave = nested_leave,
+	.fault = nested_fault,
+	.cr_write = nested_cr_write,
+	.invlpg = nested_invlpg,
+	.flush = nested_flush,
+	.audit = nested_audit,
+};

@@ -1,0 +1,163 @@
+/* Nested page tables: built whole at guest creation, so that a running guest never faults on RAM.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "paging/nested/nested_map.h"
+#include "lib/errno.h"
+#include "lib/str.h"
+#include "mem/frames.h"
+#include "penumbra/platform.h"
+
+#define ENTRIES 512u
+#define LEVEL_SHIFT(level) (PAGE_SHIFT + 9 * ((level)-1))
+#define LEVEL_SIZE(level) (1ull << LEVEL_SHIFT(level))
+
+static unsigned table_index(gpa_t gpa, unsigned level)
+{
+	return (gpa >> LEVEL_SHIFT(level)) & (ENTRIES - 1);
+}
+
+static hpa_t new_table(struct nested_map *n)
+{
+	hpa_t page = frames_alloc(1, 1, OWNER_HYPERVISOR);
+
+	if (page) {
+		memset(hpa_va(page), 0, PAGE_SIZE);
+		n->tables++;
+	}
+	return page;
+}
+
+/* The entry for @gpa at @level, making the tables above it. NULL: no memory. */
+static u64 *entry_at(struct nested_map *n, gpa_t gpa, unsigned level)
+{
+	u64 *table = hpa_va(n->root);
+
+	for (unsigned l = n->fmt->levels; l > level; l--) {
+		u64 *e = &table[table_index(gpa, l)];
+
+		if (!n->fmt->present(*e)) {
+			hpa_t page = new_table(n);
+
+			if (!page)
+				return NULL;
+			*e = n->fmt->table(page);
+		}
+		table = hpa_va(n->fmt->address(*e));
+	}
+	return &table[table_index(gpa, level)];
+}
+
+static u64 leaf_for(const struct nested_map *n, gpa_t gpa, unsigned level)
+{
+	hpa_t hpa;
+	enum p2m_kind kind = p2m_lookup(n->p2m, gpa, &hpa);
+
+	return kind == P2M_NONE ? 0 : n->fmt->leaf(hpa, level, kind == P2M_RAM, true);
+}
+
+static int map_leaf(struct nested_map *n, gpa_t gpa, unsigned level)
+{
+	u64 leaf = leaf_for(n, gpa, level);
+	u64 *e;
+
+	if (!leaf)
+		return 0;
+	e = entry_at(n, gpa, level);
+	if (!e)
+		return -ENOMEM;
+	*e = leaf;
+	n->leaves[level]++;
+	return 0;
+}
+
+/* A gigabyte can be one leaf when both sides are aligned and the host's is in one piece. */
+static bool whole_gib(const struct p2m *m, u64 chunk)
+{
+	if (chunk == 0 || chunk % (GIB / P2M_CHUNK) || m->nchunks - chunk < GIB / P2M_CHUNK)
+		return false;
+	if (!m->chunk[chunk] || m->chunk[chunk] & (GIB - 1))
+		return false;
+	for (u64 i = 1; i < GIB / P2M_CHUNK; i++)
+		if (m->chunk[chunk + i] != m->chunk[chunk] + i * P2M_CHUNK)
+			return false;
+	return true;
+}
+
+static int map_4k_range(struct nested_map *n, gpa_t base, u64 len)
+{
+	int err = 0;
+
+	for (u64 off = 0; off < len && !err; off += PAGE_SIZE)
+		err = map_leaf(n, base + off, 1);
+	return err;
+}
+
+static int map_chunks(struct nested_map *n)
+{
+	int err = map_4k_range(n, 0, P2M_CHUNK);
+
+	for (u64 i = 1; i < n->p2m->nchunks && !err;) {
+		if (n->use_1g && whole_gib(n->p2m, i)) {
+			err = map_leaf(n, i << P2M_CHUNK_SHIFT, 3);
+			i += GIB / P2M_CHUNK;
+		} else {
+			err = map_leaf(n, i << P2M_CHUNK_SHIFT, 2);
+			i++;
+		}
+	}
+	return err;
+}
+
+int nested_map_init(struct nested_map *n, const struct nested_format *fmt, bool use_1g,
+		    struct p2m *p2m)
+{
+	int err;
+
+	memset(n, 0, sizeof(*n));
+	n->fmt = fmt;
+	n->use_1g = use_1g && fmt->has_1g;
+	n->p2m = p2m;
+	n->root = new_table(n);
+	if (!n->root)
+		return -ENOMEM;
+	err = map_chunks(n);
+	return err ? err : map_4k_range(n, p2m->alias_base, p2m->alias_len);
+}
+
+void nested_map_update_low(struct nested_map *n, gpa_t base, u64 len)
+{
+	for (u64 off = 0; off < len; off += PAGE_SIZE) {
+		u64 *e = entry_at(n, base + off, 1);
+
+		if (e)
+			*e = leaf_for(n, base + off, 1);
+	}
+}
+
+static unsigned audit_table(const struct nested_map *n, hpa_t table, unsigned level, gpa_t base)
+{
+	const u64 *entry = hpa_va(table);
+	unsigned wrong = 0;
+
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		gpa_t gpa = base + i * LEVEL_SIZE(level);
+		u64 e = entry[i], leaf;
+
+		if (!n->fmt->present(e))
+			continue;
+		leaf = level <= 3 ? leaf_for(n, gpa, level) : 0;
+		if (level == 1)
+			wrong += e != leaf;
+		else if (n->fmt->address(e) == n->fmt->address(leaf) && leaf)
+			wrong += e != leaf;
+		else
+			wrong += audit_table(n, n->fmt->address(e), level - 1, gpa);
+	}
+	return wrong;
+}
+
+unsigned nested_map_audit(const struct nested_map *n)
+{
+	return audit_table(n, n->root, n->fmt->levels, 0);
+}

@@ -1,0 +1,37 @@
+/* The border between a vCPU and the way its memory is translated (DESIGN §1, border 2). A switch of mode is
+ * leave(), enter() and a new pointer; no caller tests which mode it is.
+ *
+ * All functions run on the vCPU's own physical CPU with the vCPU stopped.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_PAGING_PAGING_H
+#define HV_PAGING_PAGING_H
+
+#include "engine/engine.h"
+
+enum paging_result {
+	PAGING_RETRY, /* translation repaired: run the instruction again */
+	PAGING_MMIO,  /* no RAM there: emulate the access */
+	PAGING_GUEST, /* the guest's own fault: inject it */
+};
+
+struct paging_ops {
+	const char *name;
+	/* Take over translation for @v; the vCPU's tag is flushed. -ENOMEM leaves the old mode valid. */
+	int (*enter)(struct vcpu *v);
+	void (*leave)(struct vcpu *v);
+	/* A translation exit (nested or page fault). */
+	enum paging_result (*fault)(struct vcpu *v, const struct exit *x);
+	/* The guest changed CR0, CR3, CR4 or EFER (@cr 0, 3, 4; 0x80 for EFER). */
+	void (*cr_write)(struct vcpu *v, unsigned cr, u64 old, u64 val);
+	void (*invlpg)(struct vcpu *v, gva_t gva);
+	/* Forget cached translations after the map below changed. */
+	void (*flush)(struct vcpu *v);
+	/* Compare every translation with its source; number of wrong ones, each logged. */
+	unsigned (*audit)(struct vcpu *v);
+};
+
+extern const struct paging_ops paging_nested;
+
+#endif
