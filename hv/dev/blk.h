@@ -34,6 +34,9 @@ struct blk_ops {
 	void (*submit)(struct blk *b, struct blk_req *req);
 	/* Forget every request of this medium in flight; their done() is not called. */
 	void (*cancel)(struct blk *b);
+	/* Optional, for media in memory: serve @req at once and return its status. done() is not
+	 * called and @req is not kept. */
+	int (*rw_now)(struct blk *b, const struct blk_req *req);
 };
 
 struct blk {

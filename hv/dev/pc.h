@@ -1,0 +1,152 @@
+/* The emulated PC: every chip of one guest's board and the wires between them.
+ *
+ * ISA IRQ n goes to the 8259 pair and to IOAPIC pin n (IRQ 0 to pin 2); PCI's INTA-D arrive there
+ * by PIIX3's routing. The 8259's INT is the local APIC's LINT0, or IOAPIC pin 0 in ExtINT mode. The
+ * owner runs the vCPU: it passes port and MMIO exits to pc->bus, asks pc_intr_pending() and
+ * pc_nmi_pending() before each entry, and takes machine events through dev_host.
+ *
+ * Locking: as dev.h says; all calls on the CPU that runs the machine, with the vCPU stopped.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_DEV_PC_H
+#define HV_DEV_PC_H
+
+#include "dev/acpi_pm.h"
+#include "dev/bioschan.h"
+#include "dev/dma8237.h"
+#include "dev/i8042.h"
+#include "dev/ide.h"
+#include "dev/ioapic.h"
+#include "dev/lapic.h"
+#include "dev/misc.h"
+#include "dev/pci.h"
+#include "dev/pic8259.h"
+#include "dev/piix.h"
+#include "dev/pit8254.h"
+#include "dev/rtc.h"
+#include "dev/uart16550.h"
+#include "dev/vga.h"
+#include "penumbra/platform.h"
+
+#define PC_COM1 0x3f8
+
+/* What the board asks of the vCPU and of the serial line. Any member may be NULL. */
+struct pc_ops {
+	/* pc_intr_pending() or pc_nmi_pending() may have become true: end HLT, kick the vCPU. */
+	void (*wake)(void *ctx);
+	/* An INIT message reached the vCPU. */
+	void (*cpu_init)(void *ctx);
+	/* PAM: guest-physical [base, base + len) now reads/writes RAM as PAM_READ/PAM_WRITE say. */
+	void (*pam)(void *ctx, gpa_t base, u32 len, unsigned attr);
+	/* The A20 gate opened (@on) or closed. */
+	void (*a20)(void *ctx, bool on);
+	/* COM1 output; tx_room is asked before each up to UART_FIFO_SIZE bytes. After false, call
+	 * uart_tx_kick(&pc->uart) when there is room again. */
+	void (*uart_tx)(void *ctx, const u8 *buf, unsigned n);
+	bool (*uart_tx_room)(void *ctx);
+	/* Bytes of INT 10h text and of the BIOS's log, LF included; enum bios_event. */
+	void (*bios_text)(void *ctx, const char *buf, unsigned n);
+	void (*bios_log)(void *ctx, const char *buf, unsigned n);
+	void (*bios_event)(void *ctx, unsigned event);
+};
+
+struct pc_config {
+	const char *name;
+	u8 uuid[16];
+	u64 low_ram;  /* bytes from 0, at most PC_PCI_HOLE_START */
+	u64 high_ram; /* bytes from 4 GiB */
+	unsigned ncpus;
+	u32 tsc_khz;
+	struct blk *cdrom, *disk, *floppy; /* NULL: none */
+	u8 boot[4];			   /* enum bios_boot_dev, BOOT_NONE ends */
+	bool vga, serial;
+	const u8 *vram; /* the text page: PC_VGA_TEXT_SIZE bytes, readable here; may be NULL */
+	struct {
+		u16 year; /* 0: the clock starts at 2000-01-01 */
+		u8 month, day, hour, min, sec;
+	} time;
+	bool x2apic, tsc_deadline; /* as CPUID tells the guest */
+	u8 phys_bits;		   /* guest's physical address width */
+	const struct pc_ops *ops;
+	void *ctx;
+};
+
+struct pc {
+	struct bus bus;
+	const struct dev_host *host;
+	struct pc_config cfg;
+
+	struct pic pic;
+	struct pit pit;
+	struct rtc rtc;
+	struct i8042 kbd;
+	struct uart uart;
+	struct acpi_pm pm;
+	struct dma8237 dma;
+	struct misc misc;
+	struct vga vga;
+	struct bioschan bioschan;
+	struct lapic lapic;
+	struct ioapic ioapic;
+	struct pci_bus pci;
+	struct i440fx host_bridge;
+	struct piix3 isa_bridge;
+	struct piix4_pm pm_function;
+	struct ide ide;
+
+	u16 isa_lines;	/* levels driven by ISA chips */
+	u16 pirq_lines; /* levels driven by PCI through PIIX3 */
+	bool a20_kbd, a20_port92;
+	gpa_t lapic_at; /* where the LAPIC page is decoded */
+	bool lapic_mapped;
+	bool nmi;
+};
+
+/* Build the board in power-on state. @cfg is copied; what it points to, and @host, must outlive
+ * @pc. 0, or a negative error when a port range or PCI place is taken twice (a bug). */
+int pc_init(struct pc *pc, const struct dev_host *host, const struct pc_config *cfg);
+/* Machine reset: every chip to power-on state, no timer armed, disk requests cancelled; clock, CMOS
+ * RAM and media live on. Also the way to quiesce a machine that ends. */
+void pc_reset(struct pc *pc);
+
+/* Does the 8259's INT reach the vCPU: through LINT0 or IOAPIC pin 0 in ExtINT mode? */
+bool pc_extint_routed(const struct pc *pc);
+/* True when the vCPU would take a maskable interrupt now (RFLAGS.IF is the caller's matter). */
+static inline bool pc_intr_pending(const struct pc *pc)
+{
+	return lapic_pending(&pc->lapic) >= 0 || (pic_pending(&pc->pic) && pc_extint_routed(pc));
+}
+/* Acknowledge: the vector to inject, local APIC first, then the 8259; -1 when nothing is pending.
+ */
+int pc_intr_ack(struct pc *pc);
+/* An NMI is pending; pc_nmi_ack() when it was injected. */
+static inline bool pc_nmi_pending(const struct pc *pc)
+{
+	return pc->nmi;
+}
+static inline void pc_nmi_ack(struct pc *pc)
+{
+	pc->nmi = false;
+}
+/* Pulse the board's NMI line (LINT1), which CMOS port 70h bit 7 masks. */
+void pc_nmi(struct pc *pc);
+
+/* A typed byte. False: no room, offer it again later. pc_input() chooses the one sink: COM1 once
+ * the guest has used its receiver since reset, else the keyboard. */
+bool pc_uart_rx(struct pc *pc, u8 byte);
+bool pc_key(struct pc *pc, u8 byte);
+bool pc_input(struct pc *pc, u8 byte);
+
+/* The text screen (pc_config.vram): rows that changed since the last call; all visible rows. 0 with
+ * no VGA or in graphics modes. */
+unsigned pc_screen_changed(struct pc *pc, vga_line_fn *fn, void *ctx);
+unsigned pc_screen_read(struct pc *pc, vga_line_fn *fn, void *ctx);
+
+/* Guest's reads of PIT counters, port 61h and PM timer: polled calibration (stats row). */
+static inline u64 pc_polled_reads(const struct pc *pc)
+{
+	return pc->pit.counter_reads + pc->pit.port61_reads + pc->pm.timer_reads;
+}
+
+#endif
