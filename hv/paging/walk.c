@@ -107,51 +107,45 @@ static bool user_page_needs_check(const struct walk_regs *r, u32 access)
 	return (r->cr4 & CR4_PKE) && !(access & PFEC_I);
 }
 
-/* What every entry on a fast walk must look like. (entry ^ must) & check is zero exactly when all
- * `must` bits are set and all other `check` bits are clear. */
-struct walk_filter {
-	u64 must, check;
-};
+/* The fast walk reads first and judges once: its accumulator is the OR of (entry ^ PTE_FAST) over
+ * all levels, so that a bit is set where some level lacks P, W, U or A, or has any other bit. What
+ * it read below a bad entry was guest RAM at a wrong place: harmless, and thrown away. */
+#define PTE_FAST (PTE_P | PTE_W | PTE_U | PTE_A)
 
-static inline struct walk_filter fast_filter(const struct walk_regs *r, u32 access)
+/* The accumulator bits that make the fast walk give up. */
+static inline u64 fast_refused(const struct walk_regs *r, u32 access)
 {
-	struct walk_filter f = {.must = PTE_P | PTE_A};
+	u64 bits = PTE_P | PTE_A | (PTE_ADDR & (~0ull << (r->maxphyaddr & 63)));
 
-	if ((access & PFEC_W) && ((access & PFEC_U) || (r->cr0 & CR0_WP)))
-		f.must |= PTE_W;
-	f.must |= access & PFEC_U;
-	f.check = f.must | (PTE_ADDR & (~0ull << (r->maxphyaddr & 63)));
+	bits |= access & PFEC_U;
 	if ((access & PFEC_I) || !(r->efer & EFER_NXE))
-		f.check |= PTE_NX;
-	return f;
+		bits |= PTE_NX;
+	if ((access & PFEC_W) && ((access & PFEC_U) || (r->cr0 & CR0_WP)))
+		bits |= PTE_W;
+	return bits;
 }
 
-/* Index @gva's 9 bits above @shift into the table in @e; false: not a plain good entry. */
-static inline bool fast_step(const struct walk_mem *m, struct walk_filter f, gva_t gva,
-			     unsigned shift, u64 *e)
+static inline const void *fast_slot(const struct walk_mem *m, u64 e, gva_t gva, unsigned shift)
 {
-	const void *slot = m->ram(m->ctx, (*e & PTE_ADDR) + (gva >> (shift - 3) & 0xff8));
-
-	if (unlikely(!slot))
-		return false;
-	*e = read64(slot);
-	return likely(!((*e ^ f.must) & f.check));
+	return m->ram(m->ctx, (e & PTE_ADDR) + (gva >> (shift - 3) & 0xff8));
 }
 
 static inline bool fast_leaf(const struct walk_regs *r, gva_t gva, u32 access, unsigned shift,
-			     u64 all, u64 any, u64 leaf, struct walk_result *res)
+			     u64 acc, u64 leaf, struct walk_result *res)
 {
 	u64 offset = BIT(shift) - 1;
 
+	if (unlikely(acc & fast_refused(r, access)))
+		return false;
 	if ((access & PFEC_W) && !(leaf & PTE_D))
 		return false;
-	if ((all & PTE_U) && user_page_needs_check(r, access))
+	if (!(acc & PTE_U) && user_page_needs_check(r, access))
 		return false;
 	if (shift > SHIFT_4K && (leaf & bits_from(13, shift)))
 		return false;
 	res->page_size = offset + 1;
 	res->gpa = (leaf & PTE_ADDR & ~offset) | (gva & offset);
-	walk_attributes(res, r, all, any, leaf);
+	walk_attributes(res, r, ~acc, acc, leaf);
 	return true;
 }
 
@@ -159,27 +153,34 @@ static inline bool fast_leaf(const struct walk_regs *r, gva_t gva, u32 access, u
 static inline bool walk_fast(const struct walk_mem *m, const struct walk_regs *r, gva_t gva,
 			     u32 access, struct walk_result *res)
 {
-	struct walk_filter f = fast_filter(r, access);
-	u64 e = r->cr3, all, any;
+	const void *slot = fast_slot(m, r->cr3, gva, SHIFT_PML4);
+	u64 e, acc;
 
-	if (!fast_step(m, f, gva, SHIFT_PML4, &e) || (e & (PTE_PS | PTE_G)))
+	if (unlikely(!slot))
 		return false;
-	all = any = e;
-	if (!fast_step(m, f, gva, SHIFT_PAE_PDPTE, &e))
+	e = read64(slot);
+	if (unlikely(e & (PTE_PS | PTE_G)))
 		return false;
-	all &= e;
-	any |= e;
+	acc = e ^ PTE_FAST;
+	slot = fast_slot(m, e, gva, SHIFT_PAE_PDPTE);
+	if (unlikely(!slot))
+		return false;
+	e = read64(slot);
+	acc |= e ^ PTE_FAST;
 	if (unlikely(e & PTE_PS))
-		return r->has_1g && fast_leaf(r, gva, access, SHIFT_PAE_PDPTE, all, any, e, res);
-	if (!fast_step(m, f, gva, SHIFT_PAE_PDE, &e))
+		return r->has_1g && fast_leaf(r, gva, access, SHIFT_PAE_PDPTE, acc, e, res);
+	slot = fast_slot(m, e, gva, SHIFT_PAE_PDE);
+	if (unlikely(!slot))
 		return false;
-	all &= e;
-	any |= e;
+	e = read64(slot);
+	acc |= e ^ PTE_FAST;
 	if (e & PTE_PS)
-		return fast_leaf(r, gva, access, SHIFT_PAE_PDE, all, any, e, res);
-	if (!fast_step(m, f, gva, SHIFT_4K, &e))
+		return fast_leaf(r, gva, access, SHIFT_PAE_PDE, acc, e, res);
+	slot = fast_slot(m, e, gva, SHIFT_4K);
+	if (unlikely(!slot))
 		return false;
-	return fast_leaf(r, gva, access, SHIFT_4K, all & e, any | e, e, res);
+	e = read64(slot);
+	return fast_leaf(r, gva, access, SHIFT_4K, acc | (e ^ PTE_FAST), e, res);
 }
 
 static bool entry_is_large(const struct walk_regs *r, enum walk_mode mode, unsigned shift, u64 e)
