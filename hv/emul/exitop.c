@@ -8,7 +8,7 @@
  */
 #include "emul/exitop.h"
 
-#include "emul/emul.h"
+#include "lib/x86.h"
 
 #define INSN_MAX 15
 #define NO_REG	 0xff
@@ -336,13 +336,20 @@ static bool is_plain(const struct plain_op *p, const u8 *bytes, unsigned n)
 	return p->len == 1 || (bytes[1] == p->byte[1] && (p->len == 2 || bytes[2] == p->byte[2]));
 }
 
-unsigned exitop_len(const u8 *bytes, unsigned n, enum code_mode mode, enum exitop want)
+/* Apart, so that the plain case needs no stack frame. */
+static __attribute__((noinline)) unsigned decoded_len(const u8 *bytes, unsigned n,
+						      enum code_mode mode, enum exitop want)
 {
 	struct exitop_insn insn;
 
+	return exitop_decode(bytes, n, mode, &insn) == want ? insn.len : 0;
+}
+
+unsigned exitop_len(const u8 *bytes, unsigned n, enum code_mode mode, enum exitop want)
+{
 	if ((unsigned)want >= ARRAY_SIZE(plain_op) || want == EXITOP_NONE)
 		return 0;
 	if (is_plain(&plain_op[want], bytes, n))
 		return plain_op[want].len;
-	return exitop_decode(bytes, n, mode, &insn) == want ? insn.len : 0;
+	return decoded_len(bytes, n, mode, want);
 }

@@ -10,18 +10,7 @@
 #include "paging/walk.h"
 
 #include "lib/errno.h"
-
-#define CR0_WP	  BIT(16)
-#define CR0_PG	  BIT(31)
-#define CR4_PSE	  BIT(4)
-#define CR4_PAE	  BIT(5)
-#define CR4_PGE	  BIT(7)
-#define CR4_SMEP  BIT(20)
-#define CR4_SMAP  BIT(21)
-#define CR4_PKE	  BIT(22)
-#define EFER_LMA  BIT(10)
-#define EFER_NXE  BIT(11)
-#define RFLAGS_AC BIT(18)
+#include "lib/x86.h"
 
 #define PTE_P	       BIT(0)
 #define PTE_W	       BIT(1)

@@ -6,8 +6,8 @@
  * SPDX-License-Identifier: MIT
  * SRCS: hv/emul/exitop.c
  */
-#include "emul/emul.h"
 #include "emul/exitop.h"
+#include "lib/x86.h"
 #include "unit.h"
 
 #define M16 1u
