@@ -1,5 +1,5 @@
-/* The hypervisor's command line (DESIGN §3): key=value words. Unknown keys and bad values are reported
- * and ignored.
+/* The hypervisor's command line (DESIGN §3): key=value words. Unknown keys and bad values are
+ * reported and ignored.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -11,8 +11,8 @@
 enum console_kind { CONSOLE_UART, CONSOLE_PCI, CONSOLE_VGA, CONSOLE_NONE };
 struct console_param {
 	enum console_kind kind;
-	u16 port;  /* I/O port of a UART */
-	u32 baud;  /* 0: leave as the firmware set it */
+	u16 port; /* I/O port of a UART */
+	u32 baud; /* 0: leave as the firmware set it */
 	u8 bits, stop;
 	char parity; /* 'n' 'e' 'o' */
 };
@@ -26,6 +26,9 @@ enum trace_level { TRACE_OFF, TRACE_EXITS, TRACE_ALL };
 #define RESULTS_KTAP 2u
 #define RESULTS_LAVA 4u
 
+/* NAME.key=value of a guest, kept as text until the config is read: the value is judged by
+ * config_guest_set() then. policy.KEY=value is kept the same way under the name "policy", which no
+ * guest can have. The last of several for the same key stays. */
 #define CMDLINE_MAX_OVERRIDES 64
 struct guest_override {
 	char guest[CONFIG_NAME_MAX];
@@ -63,11 +66,17 @@ struct cmdline_report {
 	void *ctx;
 };
 
+/* Always leaves a usable @c: defaults where nothing (valid) was said; of several words for one key
+ * the last valid one counts. A first word that is the loader's file name ("/boot/penumbra.elf") is
+ * passed over. @rep may be NULL. */
 void cmdline_parse(struct cmdline *c, const char *text, const struct cmdline_report *rep);
-/* Parse "com1,115200,8n1" and friends (console=). 0 or -EINVAL. Used early by firmware too. */
+/* Parse console=: (com1..com4 | 0xPORT | pci)[,BAUD|auto[,8n1]] | vga | none. 0, or -EINVAL with @p
+ * as it was. Pure: firmware uses it before anything else runs. */
 int cmdline_parse_console(const char *value, struct console_param *p);
-/* "250ms", "10s" -> ns; "64M" -> bytes. 0 or -EINVAL (also on overflow). */
+/* "250ms", "10s", "0" -> ns; "64M", "1G", "4096" -> bytes; decimal digits. 0 or -EINVAL (also on
+ * overflow), then the result is as it was. */
 int parse_duration(const char *s, u64 *ns);
 int parse_size(const char *s, u64 *bytes);
+int parse_decimal(const char *s, u64 *value);
 
 #endif

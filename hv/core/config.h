@@ -10,8 +10,8 @@
 #include "penumbra/types.h"
 
 #define CONFIG_MAX_GUESTS 32 /* parsed; how many can run is the partition code's limit */
-#define CONFIG_NAME_MAX 17
-#define CONFIG_PATH_MAX 128
+#define CONFIG_NAME_MAX	  17
+#define CONFIG_PATH_MAX	  128
 
 enum paging_kind { PAGING_ADAPTIVE, PAGING_NESTED, PAGING_SHADOW, PAGING_KINDS };
 extern const char *const paging_kind_name[PAGING_KINDS];
@@ -33,14 +33,14 @@ struct guest_config {
 	bool paging_set; /* the config named a mode: overrides the command line's default */
 	struct media cdrom, disk, floppy;
 	enum boot_order boot[4]; /* ends with ORDER_NONE */
-	char nic[32];            /* "none" */
+	char nic[32];		 /* "none" */
 	bool serial_mux;
 	bool vga;
 	bool start;
 	enum on_exit on_exit;
 	u64 timeout_ns; /* 0: none */
-	unsigned line;  /* of its section header */
-	bool bad;       /* an error was reported: does not start */
+	unsigned line;	/* of its section header */
+	bool bad;	/* an error was reported: does not start */
 };
 
 struct config {
@@ -50,8 +50,8 @@ struct config {
 	unsigned errors;
 };
 
-/* Where errors go: one call per error with the complete message. @guest is the section's guest name or
- * NULL. */
+/* Where errors go: one call per error. @guest is the section's guest name or NULL, @key the key or
+ * NULL. @message is complete but for file and line: "memory: expected a size such as 512M ...". */
 struct config_report {
 	void (*error)(void *ctx, const char *file, unsigned line, const char *guest,
 		      const char *key, const char *message);
@@ -61,9 +61,13 @@ struct config_report {
 /* Parse @len bytes (need not end in NUL) named @file. Always leaves a usable @c. */
 void config_parse(struct config *c, const char *file, const char *text, size_t len,
 		  const struct config_report *rep);
-/* Apply one "key = value" to guest @g as the config would (command line NAME.key=value). 0 or -EINVAL with
+/* Is @name a guest's name: [a-z][a-z0-9-]{0,15} and not reserved? NULL if so, else what would be
+ * right. */
+const char *config_name_error(const char *name);
+/* Apply one "key = value" to guest @g as the config would (command line NAME.key=value). 0 or
+ * -EINVAL with
  * @why saying what would be right. */
-int config_guest_set(struct guest_config *g, const char *key, const char *value,
-		     char *why, size_t why_len);
+int config_guest_set(struct guest_config *g, const char *key, const char *value, char *why,
+		     size_t why_len);
 
 #endif
