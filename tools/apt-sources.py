@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""Print a deb822 sources file with this machine's own Debian archives, source packages included.
+"""Print a deb822 sources file with this machine's own Debian archives: apt-sources.py "deb deb-src"
 
 Reads what apt itself is configured to read (sources.list, *.list, *.sources) and keeps the main
 component of the distribution's own suites: archives of third parties need not have sources and are
@@ -87,7 +87,7 @@ def main():
             for key in ("Types", "Enabled", "Arch", "Architectures"):
                 stanza.pop(key, None)
             stanza.update(Suites=" ".join(suites), Components="main")
-            print("Types: deb deb-src")
+            print("Types: " + sys.argv[1])
             print("".join(f"{k}: {v}\n" for k, v in stanza.items()))
             found += 1
     if not found:

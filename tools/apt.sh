@@ -6,6 +6,7 @@
 #   apt.sh source NAME VERSION DIR   unpack a source package (VERSION if still there, else newest)
 #   apt.sh deb NAME[:ARCH] DIR [VERSION]   unpack a binary package (not installed) into DIR
 #   apt.sh depends NAME[:ARCH] RE    first dependency of NAME that matches the extended RE
+#   apt.sh search RE:ARCH            package names matching the extended RE, newest version last
 #
 # Downloads are verified by apt against the archive's signed indices.  Prints the version it used.
 # PN_BUILD is the build directory (default: build/ beside tools/).
@@ -14,7 +15,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 build=${PN_BUILD:-$here/../build}
 mkdir -p "$build"
 build=$(cd "$build" && pwd)
-[ $# -ge 3 ] || { echo "usage: apt.sh source|deb|depends NAME ARG..." >&2; exit 2; }
+[ $# -ge 2 ] || { echo "usage: apt.sh source|deb|depends|search NAME ARG..." >&2; exit 2; }
 
 # A foreign architecture gets indices of its own, so that the common case fetches only one set.
 arch=$(dpkg --print-architecture)
@@ -23,7 +24,10 @@ world=$build/apt/$want
 
 setup_world() {
 	mkdir -p "$world/lists/partial" "$world/archives/partial" "$world/parts"
-	/usr/bin/python3 "$here/apt-sources.py" >"$world/sources.new"
+	# Source packages are the same for all architectures: the native one's index has them.
+	local types="deb"
+	[ "$want" != "$arch" ] || types="deb deb-src"
+	/usr/bin/python3 "$here/apt-sources.py" "$types" >"$world/sources.new"
 	if ! cmp -s "$world/sources.new" "$world/debian.sources"; then
 		mv "$world/sources.new" "$world/debian.sources"
 		rm -f "$world/.updated"
@@ -38,6 +42,7 @@ setup_world() {
 	Dir::Cache::archives "$world/archives";
 	Dir::Cache::pkgcache "";
 	Dir::Cache::srcpkgcache "";
+	APT::Architecture "$want";
 	#clear APT::Architectures;
 	APT::Architectures { "$want"; };
 	#clear APT::Update::Pre-Invoke;
@@ -57,7 +62,12 @@ quiet_apt() {
 }
 update() {
 	echo "  APT     index of the Debian archive ($want)" >&2
-	quiet_apt apt-get -c "$world/apt.conf" update
+	# One index that a mirror serves out of step must not stop the others: apt leaves it unused,
+	# and what is found in those that verified is as good as ever.
+	if ! quiet_fail=1 quiet_apt apt-get -c "$world/apt.conf" update; then
+		compgen -G "$world/lists/*_Packages*" >/dev/null || { cat "$world/apt.log" >&2; return 1; }
+		sed -n 's/^E: Failed to fetch \([^ ]*\).*/  NOTE    not usable: \1/p' "$world/apt.log" >&2
+	fi
 	touch "$world/.updated"
 	fresh=1
 }
@@ -95,6 +105,10 @@ list_depends() { # NAME[:ARCH] RE
 		grep -E -m1 -- "$2")
 }
 
+list_names() { # RE
+	apt-cache -c "$world/apt.conf" pkgnames | grep -E -- "$1" | sed 's/:.*//' | sort -V
+}
+
 setup_world
 # One download at a time: apt locks its lists, two makes may ask at once.
 exec 9>"$world/lock"
@@ -125,6 +139,9 @@ deb)
 depends)
 	with_index list_depends "$2" "$3"
 	echo "$depends"
+	;;
+search)
+	with_index list_names "${2%:*}"
 	;;
 *)
 	echo "apt.sh: unknown command '$1'" >&2

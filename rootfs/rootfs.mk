@@ -1,0 +1,79 @@
+# User land and the demo guest: stock Debian kernels on a CD with a busybox/musl initramfs.
+#   $(B)/guests/demo.iso          linux-image-cloud-amd64, the guest of `./build.sh run`
+#   $(B)/guests/linux-F.iso       the same with another kernel flavour (amd64, 686, 686-pae)
+G := $(B)/guests
+GUEST_CFLAGS := -std=gnu11 -O2 -static -s $(WARN)
+# Timestamps of the kernel log stay, and its lines: a boot that hangs then shows where.
+GUEST_CMDLINE := console=ttyS0,115200
+DEMO_DATA_BYTES := 2097152
+APT = PN_BUILD='$(B)' tools/apt.sh
+
+$(B)/rootfs/busybox: rootfs/busybox.config rootfs/busybox.sh | $(SOURCES_STAMP)
+	$(call say,BUSYBOX,$@)
+	$(Q)rootfs/busybox.sh '$(SRC)/busybox' $< '$@'
+
+$(B)/rootfs/include/linux: rootfs/kernel-headers.sh
+	@mkdir -p $(@D)
+	$(Q)rootfs/kernel-headers.sh '$(@D)'
+
+$(B)/rootfs/%.amd64: rootfs/demo/%.c $(B)/rootfs/include/linux
+	$(call say,MUSLCC,$@)
+	$(Q)musl-gcc $(GUEST_CFLAGS) -idirafter $(B)/rootfs/include -o $@ $<
+
+# 32-bit programs: musl and libgcc of the other architecture, unpacked beside ours.
+MUSL32 := $(B)/rootfs/musl-i386
+$(MUSL32)/.done:
+	$(call say,FETCH,musl-dev:i386 libgcc-12-dev:i386 busybox-static:i386)
+	@mkdir -p $(@D)
+	$(Q)$(APT) deb musl-dev:i386 '$(@D)/musl' >/dev/null
+	$(Q)$(APT) deb libgcc-12-dev:i386 '$(@D)/gcc' >/dev/null
+	$(Q)$(APT) deb busybox-static:i386 '$(@D)/busybox' >/dev/null
+	$(Q)touch $@
+
+musl32_lib = $(MUSL32)/musl/usr/lib/i386-linux-musl
+$(B)/rootfs/%.i386: rootfs/demo/%.c $(B)/rootfs/include/linux $(MUSL32)/.done
+	$(call say,MUSLCC,$@)
+	$(Q)gcc -m32 -fno-pie -no-pie -fno-stack-protector $(GUEST_CFLAGS) -nostdinc -nostdlib \
+		-isystem $(MUSL32)/musl/usr/include/i386-linux-musl \
+		-isystem $(shell gcc -print-file-name=include) -idirafter $(B)/rootfs/include -o $@ \
+		$(musl32_lib)/crt1.o $(musl32_lib)/crti.o $< $(musl32_lib)/libc.a \
+		$(MUSL32)/gcc/usr/lib/gcc/i686-linux-gnu/12/libgcc.a $(musl32_lib)/crtn.o
+
+$(B)/rootfs/busybox.amd64: $(B)/rootfs/busybox
+	$(Q)cp $< $@
+$(B)/rootfs/busybox.i386: $(MUSL32)/.done
+	$(Q)cp $(MUSL32)/busybox/bin/busybox $@
+
+$(G)/data.bin: rootfs/demo-data.py
+	@mkdir -p $(@D)
+	$(Q)/usr/bin/python3 $< '$@' '$(G)/data.crc' $(DEMO_DATA_BYTES)
+
+# Kernels: kept until `rm -r`, whatever the archive does meanwhile.
+GUEST_ARCH_cloud-amd64 := amd64
+GUEST_ARCH_amd64 := amd64
+GUEST_ARCH_686 := i386
+GUEST_ARCH_686-pae := i386
+GUEST_FLAVOURS := cloud-amd64 amd64 686 686-pae
+
+define GUEST_RULES
+$(G)/kernel/$(1)/version: tools/guest-kernel.sh tools/kernel-modules.py
+	$(call say,FETCH,linux-image-$(1))
+	@mkdir -p $(G)/kernel
+	$(Q)PN_BUILD='$(B)' tools/guest-kernel.sh $(1) $(GUEST_ARCH_$(1)) '$$(@D)'
+$(G)/initrd-$(1).gz: $(G)/kernel/$(1)/version rootfs/initrd.sh $(G)/data.bin \
+		$(foreach p,busybox init selfcheck,$(B)/rootfs/$(p).$(GUEST_ARCH_$(1)))
+	$(call say,INITRD,$$@)
+	$(Q)rootfs/initrd.sh '$$@' '$(G)/kernel/$(1)' \
+		$(foreach p,busybox init selfcheck,'$(B)/rootfs/$(p).$(GUEST_ARCH_$(1))') '$(G)/data.crc'
+$(G)/linux-$(1).iso: $(G)/initrd-$(1).gz rootfs/linux-cd.sh
+	$(call say,ISO,$$@)
+	$(Q)rootfs/linux-cd.sh '$$@' '$(G)/kernel/$(1)/vmlinuz' '$(G)/initrd-$(1).gz' '$(G)/data.bin' \
+		'$(GUEST_CMDLINE)'
+endef
+$(foreach f,$(GUEST_FLAVOURS),$(eval $(call GUEST_RULES,$(f))))
+
+$(G)/demo.iso: $(G)/linux-cloud-amd64.iso
+	$(Q)ln -f $< $@
+
+.PHONY: guests
+guests: $(G)/demo.iso
