@@ -37,6 +37,7 @@ struct bioschan {
 	u32 pos;
 	struct blk_req req; /* the one request in flight */
 	struct blk_seg seg;
+	struct blk *inflight; /* its medium, while @busy */
 	gpa_t req_gpa;
 	bool busy;
 	const struct dev_host *host;
@@ -49,7 +50,8 @@ struct bioschan {
 int bioschan_init(struct bioschan *b, struct bus *bus, const struct dev_host *host,
 		  const struct bios_config *config, struct blk *const drive[BIOS_MAX_DRIVES],
 		  const struct bioschan_ops *ops, void *ctx);
-/* Forgets a request in flight; its status is never written. */
+/* Forgets a request in flight; its status is never written. Other requests of the same medium are
+ * cancelled with it: the board resets every user of a medium at once. */
 void bioschan_reset(struct bioschan *b);
 
 #endif

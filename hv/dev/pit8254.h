@@ -52,6 +52,7 @@ struct pit_channel {
 	bool bcd;
 	bool gate;
 	bool armed; /* counting element has, or from @start on will have, a count */
+	bool halted;  /* mode 0: between the two bytes of a new count */
 	u32 n;	    /* count loaded at @start, 1..65536 */
 	u32 next_n; /* count register: loaded at the next trigger or period; 0: none written */
 	bool next_pending;	  /* @next_n was written and not yet loaded */
@@ -78,6 +79,7 @@ struct pit {
 	struct timer timer;
 	u64 edges_until; /* clock up to which channel 0's edges are accounted for */
 	unsigned backlog;
+	u64 last_edge_ns;
 	u64 counter_reads, port61_reads; /* polled calibration reads */
 	u64 lost_ticks;			 /* beyond the backlog */
 };

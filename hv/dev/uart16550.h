@@ -78,6 +78,7 @@ struct uart {
 	bool thre_irq;	   /* transmitter-empty interrupt pending */
 	bool rx_timeout;
 	bool receiver_used;
+	bool irq_level;
 	u16 base;
 	const struct dev_host *host;
 	struct irq_line irq;
