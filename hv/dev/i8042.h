@@ -44,7 +44,7 @@ struct i8042 {
 	bool obf, obf_is_kbd;
 	bool last_was_cmd, sys;
 	u8 pending_cmd; /* controller command waiting for its byte at 60h, or 0 */
-	u8 reply[4];	/* controller's answers, before any key */
+	u8 reply[2];	/* controller's answers, before any key */
 	unsigned nreply;
 	/* the keyboard */
 	u8 queue[I8042_QUEUE];
