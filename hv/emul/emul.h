@@ -65,6 +65,9 @@ struct emul {
 	u8 insn[15]; /* what was fetched, for dumps */
 	u8 insn_len;
 	const char *why; /* on EMUL_UNHANDLED: a short reason */
+	/* While an op runs: item size of the string instruction at work, else 0. Its accesses may
+	 * carry several items at once; a device sees them one by one. */
+	u8 item;
 };
 
 enum emul_result {
