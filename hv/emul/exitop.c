@@ -268,8 +268,9 @@ static enum exitop decode_one_byte(struct scan *s, struct exitop_insn *out, u8 o
 	enum exitop op = op_one_byte[opcode];
 
 	switch (op) {
-	case EXITOP_PAUSE: /* else NOP, or XCHG with R8 */
-		return s->rep == 0xf3 && !(s->rex & REX_B) ? op : EXITOP_NONE;
+	case EXITOP_PAUSE: /* else NOP; with REX.B CPUs differ, but one that exits took it for PAUSE
+			    */
+		return s->rep == 0xf3 ? op : EXITOP_NONE;
 	case EXITOP_INTN:
 		out->imm = next_byte(s);
 		return op;

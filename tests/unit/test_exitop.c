@@ -227,7 +227,6 @@ TEST(neighbours_are_not_ours)
 		}
 	struct exitop_insn insn;
 
-	CHECK_EQ(exitop_decode((const u8 *)"\xf3\x41\x90", 3, CODE_64, &insn), EXITOP_NONE);
 	CHECK_EQ(exitop_decode((const u8 *)"\x44\x0f\x21\xc0", 4, CODE_64, &insn), EXITOP_NONE);
 }
 
