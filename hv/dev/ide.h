@@ -18,20 +18,21 @@
 #include "dev/blk.h"
 #include "dev/pci.h"
 
-#define IDE_BUF_SIZE	 32768u /* PIO staging: 64 disk sectors, 16 CD blocks */
-#define IDE_MAX_SEGS	 256u	/* pieces of guest memory per request to the medium */
+#define IDE_BUF_SIZE	 32768u		/* PIO staging: 64 disk sectors, 16 CD blocks */
+#define IDE_MAX_SEGS	 256u		/* pieces of guest memory per request to the medium */
+#define IDE_MAX_REQUEST	 (1024u * 1024) /* bytes per request: bounds one completion's work */
 #define IDE_MAX_MULTIPLE 16u
+#define IDE_NO_MODE	 0xffu
 
 enum ide_kind { IDE_NONE, IDE_DISK, IDE_CD };
 
-/* What the data port or the bus master may do just now. */
+/* What the channel is waiting for. */
 enum ide_phase {
-	IDE_IDLE,
-	IDE_BUSY,    /* medium at work */
-	IDE_PIO_IN,  /* host reads buf */
-	IDE_PIO_OUT, /* host fills buf */
-	IDE_PACKET,  /* host fills the command packet */
-	IDE_DMA,     /* wants the bus master */
+	IDE_IDLE,    /* a command */
+	IDE_BUSY,    /* the medium: req is in flight */
+	IDE_PIO_IN,  /* the host to read buf */
+	IDE_PIO_OUT, /* the host to fill buf */
+	IDE_DMA,     /* the bus master to be started */
 };
 
 struct ide_sense {
@@ -40,56 +41,55 @@ struct ide_sense {
 
 struct ide_drive {
 	enum ide_kind kind;
-	struct blk *blk;
+	struct blk *blk; /* NULL: no disc */
 	/* Task file as this drive shows it. Index [1] is the previous value (HOB). */
 	u8 error, status;
 	u8 nsect[2], lbal[2], lbam[2], lbah[2];
-	u8 device;
-	/* Settings */
-	u16 cyls; /* translation in force */
+	/* Disk: translation in force, sectors per DRQ block of MULTIPLE (0: off). */
+	u16 cyls;
 	u8 heads, sectors;
-	u8 multiple;	     /* 0: off */
-	u8 mwdma, udma, pio; /* selected mode numbers, 0xff: none */
+	u8 multiple;
 	bool write_cache, standby;
+	u8 mwdma, udma; /* selected mode, one of them IDE_NO_MODE */
 	/* CD */
 	struct ide_sense sense;
-	bool attention; /* power-on unit attention to be reported */
-	bool locked;
+	struct ide_sense attention; /* unit attention to be reported; key 0: none */
+	bool packet;		    /* the command in progress is PACKET */
+	bool dma;		    /* the packet command asked for DMA */
+	bool locked, tray_open;
 };
 
 struct ide_channel {
 	struct ide *ide;
 	struct irq_line irq;
 	struct ide_drive drive[2];
-	u8 feature[2];
-	u8 device;    /* last DEVICE register */
-	u8 control;   /* nIEN, SRST, HOB */
-	bool intrq;   /* the drive asserts INTRQ */
-	bool irq_out; /* level at the pin */
+	u8 feature[2]; /* [1]: previous value */
+	u8 device;     /* DEVICE register: bit 4 selects the drive */
+	u8 control;    /* nIEN, SRST, HOB */
+	bool intrq;    /* the active drive asserts INTRQ */
+	bool irq_out;  /* what the pin shows */
 
 	/* The command in progress, of drive[active]. */
 	enum ide_phase phase;
 	u8 active;
-	u8 command;
-	bool write; /* data moves host to drive */
-	bool use_dma;
-	u64 offset;	       /* on the medium: next byte */
-	u64 left;	       /* bytes of the command not yet asked from or given to the medium */
-	u32 sector;	       /* 512 or 2048 */
-	u32 block;	       /* bytes per DRQ block (disk), byte count limit (CD) */
-	u32 pos, drq_end, end; /* in buf: next byte, end of DRQ block, end of data */
-	u8 packet[12];
+	bool write;    /* data moves from host to drive */
+	bool buffered; /* DMA of buf[0, end), not of the medium */
+	u64 offset;    /* on the medium: next byte */
+	u64 left;      /* bytes of the command not yet moved from or to the medium */
+	u32 block;     /* most bytes per DRQ block */
+	u32 pos;       /* in buf: next byte for the host */
+	u32 drq_end;   /* end of the DRQ block */
+	u32 end;       /* end of data (PIO_OUT: of room) */
 	u8 buf[IDE_BUF_SIZE];
 
-	/* Bus master */
+	/* Bus master. The position in the PRD table is meaningful while ACTIVE. */
 	u8 bm_command, bm_status;
 	u32 bm_prdt;
-	u32 bm_entry;  /* offset of the next PRD within the table */
-	gpa_t bm_addr; /* rest of the current PRD */
-	u32 bm_len;
+	u32 bm_entry; /* offset of the next PRD within the table */
+	gpa_t bm_addr;
+	u32 bm_len;   /* rest of the current PRD */
 	bool bm_last; /* current PRD has the end-of-table bit */
 
-	bool inflight;
 	bool direct; /* req moves guest memory, not buf */
 	u32 req_len;
 	struct blk_req req;

@@ -48,7 +48,8 @@ struct lapic_ops {
 	void (*nmi)(void *ctx);
 	void (*init)(void *ctx);
 	void (*startup)(void *ctx, gpa_t startup_gpa);
-	/* The register page moved, appeared or went away. @mapped false: xAPIC page not decoded. */
+	/* The register page moved, appeared or went away. @mapped false: xAPIC page not decoded.
+	 * Also called by lapic_init() and lapic_reset(). */
 	void (*base_changed)(void *ctx, gpa_t base, bool mapped);
 };
 
