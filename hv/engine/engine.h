@@ -1,7 +1,7 @@
 /* The border between the hypervisor and the CPU's virtualisation extension.
  *
- * One static const table per vendor; the rest of the hypervisor never learns which it is. Exits come
- * back in one vendor-neutral form. All functions run on the vCPU's own physical CPU with
+ * One static const table per vendor; the rest of the hypervisor never learns which it is. Exits
+ * come back in one vendor-neutral form. All functions run on the vCPU's own physical CPU with
  * interrupts off unless said otherwise; none takes a lock.
  *
  * SPDX-License-Identifier: MIT
@@ -13,9 +13,9 @@
 #include "penumbra/types.h"
 
 enum exit_reason {
-	EXIT_INTR,       /* a physical interrupt is pending: nothing to do for the guest */
-	EXIT_NMI,        /* a physical NMI was taken */
-	EXIT_WINDOW,     /* the guest can take an interrupt now */
+	EXIT_INTR,   /* a physical interrupt is pending: nothing to do for the guest */
+	EXIT_NMI,    /* a physical NMI was taken */
+	EXIT_WINDOW, /* the guest can take an interrupt now */
 	EXIT_CPUID,
 	EXIT_HLT,
 	EXIT_PAUSE,
@@ -24,19 +24,19 @@ enum exit_reason {
 	EXIT_WRMSR,
 	EXIT_CR,
 	EXIT_DR,
-	EXIT_NESTED,     /* no nested translation for x.nested.gpa */
+	EXIT_NESTED, /* no nested translation for x.nested.gpa */
 	EXIT_EXCEPTION,
 	EXIT_RDTSC,
 	EXIT_RDPMC,
 	EXIT_INVLPG,
-	EXIT_CACHE,      /* INVD, WBINVD */
+	EXIT_CACHE, /* INVD, WBINVD */
 	EXIT_XSETBV,
-	EXIT_VIRT,       /* an instruction of a virtualisation extension */
-	EXIT_MWAIT,      /* MONITOR, MWAIT */
-	EXIT_IRET,       /* the guest is about to leave its NMI handler */
-	EXIT_SHUTDOWN,   /* triple fault */
+	EXIT_VIRT,     /* an instruction of a virtualisation extension */
+	EXIT_MWAIT,    /* MONITOR, MWAIT */
+	EXIT_IRET,     /* the guest is about to leave its NMI handler */
+	EXIT_SHUTDOWN, /* triple fault */
 	EXIT_INIT,
-	EXIT_INVALID,    /* the CPU refused the guest state */
+	EXIT_INVALID, /* the CPU refused the guest state */
 	EXIT_UNKNOWN,
 	EXIT_REASONS
 };
@@ -99,18 +99,19 @@ struct nested_format {
 	u64 (*leaf)(hpa_t hpa, unsigned level, bool writable, bool executable);
 	u64 (*table)(hpa_t hpa);
 	bool (*present)(u64 entry);
+	bool (*is_leaf)(u64 entry, unsigned level);
 	hpa_t (*address)(u64 entry);
 };
 
 struct engine_caps {
-	bool nested;       /* nested paging */
+	bool nested; /* nested paging */
 	bool nested_1g;
 	bool flush_by_tag; /* one tag can be flushed alone */
-	bool next_rip;     /* exits tell the instruction length */
-	bool decode;       /* exits tell operands and bytes */
+	bool next_rip;	   /* exits tell the instruction length */
+	bool decode;	   /* exits tell operands and bytes */
 	bool clean_bits;
 	bool pause_filter;
-	u32 tags;          /* TLB tags per CPU, tag 0 is the host's */
+	u32 tags; /* TLB tags per CPU, tag 0 is the host's */
 };
 
 struct engine_ops {
@@ -123,8 +124,8 @@ struct engine_ops {
 	int (*vcpu_init)(struct vcpu *v);
 	/* Put the vCPU into the architectural RESET state (CS:IP at the reset vector). */
 	void (*vcpu_reset)(struct vcpu *v);
-	/* Enter the guest until the next exit. v->event is consumed when it was delivered; an event whose
-	 * delivery was cut short by the exit is back in v->event. */
+	/* Enter the guest until the next exit. v->event is consumed when it was delivered; an event
+	 * whose delivery was cut short by the exit is back in v->event. */
 	void (*run)(struct vcpu *v, struct exit *x);
 	void (*get_code)(const struct vcpu *v, struct vcpu_code *c);
 	void (*get_sregs)(const struct vcpu *v, struct vcpu_sregs *s);
@@ -136,9 +137,6 @@ struct engine_ops {
 	int (*get_msr)(const struct vcpu *v, u32 msr, u64 *value);
 	int (*set_msr)(struct vcpu *v, u32 msr, u64 value);
 	void (*set_tsc_offset)(struct vcpu *v, u64 offset);
-	/* Task priority as CR8 shows it (0..15). @intercept: exit when the guest lowers it. */
-	u8 (*get_tpr)(const struct vcpu *v);
-	void (*set_tpr)(struct vcpu *v, u8 tpr, bool intercept);
 	/* Use the nested tables rooted at @root from the next entry on. */
 	void (*set_nested_root)(struct vcpu *v, hpa_t root);
 	const struct nested_format *nested_format;
@@ -149,9 +147,9 @@ struct engine_ops {
 };
 
 /* Tables register themselves in a link-time array, so that no common file names a vendor. */
-#define ENGINE_REGISTER(ops) \
-	static const struct engine_ops *const engine_entry \
-	__attribute__((used, section("engines"))) = &(ops)
+#define ENGINE_REGISTER(ops)                                                                       \
+	static const struct engine_ops *const engine_entry                                         \
+		__attribute__((used, section("engines"))) = &(ops)
 
 /* Pick the first engine that this machine can run; @choice restricts by name ("auto": any).
  * NULL with @why (every refusal, joined) when there is none. */

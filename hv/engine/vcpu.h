@@ -46,7 +46,10 @@ struct vcpu {
 	bool nmi_blocked;
 	struct vcpu_event event;
 	bool want_window; /* exit as soon as the guest can take an interrupt */
-	u64 cr2;
+	/* Task priority as CR8 shows it (0..15), in and out; @want_tpr_exit: exit when CR8 is
+	 * written. */
+	u8 tpr;
+	bool want_tpr_exit;
 
 	const struct engine_ops *engine;
 	void *engine_data;

@@ -57,6 +57,7 @@ struct segment {
 #define CR4_OSXMMEXCPT 0x00000400ull
 #define CR4_UMIP 0x00000800ull
 #define CR4_LA57 0x00001000ull
+#define CR4_VMXE 0x00002000ull
 #define CR4_FSGSBASE 0x00010000ull
 #define CR4_PCIDE 0x00020000ull
 #define CR4_OSXSAVE 0x00040000ull

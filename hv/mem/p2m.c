@@ -12,7 +12,7 @@
 
 static bool p2m_take_gib(struct p2m *m, u64 first, unsigned owner)
 {
-	hpa_t hpa = frames_alloc(GIB / PAGE_SIZE, GIB / PAGE_SIZE, owner);
+	hpa_t hpa = frames_alloc_chunk(GIB, owner);
 
 	if (!hpa)
 		return false;
@@ -21,8 +21,8 @@ static bool p2m_take_gib(struct p2m *m, u64 first, unsigned owner)
 	return true;
 }
 
-/* Fill the chunks [@from, @to): whole aligned gigabytes in one piece where there are such. The first
- * gigabyte has ROM and video pages inside and gains nothing from being whole. */
+/* Fill the chunks [@from, @to): whole aligned gigabytes in one piece where there are such. The
+ * first gigabyte has ROM and video pages inside and gains nothing from being whole. */
 static int p2m_fill(struct p2m *m, u64 from, u64 to, unsigned owner)
 {
 	for (u64 i = from; i < to;) {
@@ -31,7 +31,7 @@ static int p2m_fill(struct p2m *m, u64 from, u64 to, unsigned owner)
 			i += CHUNKS_PER_GIB;
 			continue;
 		}
-		m->chunk[i] = frames_alloc(P2M_CHUNK / PAGE_SIZE, P2M_CHUNK / PAGE_SIZE, owner);
+		m->chunk[i] = frames_alloc_chunk(P2M_CHUNK, owner);
 		if (!m->chunk[i])
 			return -ENOMEM;
 		i++;
@@ -56,6 +56,7 @@ int p2m_init(struct p2m *m, u64 bytes, unsigned owner)
 	int err;
 
 	memset(m, 0, sizeof(*m));
+	m->owner = owner;
 	m->nchunks = end >> P2M_CHUNK_SHIFT;
 	table_pages = ALIGN_UP(m->nchunks * sizeof(hpa_t), PAGE_SIZE) / PAGE_SIZE;
 	table = frames_alloc(table_pages, 1, OWNER_HYPERVISOR);
@@ -67,7 +68,7 @@ int p2m_init(struct p2m *m, u64 bytes, unsigned owner)
 	if (!err && high)
 		err = p2m_fill(m, PC_HIGH_RAM_BASE >> P2M_CHUNK_SHIFT, m->nchunks, owner);
 	if (err) {
-		p2m_free(m, owner);
+		p2m_free(m);
 		return err;
 	}
 	m->low_bytes = low;
@@ -77,7 +78,7 @@ int p2m_init(struct p2m *m, u64 bytes, unsigned owner)
 	return 0;
 }
 
-void p2m_free(struct p2m *m, unsigned owner)
+void p2m_free(struct p2m *m)
 {
 	u64 table_pages = ALIGN_UP(m->nchunks * sizeof(hpa_t), PAGE_SIZE) / PAGE_SIZE;
 
@@ -85,7 +86,7 @@ void p2m_free(struct p2m *m, unsigned owner)
 		return;
 	for (u64 i = 0; i < m->nchunks; i++)
 		if (m->chunk[i])
-			frames_free(m->chunk[i], P2M_CHUNK / PAGE_SIZE, owner);
+			frames_free(m->chunk[i], P2M_CHUNK / PAGE_SIZE, m->owner);
 	frames_free(va_hpa(m->chunk), table_pages, OWNER_HYPERVISOR);
 	m->chunk = NULL;
 	m->nchunks = 0;

@@ -1,7 +1,8 @@
-/* A guest's physical memory: which host memory lies behind each guest-physical page, and of which kind.
+/* A guest's physical memory: which host memory lies behind each guest-physical page, and of which
+ * kind.
  *
- * RAM comes in 2 MiB chunks (whole 1 GiB runs where the allocator had them), so the table is an array
- * indexed by gpa >> 21. Only the first 2 MiB have structure below that: video memory, ROMs.
+ * RAM comes in 2 MiB chunks (whole 1 GiB runs where the allocator had them), so the table is an
+ * array indexed by gpa >> 21. Only the first 2 MiB have structure below that: video memory, ROMs.
  * The map is fixed while the guest runs, but for the ROM pages' write permission.
  *
  * SPDX-License-Identifier: MIT
@@ -13,26 +14,27 @@
 #include "penumbra/types.h"
 
 #define P2M_CHUNK_SHIFT 21
-#define P2M_CHUNK (1ull << P2M_CHUNK_SHIFT)
-#define P2M_LOW_PAGES 512 /* 4 KiB pages with a kind of their own */
+#define P2M_CHUNK	(1ull << P2M_CHUNK_SHIFT)
+#define P2M_LOW_PAGES	512 /* 4 KiB pages with a kind of their own */
 
 enum p2m_kind { P2M_NONE, P2M_RAM, P2M_ROM };
 
 struct p2m {
 	hpa_t *chunk; /* per 2 MiB of guest-physical space; 0 where there is no RAM */
 	u64 nchunks;
-	u64 low_bytes, high_bytes; /* RAM below the PCI hole, RAM from 4 GiB up */
+	u64 low_bytes, high_bytes;  /* RAM below the PCI hole, RAM from 4 GiB up */
 	u8 low_kind[P2M_LOW_PAGES]; /* enum p2m_kind */
 	/* A second view of the top of the first chunk's BIOS image, below 4 GiB. */
 	gpa_t alias_base, alias_target;
 	u64 alias_len;
-	u64 gen; /* counts removals and permission losses, for the flush ledger */
+	unsigned owner; /* enum frame_owner of its RAM */
+	u64 gen;	/* counts removals and permission losses, for the flush ledger */
 };
 
-/* Allocate @bytes (rounded down to chunks, at least one) for guest @owner, low RAM first up to the PCI
- * hole, the rest from 4 GiB. All memory is zeroed. -ENOMEM frees what it took. */
+/* Allocate @bytes (rounded down to chunks, at least one) for guest @owner, low RAM first up to the
+ * PCI hole, the rest from 4 GiB. All memory is zeroed. -ENOMEM frees what it took. */
 int p2m_init(struct p2m *m, u64 bytes, unsigned owner);
-void p2m_free(struct p2m *m, unsigned owner);
+void p2m_free(struct p2m *m);
 
 /* Set the kind of the low pages in [@base, @base + @len), 4 KiB aligned, below 2 MiB. Taking RAM
  * or write permission away counts a generation. */
@@ -41,8 +43,8 @@ void p2m_set_low_kind(struct p2m *m, gpa_t base, u64 len, enum p2m_kind kind);
 /* Kind of the page at @gpa and its host-physical address. */
 enum p2m_kind p2m_lookup(const struct p2m *m, gpa_t gpa, hpa_t *hpa);
 
-/* Hypervisor pointer to the guest RAM at @gpa, NULL when it is no RAM. Valid to the end of its 4 KiB
- * page at least. ROM counts only for p2m_ptr_read(). */
+/* Hypervisor pointer to the guest RAM at @gpa, NULL when it is no RAM. Valid to the end of its 4
+ * KiB page at least. ROM counts only for p2m_ptr_read(). */
 static inline void *p2m_ptr(const struct p2m *m, gpa_t gpa)
 {
 	u64 i = gpa >> P2M_CHUNK_SHIFT;

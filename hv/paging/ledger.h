@@ -1,7 +1,8 @@
 /* The flush ledger: no emulator notices a missing TLB flush, so the debug build does.
  *
- * Every removal or permission loss in a guest's map advances the map's generation; every flush records
- * the generation a tag is clean for. A tag that would run with an older one is a bug of ours.
+ * Every removal or permission loss in a guest's map advances the map's generation; every flush
+ * records the generation a tag is clean for. A tag that would run with an older one is a bug of
+ * ours.
  *
  * SPDX-License-Identifier: MIT
  */

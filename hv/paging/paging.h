@@ -1,5 +1,5 @@
-/* The border between a vCPU and the way its memory is translated (DESIGN §1, border 2). A switch of mode is
- * leave(), enter() and a new pointer; no caller tests which mode it is.
+/* The border between a vCPU and the way its memory is translated (DESIGN §1, border 2). A switch of
+ * mode is leave(), enter() and a new pointer; no caller tests which mode it is.
  *
  * All functions run on the vCPU's own physical CPU with the vCPU stopped.
  *
@@ -18,7 +18,8 @@ enum paging_result {
 
 struct paging_ops {
 	const char *name;
-	/* Take over translation for @v; the vCPU's tag is flushed. -ENOMEM leaves the old mode valid. */
+	/* Take over translation for @v; the vCPU's tag is flushed. -ENOMEM leaves the old mode
+	 * valid. */
 	int (*enter)(struct vcpu *v);
 	void (*leave)(struct vcpu *v);
 	/* A translation exit (nested or page fault). */

@@ -10,19 +10,19 @@
 #include "mem/hostmap.h"
 #include "penumbra/bootinfo.h"
 
-#define CPUID_SVM_LEAF 0x8000000au
-#define CPUID_80000001_ECX_SVM BIT(2)
-#define CPUID_80000001_EDX_1G BIT(26)
-#define SVM_EDX_NPT BIT(0)
-#define SVM_EDX_LOCK BIT(2)
-#define SVM_EDX_NRIPS BIT(3)
-#define SVM_EDX_CLEAN BIT(5)
-#define SVM_EDX_FLUSH_ASID BIT(6)
-#define SVM_EDX_DECODE BIT(7)
-#define SVM_EDX_PAUSE BIT(10)
+#define CPUID_SVM_LEAF		0x8000000au
+#define CPUID_80000001_ECX_SVM	BIT(2)
+#define CPUID_80000001_EDX_1G	BIT(26)
+#define SVM_EDX_NPT		BIT(0)
+#define SVM_EDX_LOCK		BIT(2)
+#define SVM_EDX_NRIPS		BIT(3)
+#define SVM_EDX_CLEAN		BIT(5)
+#define SVM_EDX_FLUSH_ASID	BIT(6)
+#define SVM_EDX_DECODE		BIT(7)
+#define SVM_EDX_PAUSE		BIT(10)
 #define SVM_EDX_PAUSE_THRESHOLD BIT(12)
 
-#define PAUSE_COUNT 3000
+#define PAUSE_COUNT	3000
 #define PAUSE_THRESHOLD 128
 
 struct engine_caps svm_caps;
@@ -33,32 +33,27 @@ static u32 next_tag = 1;
 
 static void svm_read_caps(struct engine_caps *caps)
 {
-	u32 r[4];
+	struct cpuid c = cpuid(CPUID_SVM_LEAF, 0);
 
-	cpuid(CPUID_SVM_LEAF, 0, r);
-	caps->tags = r[1];
-	caps->nested = r[3] & SVM_EDX_NPT;
-	caps->next_rip = r[3] & SVM_EDX_NRIPS;
-	caps->clean_bits = r[3] & SVM_EDX_CLEAN;
-	caps->flush_by_tag = r[3] & SVM_EDX_FLUSH_ASID;
-	caps->decode = r[3] & SVM_EDX_DECODE;
-	caps->pause_filter = (r[3] & SVM_EDX_PAUSE) && (r[3] & SVM_EDX_PAUSE_THRESHOLD);
-	cpuid(0x80000001u, 0, r);
-	caps->nested_1g = caps->nested && (r[3] & CPUID_80000001_EDX_1G);
+	caps->tags = c.ebx;
+	caps->nested = c.edx & SVM_EDX_NPT;
+	caps->next_rip = c.edx & SVM_EDX_NRIPS;
+	caps->clean_bits = c.edx & SVM_EDX_CLEAN;
+	caps->flush_by_tag = c.edx & SVM_EDX_FLUSH_ASID;
+	caps->decode = c.edx & SVM_EDX_DECODE;
+	caps->pause_filter = (c.edx & SVM_EDX_PAUSE) && (c.edx & SVM_EDX_PAUSE_THRESHOLD);
+	caps->nested_1g = caps->nested && (cpuid(0x80000001u, 0).edx & CPUID_80000001_EDX_1G);
 }
 
 static int svm_probe(struct engine_caps *caps, char *why, size_t why_len)
 {
-	u32 r[4];
 	u64 vm_cr;
 
-	cpuid(0x80000000u, 0, r);
-	if (r[0] < CPUID_SVM_LEAF) {
+	if (cpuid(0x80000000u, 0).eax < CPUID_SVM_LEAF) {
 		snprintf(why, why_len, "the CPU has no AMD-V (no CPUID leaf 8000000A)");
 		return -ENODEV;
 	}
-	cpuid(0x80000001u, 0, r);
-	if (!(r[2] & CPUID_80000001_ECX_SVM)) {
+	if (!(cpuid(0x80000001u, 0).ecx & CPUID_80000001_ECX_SVM)) {
 		snprintf(why, why_len, "the CPU has no AMD-V (CPUID 80000001 ECX bit 2 is 0)");
 		return -ENODEV;
 	}
@@ -190,6 +185,21 @@ static void svm_watch_iret(struct svm_vcpu *s, bool on)
 	s->dirty |= CLEAN_INTERCEPTS;
 }
 
+/* CR8 lives in V_TPR while the guest runs. */
+static void svm_load_tpr(const struct vcpu *v, struct svm_vcpu *s)
+{
+	struct vmcb *c = s->vmcb;
+
+	if ((c->int_ctl & V_TPR_MASK) != v->tpr) {
+		c->int_ctl = (c->int_ctl & ~V_TPR_MASK) | v->tpr;
+		s->dirty |= CLEAN_TPR;
+	}
+	if (((c->cr_write >> 8) & 1) != v->want_tpr_exit) {
+		c->cr_write ^= BIT(8);
+		s->dirty |= CLEAN_INTERCEPTS;
+	}
+}
+
 static void svm_load_entry(struct vcpu *v, struct svm_vcpu *s)
 {
 	struct vmcb *c = s->vmcb;
@@ -201,6 +211,7 @@ static void svm_load_entry(struct vcpu *v, struct svm_vcpu *s)
 	c->int_state = v->int_shadow;
 	svm_set_window(s, v->want_window);
 	svm_watch_iret(s, v->nmi_blocked);
+	svm_load_tpr(v, s);
 	c->event_inj = 0;
 	if (v->event.type != EVENT_NONE)
 		svm_inject(v, c);
@@ -225,6 +236,7 @@ static void svm_run(struct vcpu *v, struct exit *x)
 	v->rip = c->rip;
 	v->rflags = c->rflags;
 	v->int_shadow = c->int_state & 1;
+	v->tpr = c->int_ctl & V_TPR_MASK;
 	svm_decode_exit(v, x);
 }
 
@@ -232,27 +244,6 @@ static void svm_set_tsc_offset(struct vcpu *v, u64 offset)
 {
 	svm_of(v)->vmcb->tsc_offset = offset;
 	svm_of(v)->dirty |= CLEAN_INTERCEPTS;
-}
-
-static u8 svm_get_tpr(const struct vcpu *v)
-{
-	return (u8)(svm_of(v)->vmcb->int_ctl & V_TPR_MASK);
-}
-
-static void svm_set_tpr(struct vcpu *v, u8 tpr, bool intercept)
-{
-	struct svm_vcpu *s = svm_of(v);
-	struct vmcb *c = s->vmcb;
-	u16 writes = (u16)((c->cr_write & ~BIT(8)) | (intercept ? BIT(8) : 0));
-
-	if ((c->int_ctl & V_TPR_MASK) != tpr) {
-		c->int_ctl = (c->int_ctl & ~V_TPR_MASK) | (tpr & V_TPR_MASK);
-		s->dirty |= CLEAN_TPR;
-	}
-	if (c->cr_write != writes) {
-		c->cr_write = writes;
-		s->dirty |= CLEAN_INTERCEPTS;
-	}
 }
 
 static void svm_set_nested_root(struct vcpu *v, hpa_t root)
@@ -277,15 +268,16 @@ static void svm_moved(struct vcpu *v)
 	svm_of(v)->flush = true;
 }
 
-/* Nested tables have the host's own 4-level format (APM vol. 2 §15.25.5); accesses count as user ones. */
-#define NPTE_P BIT(0)
-#define NPTE_W BIT(1)
-#define NPTE_U BIT(2)
-#define NPTE_A BIT(5)
-#define NPTE_D BIT(6)
+/* Nested tables have the host's own 4-level format (APM vol. 2 §15.25.5); accesses count as user
+ * ones. */
+#define NPTE_P	   BIT(0)
+#define NPTE_W	   BIT(1)
+#define NPTE_U	   BIT(2)
+#define NPTE_A	   BIT(5)
+#define NPTE_D	   BIT(6)
 #define NPTE_LARGE BIT(7)
-#define NPTE_NX BIT(63)
-#define NPTE_ADDR 0x000ffffffffff000ull
+#define NPTE_NX	   BIT(63)
+#define NPTE_ADDR  0x000ffffffffff000ull
 
 static u64 npt_leaf(hpa_t hpa, unsigned level, bool writable, bool executable)
 {
@@ -303,6 +295,11 @@ static bool npt_present(u64 entry)
 	return entry & NPTE_P;
 }
 
+static bool npt_is_leaf(u64 entry, unsigned level)
+{
+	return level == 1 || (entry & NPTE_LARGE);
+}
+
 static hpa_t npt_address(u64 entry)
 {
 	return entry & NPTE_ADDR;
@@ -314,6 +311,7 @@ static const struct nested_format npt_format = {
 	.leaf = npt_leaf,
 	.table = npt_table,
 	.present = npt_present,
+	.is_leaf = npt_is_leaf,
 	.address = npt_address,
 };
 
@@ -332,8 +330,6 @@ static const struct engine_ops svm_ops = {
 	.get_msr = svm_get_msr,
 	.set_msr = svm_set_msr,
 	.set_tsc_offset = svm_set_tsc_offset,
-	.get_tpr = svm_get_tpr,
-	.set_tpr = svm_set_tpr,
 	.set_nested_root = svm_set_nested_root,
 	.nested_format = &npt_format,
 	.flush = svm_flush,

@@ -8,20 +8,19 @@
 #include "engine/engine.h"
 #include "engine/svm/vmcb.h"
 
-#define MSR_VM_CR 0xc0010114u
-#define VM_CR_SVMDIS BIT(4)
-#define VM_CR_LOCK BIT(3)
+#define MSR_VM_CR	0xc0010114u
+#define VM_CR_SVMDIS	BIT(4)
+#define VM_CR_LOCK	BIT(3)
 #define MSR_VM_HSAVE_PA 0xc0010117u
-#define EFER_SVME BIT(12)
+#define EFER_SVME	BIT(12)
 
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	hpa_t vmcb_pa;
-	u64 efer;       /* as the guest sees it, without LMA */
+	u64 efer;	/* as the guest sees it, without LMA */
 	u64 cr0_hidden; /* CD and NW as the guest believes them: kept out of the VMCB */
-	bool flush;     /* flush the tag at the next entry */
-	u8 tpr;
-	u32 dirty; /* clean bits to drop at the next entry */
+	bool flush;	/* flush the tag at the next entry */
+	u32 dirty;	/* clean bits to drop at the next entry */
 };
 
 static inline struct svm_vcpu *svm_of(const struct vcpu *v)

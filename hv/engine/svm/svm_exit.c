@@ -21,7 +21,7 @@ static const u8 plain_reason[0x90] = {
 	[SVM_EXIT_INVLPG] = EXIT_INVLPG + 1,
 	[SVM_EXIT_INVLPGA] = EXIT_VIRT + 1,
 	[SVM_EXIT_SHUTDOWN] = EXIT_SHUTDOWN + 1,
-	[SVM_EXIT_VMRUN ... SVM_EXIT_SKINIT] = EXIT_VIRT + 1,
+	[SVM_EXIT_VMRUN... SVM_EXIT_SKINIT] = EXIT_VIRT + 1,
 	[SVM_EXIT_WBINVD] = EXIT_CACHE + 1,
 	[SVM_EXIT_MONITOR] = EXIT_MWAIT + 1,
 	[SVM_EXIT_MWAIT] = EXIT_MWAIT + 1,
@@ -73,7 +73,8 @@ static void decode_exception(const struct vmcb *c, struct exit *x)
 }
 
 /* An event whose delivery the exit interrupted goes back to the vCPU. Software interrupts and the
- * software exceptions INT3/INTO are dropped: RIP still stands at the instruction, which runs again. */
+ * software exceptions INT3/INTO are dropped: RIP still stands at the instruction, which runs again.
+ */
 static void take_back_event(struct vcpu *v, const struct vmcb *c)
 {
 	u64 info = c->exit_int_info;
@@ -91,9 +92,9 @@ static void take_back_event(struct vcpu *v, const struct vmcb *c)
 		return;
 	if (type == SVM_EVENT_EXCEPTION && (vector == VEC_BP || vector == VEC_OF))
 		return;
-	v->event.type = type == SVM_EVENT_NMI		? EVENT_NMI
-			: type == SVM_EVENT_EXCEPTION	? EVENT_EXCEPTION
-							: EVENT_EXTINT;
+	v->event.type = type == SVM_EVENT_NMI	      ? EVENT_NMI
+			: type == SVM_EVENT_EXCEPTION ? EVENT_EXCEPTION
+						      : EVENT_EXTINT;
 	v->event.vector = vector;
 	v->event.has_error = info & EVENT_ERROR_VALID;
 	v->event.error = (u32)(info >> 32);

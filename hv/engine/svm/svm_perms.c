@@ -1,5 +1,5 @@
-/* The I/O and MSR permission maps: everything exits but what is switched with the guest anyway, or harms
- * nobody. Built once; all guests share them.
+/* The I/O and MSR permission maps: everything exits but what is switched with the guest anyway, or
+ * harms nobody. Built once; all guests share them.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -9,7 +9,7 @@
 #include "mem/frames.h"
 #include "mem/hostmap.h"
 
-#define IOPM_PAGES 3
+#define IOPM_PAGES  3
 #define MSRPM_PAGES 2
 
 /* POST codes: an old idiom for a short delay, with no effect worth an exit. */
@@ -19,14 +19,14 @@ static hpa_t iopm, msrpm;
 
 /* MSRs that VMLOAD/VMSAVE and VMRUN switch: the guest reads and writes its own copy. */
 static const u32 passed_msrs[] = {
-	0xc0000081, /* STAR */
-	0xc0000082, /* LSTAR */
-	0xc0000083, /* CSTAR */
-	0xc0000084, /* SFMASK */
-	0xc0000100, /* FS_BASE */
-	0xc0000101, /* GS_BASE */
-	0xc0000102, /* KERNEL_GS_BASE */
-	0x174, 0x175, 0x176, /* SYSENTER_CS, ESP, EIP */
+	0xc0000081,		  /* STAR */
+	0xc0000082,		  /* LSTAR */
+	0xc0000083,		  /* CSTAR */
+	0xc0000084,		  /* SFMASK */
+	0xc0000100,		  /* FS_BASE */
+	0xc0000101,		  /* GS_BASE */
+	0xc0000102,		  /* KERNEL_GS_BASE */
+	0x174,	    0x175, 0x176, /* SYSENTER_CS, ESP, EIP */
 };
 
 /* Byte offset of the map's section for @msr's range; APM vol. 2 §15.11. */

@@ -2,8 +2,8 @@
  *
  * Long mode is virtualised: the VMCB's EFER has LME only while the guest has paging on. A CPU that
  * leaves the guest with LME set, paging off and PAE off is a state some implementations do not
- * restore the host from, and no guest can tell the difference: EFER accesses are intercepted, and so is
- * CR0 wherever PG can change the mode.
+ * restore the host from, and no guest can tell the difference: EFER accesses are intercepted, and
+ * so is CR0 wherever PG can change the mode.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,26 +12,26 @@
 #include "lib/errno.h"
 #include "lib/str.h"
 
-#define SEG_ATTR_CODE16 0x009bu
-#define SEG_ATTR_DATA16 0x0093u
-#define SEG_ATTR_LDT 0x0082u
+#define SEG_ATTR_CODE16	  0x009bu
+#define SEG_ATTR_DATA16	  0x0093u
+#define SEG_ATTR_LDT	  0x0082u
 #define SEG_ATTR_TSS_BUSY 0x008bu
-#define PAT_RESET 0x0007040600070406ull
-#define DR6_RESET 0xffff0ff0ull
-#define DR7_RESET 0x400ull
-#define CR0_RESET (CR0_CD | CR0_NW | CR0_ET)
+#define PAT_RESET	  0x0007040600070406ull
+#define DR6_RESET	  0xffff0ff0ull
+#define DR7_RESET	  0x400ull
+#define CR0_RESET	  (CR0_CD | CR0_NW | CR0_ET)
 
-#define MSR_STAR 0xc0000081u
-#define MSR_LSTAR 0xc0000082u
-#define MSR_CSTAR 0xc0000083u
-#define MSR_SFMASK 0xc0000084u
-#define MSR_FS_BASE 0xc0000100u
-#define MSR_GS_BASE 0xc0000101u
+#define MSR_STAR	   0xc0000081u
+#define MSR_LSTAR	   0xc0000082u
+#define MSR_CSTAR	   0xc0000083u
+#define MSR_SFMASK	   0xc0000084u
+#define MSR_FS_BASE	   0xc0000100u
+#define MSR_GS_BASE	   0xc0000101u
 #define MSR_KERNEL_GS_BASE 0xc0000102u
-#define MSR_SYSENTER_CS 0x174u
-#define MSR_SYSENTER_ESP 0x175u
-#define MSR_SYSENTER_EIP 0x176u
-#define MSR_PAT 0x277u
+#define MSR_SYSENTER_CS	   0x174u
+#define MSR_SYSENTER_ESP   0x175u
+#define MSR_SYSENTER_EIP   0x176u
+#define MSR_PAT		   0x277u
 
 u64 svm_guest_cr0(const struct svm_vcpu *s)
 {

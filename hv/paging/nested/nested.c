@@ -24,8 +24,9 @@ static void nested_leave(struct vcpu *v)
 	nested_flush(v);
 }
 
-/* The tables are complete, so a fault means that there is no RAM, or a ROM that was written to. It can
- * also be a leftover of a change made since: then the p2m allows the access and it is run again. */
+/* The tables are complete, so a fault means that there is no RAM, or a ROM that was written to. It
+ * can also be a leftover of a change made since: then the p2m allows the access and it is run
+ * again. */
 static enum paging_result nested_fault(struct vcpu *v, const struct exit *x)
 {
 	hpa_t hpa;

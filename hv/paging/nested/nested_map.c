@@ -8,9 +8,9 @@
 #include "mem/frames.h"
 #include "penumbra/platform.h"
 
-#define ENTRIES 512u
+#define ENTRIES		   512u
 #define LEVEL_SHIFT(level) (PAGE_SHIFT + 9 * ((level)-1))
-#define LEVEL_SIZE(level) (1ull << LEVEL_SHIFT(level))
+#define LEVEL_SIZE(level)  (1ull << LEVEL_SHIFT(level))
 
 static unsigned table_index(gpa_t gpa, unsigned level)
 {
@@ -142,15 +142,12 @@ static unsigned audit_table(const struct nested_map *n, hpa_t table, unsigned le
 
 	for (unsigned i = 0; i < ENTRIES; i++) {
 		gpa_t gpa = base + i * LEVEL_SIZE(level);
-		u64 e = entry[i], leaf;
+		u64 e = entry[i];
 
 		if (!n->fmt->present(e))
 			continue;
-		leaf = level <= 3 ? leaf_for(n, gpa, level) : 0;
-		if (level == 1)
-			wrong += e != leaf;
-		else if (n->fmt->address(e) == n->fmt->address(leaf) && leaf)
-			wrong += e != leaf;
+		if (n->fmt->is_leaf(e, level))
+			wrong += e != leaf_for(n, gpa, level);
 		else
 			wrong += audit_table(n, n->fmt->address(e), level - 1, gpa);
 	}

@@ -13,15 +13,15 @@ struct nested_map {
 	bool use_1g;
 	struct p2m *p2m;
 	hpa_t root;
-	u64 tables;      /* pages in use */
-	u64 leaves[4];   /* by level: [1] 4K, [2] 2M, [3] 1G */
+	u64 tables;    /* pages in use */
+	u64 leaves[4]; /* by level: [1] 4K, [2] 2M, [3] 1G */
 };
 
 /* Build complete tables for @p2m: largest leaves that the memory's alignment allows. -ENOMEM. */
 int nested_map_init(struct nested_map *n, const struct nested_format *fmt, bool use_1g,
 		    struct p2m *p2m);
-/* Rewrite the leaves of the low pages [@base, @base + @len) from the p2m. The caller flushes every tag that
- * may hold the old ones. */
+/* Rewrite the leaves of the low pages [@base, @base + @len) from the p2m. The caller flushes every
+ * tag that may hold the old ones. */
 void nested_map_update_low(struct nested_map *n, gpa_t base, u64 len);
 /* Entries that differ from what the p2m asks for. */
 unsigned nested_map_audit(const struct nested_map *n);

@@ -1,0 +1,435 @@
+/* Exit handlers, one per reason, in a table.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "core/cpu.h"
+#include "core/cpuops.h"
+#include "core/partition.h"
+#include "core/report.h"
+#include "core/vcpu_run.h"
+#include "lib/str.h"
+#include "paging/paging.h"
+
+#define DR6_BS		     BIT(14)
+#define PORT_SIZE_MASK(size) ((size) == 4 ? 0xffffffffull : (1ull << ((size)*8)) - 1)
+
+void vcpu_inject(struct vcpu *v, u8 vector, bool has_error, u32 error)
+{
+	bool contributory = vector == VEC_DE || (vector >= VEC_TS && vector <= VEC_GP);
+	const struct vcpu_event *e = &v->event;
+	bool first_contributory =
+		e->type == EVENT_EXCEPTION &&
+		(e->vector == VEC_DE || (e->vector >= VEC_TS && e->vector <= VEC_GP));
+	bool first_pf = e->type == EVENT_EXCEPTION && e->vector == VEC_PF;
+
+	if (e->type == EVENT_EXCEPTION && e->vector == VEC_DF) {
+		partition_triple_fault(v->part);
+		return;
+	}
+	if ((first_contributory && contributory) ||
+	    (first_pf && (contributory || vector == VEC_PF))) {
+		v->event = (struct vcpu_event){
+			.type = EVENT_EXCEPTION, .vector = VEC_DF, .has_error = true};
+		return;
+	}
+	v->event = (struct vcpu_event){
+		.type = EVENT_EXCEPTION, .vector = vector, .has_error = has_error, .error = error};
+}
+
+void vcpu_inject_pf(struct vcpu *v, u32 error, u64 cr2)
+{
+	v->engine->set_cr(v, 2, cr2);
+	vcpu_inject(v, VEC_PF, true, error);
+}
+
+static void inject_gp(struct vcpu *v)
+{
+	vcpu_inject(v, VEC_GP, true, 0);
+}
+
+static void inject_ud(struct vcpu *v)
+{
+	vcpu_inject(v, VEC_UD, false, 0);
+}
+
+/* RIP wraps at the code segment's width; a set TF traps after the instruction. */
+static void finish_instruction(struct vcpu *v)
+{
+	struct vcpu_sregs r;
+
+	v->int_shadow = false;
+	v->rflags &= ~RFLAGS_RF;
+	if (v->rflags & RFLAGS_TF) {
+		v->engine->get_sregs(v, &r);
+		r.dr6 |= DR6_BS;
+		v->engine->set_sregs(v, &r);
+		vcpu_inject(v, VEC_DB, false, 0);
+	}
+}
+
+void vcpu_advance(struct vcpu *v, unsigned len)
+{
+	u64 next = v->rip + len;
+
+	/* Only code outside 64-bit mode can reach the 4 GiB line from below. */
+	if (v->rip <= UINT32_MAX && next > UINT32_MAX) {
+		struct vcpu_code c;
+
+		v->engine->get_code(v, &c);
+		if (vcpu_code_mode(&c) != CODE_64)
+			next = (u32)next;
+	}
+	v->rip = next;
+	finish_instruction(v);
+}
+
+/* Physical interrupts are taken by opening the window for one instruction. */
+static void exit_intr(struct vcpu *v, struct exit *x)
+{
+	(void)v, (void)x;
+	irq_enable();
+	asm volatile("nop");
+	irq_disable();
+}
+
+static void exit_nothing(struct vcpu *v, struct exit *x)
+{
+	(void)v, (void)x;
+}
+
+static void exit_cpuid(struct vcpu *v, struct exit *x)
+{
+	unsigned len = vcpu_insn_len(v, x, EXITOP_CPUID);
+	struct cpuid_dynamic dyn;
+	struct vcpu_code c;
+	u32 out[4];
+
+	if (!len)
+		return;
+	v->engine->get_code(v, &c);
+	dyn = (struct cpuid_dynamic){.cr4 = c.cr4, .xcr0 = v->xcr0, .apic_id = v->id};
+	cpuid_query(&v->part->cpuid, &dyn, (u32)v->gpr[GPR_RAX], (u32)v->gpr[GPR_RCX], out);
+	v->gpr[GPR_RAX] = out[0];
+	v->gpr[GPR_RBX] = out[1];
+	v->gpr[GPR_RCX] = out[2];
+	v->gpr[GPR_RDX] = out[3];
+	vcpu_advance(v, len);
+}
+
+static void exit_hlt(struct vcpu *v, struct exit *x)
+{
+	unsigned len = vcpu_insn_len(v, x, EXITOP_HLT);
+
+	if (!len)
+		return;
+	vcpu_advance(v, len);
+	if (vcpu_wakes(v))
+		return;
+	if (!(v->rflags & RFLAGS_IF)) {
+		partition_end(v->part, STATUS_FAIL, "exit",
+			      "HLT with interrupts off and nothing to wake it");
+		return;
+	}
+	v->state = VCPU_HALTED;
+}
+
+static void port_access(struct vcpu *v, const struct exit *x)
+{
+	struct bus *bus = &v->part->pc.bus;
+	u64 mask = PORT_SIZE_MASK(x->io.size);
+	u64 *rax = &v->gpr[GPR_RAX];
+	u32 value;
+
+	if (!x->io.in) {
+		bus_port_write(bus, x->io.port, x->io.size, (u32)(*rax & mask));
+		return;
+	}
+	value = bus_port_read(bus, x->io.port, x->io.size);
+	*rax = x->io.size == 4 ? value : (*rax & ~mask) | (value & mask);
+}
+
+static void exit_io(struct vcpu *v, struct exit *x)
+{
+	unsigned len;
+
+	if (x->io.string) {
+		vcpu_emulate(v);
+		return;
+	}
+	if (x->io.next_rip)
+		len = (unsigned)(x->io.next_rip - v->rip);
+	else
+		len = vcpu_insn_len(v, x, x->io.in ? EXITOP_IN : EXITOP_OUT);
+	if (!len)
+		return;
+	/* First the instruction, then its effect: a reset must not be followed by an advance. */
+	vcpu_advance(v, len);
+	port_access(v, x);
+}
+
+static void exit_rdmsr(struct vcpu *v, struct exit *x)
+{
+	unsigned len = vcpu_insn_len(v, x, EXITOP_RDMSR);
+	u64 value;
+
+	if (!len)
+		return;
+	if (msr_read(&v->part->msrs, (u32)v->gpr[GPR_RCX], &value) != 0) {
+		inject_gp(v);
+		return;
+	}
+	v->gpr[GPR_RAX] = (u32)value;
+	v->gpr[GPR_RDX] = value >> 32;
+	vcpu_advance(v, len);
+}
+
+static void exit_wrmsr(struct vcpu *v, struct exit *x)
+{
+	unsigned len = vcpu_insn_len(v, x, EXITOP_WRMSR);
+	u64 value = (u32)v->gpr[GPR_RAX] | v->gpr[GPR_RDX] << 32;
+
+	if (!len)
+		return;
+	if (msr_write(&v->part->msrs, (u32)v->gpr[GPR_RCX], value) != 0) {
+		inject_gp(v);
+		return;
+	}
+	vcpu_advance(v, len);
+}
+
+static void write_cr(struct vcpu *v, unsigned cr, u64 value, unsigned len)
+{
+	int err = 0;
+
+	switch (cr) {
+	case 0:
+		err = vcpu_write_cr0(v, value);
+		break;
+	case 8:
+		err = value >> 4 ? -EINVAL : 0;
+		if (!err)
+			lapic_set_cr8(&v->part->pc.lapic, (u8)value);
+		break;
+	default:
+		err = -EINVAL;
+	}
+	if (err)
+		inject_gp(v);
+	else
+		vcpu_advance(v, len);
+}
+
+/* LMSW: MSW bits 3:0; PE can be set but not cleared. */
+static void write_msw(struct vcpu *v, u64 msw, unsigned len)
+{
+	struct vcpu_sregs r;
+
+	v->engine->get_sregs(v, &r);
+	write_cr(v, 0, (r.cr0 & ~(u64)(CR0_MP | CR0_EM | CR0_TS)) | (msw & 0xf), len);
+}
+
+static void store_cr0(struct vcpu *v, const struct exitop_insn *i)
+{
+	struct vcpu_sregs r;
+	u64 *gpr = &v->gpr[i->gpr];
+
+	v->engine->get_sregs(v, &r);
+	if (i->op_size == 2)
+		*gpr = (*gpr & ~0xffffull) | (r.cr0 & 0xffff);
+	else
+		*gpr = i->op_size == 4 ? (u32)r.cr0 : r.cr0;
+	vcpu_advance(v, i->len);
+}
+
+static void exit_cr(struct vcpu *v, struct exit *x)
+{
+	struct exitop_insn i;
+	struct vcpu_code c;
+	struct vcpu_sregs r;
+	u8 bytes[15];
+	unsigned n = vcpu_fetch(v, bytes);
+
+	v->engine->get_code(v, &c);
+	switch (exitop_decode(bytes, n, vcpu_code_mode(&c), &i)) {
+	case EXITOP_MOV_TO_CR:
+		write_cr(v, i.reg, v->gpr[i.gpr], i.len);
+		break;
+	case EXITOP_MOV_FROM_CR:
+		i.op_size = vcpu_code_mode(&c) == CODE_64 ? 8 : 4;
+		store_cr0(v, &i);
+		break;
+	case EXITOP_CLTS:
+		v->engine->get_sregs(v, &r);
+		write_cr(v, 0, r.cr0 & ~CR0_TS, i.len);
+		break;
+	case EXITOP_LMSW:
+		if (i.mem)
+			vcpu_emulate(v);
+		else
+			write_msw(v, v->gpr[i.gpr], i.len);
+		break;
+	case EXITOP_SMSW:
+		if (i.mem)
+			vcpu_emulate(v);
+		else
+			store_cr0(v, &i);
+		break;
+	default:
+		/* Gone since the exit: run whatever is there now. */
+		if (++v->part->lost_insns > 1000)
+			partition_end(v->part, STATUS_FAIL, "crash", "undecodable CR%u access",
+				      x->cr.cr);
+	}
+}
+
+static void exit_nested(struct vcpu *v, struct exit *x)
+{
+	switch (v->paging->fault(v, x)) {
+	case PAGING_RETRY:
+		break;
+	case PAGING_GUEST:
+		break;
+	case PAGING_MMIO:
+		/* A descriptor table, stack or page table in device space cannot be emulated as an
+		 * instruction of the guest. */
+		if (v->event.type != EVENT_NONE || x->nested.table)
+			partition_end(v->part, STATUS_FAIL, "crash", "%s outside RAM at gpa 0x%llx",
+				      x->nested.table ? "page table" : "event delivery",
+				      (unsigned long long)x->nested.gpa);
+		else
+			vcpu_emulate(v);
+		break;
+	}
+}
+
+static void exit_rdpmc(struct vcpu *v, struct exit *x)
+{
+	(void)x;
+	inject_gp(v);
+}
+
+/* Guest memory is coherent and no device bypasses the caches: nothing to write back. */
+static void exit_cache(struct vcpu *v, struct exit *x)
+{
+	struct exitop_insn i;
+	struct vcpu_code c;
+	u8 bytes[15];
+	unsigned n = vcpu_fetch(v, bytes);
+	enum exitop op;
+
+	(void)x;
+	v->engine->get_code(v, &c);
+	op = exitop_decode(bytes, n, vcpu_code_mode(&c), &i);
+	if (op == EXITOP_WBINVD || op == EXITOP_INVD)
+		vcpu_advance(v, i.len);
+}
+
+static bool xcr0_valid(u64 value)
+{
+	struct cpuid c = cpuid(0xd, 0);
+	u64 offered = (u64)c.edx << 32 | c.eax;
+
+	return (value & 1) && !(value & ~offered) && ((value & 6) != 4);
+}
+
+static void exit_xsetbv(struct vcpu *v, struct exit *x)
+{
+	unsigned len = vcpu_insn_len(v, x, EXITOP_XSETBV);
+	u64 value = (u32)v->gpr[GPR_RAX] | v->gpr[GPR_RDX] << 32;
+
+	if (!len)
+		return;
+	if ((u32)v->gpr[GPR_RCX] != 0 || !xcr0_valid(value) || xsetbv_safe(0, value) != 0) {
+		inject_gp(v);
+		return;
+	}
+	v->xcr0 = value;
+	vcpu_advance(v, len);
+}
+
+static void exit_undefined(struct vcpu *v, struct exit *x)
+{
+	(void)x;
+	inject_ud(v);
+}
+
+static void exit_iret(struct vcpu *v, struct exit *x)
+{
+	(void)x;
+	v->nmi_blocked = false;
+}
+
+static void exit_shutdown(struct vcpu *v, struct exit *x)
+{
+	(void)x;
+	partition_triple_fault(v->part);
+}
+
+static void exit_exception(struct vcpu *v, struct exit *x)
+{
+	/* Machine checks are the host's: its handler runs now, with the event still pending. */
+	if (x->exc.vector == VEC_MC)
+		asm volatile("int $18");
+	else
+		vcpu_inject(v, x->exc.vector, false, 0);
+}
+
+/* Some CPUs report a MOV to CR3 or CR4 with reserved bits as a failed entry of the next
+ * instruction: the guest is whole, and what it deserves is #GP. Any other refused state ends this
+ * guest. */
+static void exit_invalid(struct vcpu *v, struct exit *x)
+{
+	struct exitop_insn i;
+	struct vcpu_code c;
+	u8 bytes[15];
+	unsigned n = vcpu_fetch(v, bytes);
+
+	v->engine->get_code(v, &c);
+	if (exitop_decode(bytes, n, vcpu_code_mode(&c), &i) == EXITOP_MOV_TO_CR &&
+	    (i.reg == 3 || i.reg == 4)) {
+		inject_gp(v);
+		return;
+	}
+	partition_end(v->part, STATUS_FAIL, "crash", "the CPU refused the guest's state");
+	(void)x;
+}
+
+static void exit_unknown(struct vcpu *v, struct exit *x)
+{
+	partition_end(v->part, STATUS_FAIL, "crash", "unexpected exit 0x%llx (0x%llx, 0x%llx)",
+		      (unsigned long long)x->code, (unsigned long long)x->info1,
+		      (unsigned long long)x->info2);
+}
+
+static void (*const exit_handler[EXIT_REASONS])(struct vcpu *v, struct exit *x) = {
+	[EXIT_INTR] = exit_intr,
+	[EXIT_NMI] = exit_nothing, /* the host's handler has run */
+	[EXIT_WINDOW] = exit_nothing,
+	[EXIT_CPUID] = exit_cpuid,
+	[EXIT_HLT] = exit_hlt,
+	[EXIT_PAUSE] = exit_nothing,
+	[EXIT_IO] = exit_io,
+	[EXIT_RDMSR] = exit_rdmsr,
+	[EXIT_WRMSR] = exit_wrmsr,
+	[EXIT_CR] = exit_cr,
+	[EXIT_DR] = exit_unknown,
+	[EXIT_NESTED] = exit_nested,
+	[EXIT_EXCEPTION] = exit_exception,
+	[EXIT_RDTSC] = exit_unknown,
+	[EXIT_RDPMC] = exit_rdpmc,
+	[EXIT_INVLPG] = exit_unknown,
+	[EXIT_CACHE] = exit_cache,
+	[EXIT_XSETBV] = exit_xsetbv,
+	[EXIT_VIRT] = exit_undefined,
+	[EXIT_MWAIT] = exit_undefined,
+	[EXIT_IRET] = exit_iret,
+	[EXIT_SHUTDOWN] = exit_shutdown,
+	[EXIT_INIT] = exit_nothing,
+	[EXIT_INVALID] = exit_invalid,
+	[EXIT_UNKNOWN] = exit_unknown,
+};
+
+void vcpu_handle_exit(struct vcpu *v, struct exit *x)
+{
+	exit_handler[x->reason](v, x);
+}

@@ -1,0 +1,32 @@
+/* The hypervisor as a whole: what was given at boot, and how it ends.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_CORE_HV_H
+#define HV_CORE_HV_H
+
+#include "core/cmdline.h"
+#include "engine/engine.h"
+#include "penumbra/bootinfo.h"
+
+const struct cmdline *hv_cmdline(void);
+const struct boot_info *hv_boot_info(void);
+const struct engine_ops *hv_engine(void);
+const struct engine_caps *hv_engine_caps(void);
+/* Module by name; NULL when the loader brought none of that name. */
+const struct boot_module *hv_find_module(const char *name);
+/* guestbios.bin; checked to be there and whole before any guest is built. */
+const struct boot_module *hv_bios_module(void);
+/* The host's clock in UTC as its RTC has it, advanced since boot. Year 0: it cannot be read. */
+void hv_wall_clock(u16 *year, u8 *month, u8 *day, u8 *hour, u8 *min, u8 *sec);
+/* A started guest has ended for good. After the last one exit= is carried out. */
+void hv_guest_ended(bool passed);
+/* A guest that should have started cannot. */
+void hv_guest_failed(void);
+
+/* Entry points from firmware/. */
+struct cpu;
+void hv_main(struct boot_info *bi);
+void hv_ap_main(struct cpu *c);
+
+#endif

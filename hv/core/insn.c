@@ -1,0 +1,137 @@
+/* Finding the guest's current instruction: a fresh walk of its page tables at every exit, because
+ * nothing fetched earlier may be trusted once the guest has run.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "core/partition.h"
+#include "core/vcpu_run.h"
+#include "lib/str.h"
+
+#define INSN_MAX 15u
+/* An exit whose instruction cannot be found is run again; a guest that cannot get past it is
+ * stopped. */
+#define LOST_INSN_LIMIT 1000u
+
+static void *walk_ram(void *ctx, gpa_t gpa)
+{
+	return p2m_ptr(ctx, gpa);
+}
+
+const struct walk_mem *vcpu_walk_mem(const struct vcpu *v, struct walk_mem *m)
+{
+	m->ram = walk_ram;
+	m->ctx = &v->part->p2m;
+	return m;
+}
+
+static void walk_regs_from_code(const struct vcpu *v, const struct vcpu_code *c,
+				struct walk_regs *r)
+{
+	const struct partition *p = v->part;
+
+	r->cr0 = c->cr0;
+	r->cr3 = c->cr3;
+	r->cr4 = c->cr4;
+	r->efer = c->efer;
+	r->rflags = v->rflags;
+	r->pkru = 0;
+	r->cpl = c->cpl;
+	r->maxphyaddr = p->pc.cfg.phys_bits;
+	r->has_1g = p->nested.use_1g;
+	r->pdpte = NULL;
+}
+
+void vcpu_walk_regs(const struct vcpu *v, struct walk_regs *r)
+{
+	struct vcpu_code c;
+
+	v->engine->get_code(v, &c);
+	walk_regs_from_code(v, &c, r);
+}
+
+enum code_mode vcpu_code_mode(const struct vcpu_code *c)
+{
+	if ((c->efer & EFER_LMA) && (c->cs_attr & SEG_ATTR_L))
+		return CODE_64;
+	return (c->cr0 & CR0_PE) && (c->cs_attr & SEG_ATTR_DB) ? CODE_32 : CODE_16;
+}
+
+static gva_t code_address(const struct vcpu *v, const struct vcpu_code *c)
+{
+	if ((c->efer & EFER_LMA) && (c->cs_attr & SEG_ATTR_L))
+		return v->rip;
+	return (u32)(c->cs_base + (u32)v->rip);
+}
+
+/* Pointer to the code byte at @gva and how many bytes of its page follow (at least 1). */
+static const u8 *code_page(const struct vcpu *v, const struct walk_regs *r, gva_t gva, unsigned *n)
+{
+	u32 access = PFEC_I | WALK_NO_AD | (r->cpl == 3 ? PFEC_U : 0);
+	struct walk_result res;
+	struct walk_mem m;
+
+	*n = (unsigned)(PAGE_SIZE - (gva & (PAGE_SIZE - 1)));
+	if (!(r->cr0 & CR0_PG))
+		return p2m_ptr_read(&v->part->p2m, gva);
+	if (walk_gva(vcpu_walk_mem(v, &m), r, gva, access, &res) != 0)
+		return NULL;
+	return p2m_ptr_read(&v->part->p2m, res.gpa);
+}
+
+/* Bytes at RIP without copying where one page holds them all, else gathered in @buf. */
+static const u8 *fetch(const struct vcpu *v, const struct vcpu_code *c, u8 *buf, unsigned *n)
+{
+	struct walk_regs r;
+	gva_t gva = code_address(v, c);
+	const u8 *first, *second;
+	unsigned have, more;
+
+	walk_regs_from_code(v, c, &r);
+	first = code_page(v, &r, gva, &have);
+	if (!first) {
+		*n = 0;
+		return buf;
+	}
+	if (have >= INSN_MAX) {
+		*n = INSN_MAX;
+		return first;
+	}
+	memcpy(buf, first, have);
+	second = code_page(v, &r, gva + have, &more);
+	if (second)
+		memcpy(buf + have, second, INSN_MAX - have);
+	*n = second ? INSN_MAX : have;
+	return buf;
+}
+
+unsigned vcpu_fetch(const struct vcpu *v, u8 *buf)
+{
+	struct vcpu_code c;
+	unsigned n;
+	const u8 *bytes;
+
+	v->engine->get_code(v, &c);
+	bytes = fetch(v, &c, buf, &n);
+	if (bytes != buf)
+		memcpy(buf, bytes, n);
+	return n;
+}
+
+unsigned vcpu_insn_len(struct vcpu *v, const struct exit *x, enum exitop op)
+{
+	struct vcpu_code c;
+	u8 buf[INSN_MAX];
+	const u8 *bytes;
+	unsigned n, len;
+
+	if (x->insn_len)
+		return x->insn_len;
+	v->engine->get_code(v, &c);
+	bytes = fetch(v, &c, buf, &n);
+	len = exitop_len(bytes, n, vcpu_code_mode(&c), op);
+	if (!len && ++v->part->lost_insns > LOST_INSN_LIMIT)
+		partition_end(v->part, STATUS_FAIL, "crash",
+			      "no instruction of exit 0x%llx at rip 0x%llx",
+			      (unsigned long long)x->code, (unsigned long long)v->rip);
+	return len;
+}

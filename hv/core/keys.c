@@ -1,0 +1,104 @@
+/* Hypervisor keys; see keys.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "core/keys.h"
+#include "core/log.h"
+#include "core/partition.h"
+#include "core/report.h"
+#include "lib/str.h"
+
+static void key_help(const char *arg);
+
+static void request_all(u32 request)
+{
+	for (unsigned i = 0; i < npartitions; i++)
+		if (partitions[i]->state != PARTITION_ENDED)
+			partition_request(partitions[i], request);
+}
+
+static void key_stats(const char *arg)
+{
+	(void)arg;
+	request_all(REQUEST_STATS);
+}
+
+static void key_screen(const char *arg)
+{
+	(void)arg;
+	request_all(REQUEST_SCREEN);
+}
+
+static void key_pause(const char *arg)
+{
+	(void)arg;
+	request_all(REQUEST_PAUSE);
+}
+
+static void key_audit(const char *arg)
+{
+	(void)arg;
+	request_all(REQUEST_AUDIT);
+}
+
+static const char *parse_number(const char *s, u64 *n)
+{
+	*n = 0;
+	while (*s >= '0' && *s <= '9')
+		*n = *n * 10 + (u64)(*s++ - '0');
+	return s;
+}
+
+/* "FROM-TO" or "FROM". */
+static void key_repeat(const char *arg)
+{
+	u64 from, to;
+	const char *rest = parse_number(arg, &from);
+
+	to = from;
+	if (*rest == '-')
+		rest = parse_number(rest + 1, &to);
+	if (rest == arg || *rest || to < from) {
+		report_error(NULL, "serial", "key r wants a range of record numbers such as 3-9");
+		return;
+	}
+	record_repeat(from, to);
+}
+
+static void key_list(const char *arg)
+{
+	(void)arg;
+	report_partitions();
+}
+
+static const struct {
+	char key;
+	void (*act)(const char *arg);
+	const char *help;
+} keys[] = {
+	{'h', key_help, "this list"},
+	{'l', key_list, "list the guests"},
+	{'s', key_stats, "stats records of all guests"},
+	{'v', key_screen, "changed lines of the guests' text screens"},
+	{'p', key_pause, "pause or resume all guests"},
+	{'a', key_audit, "audit the translations of all guests"},
+	{'r', key_repeat, "FROM-TO Enter: repeat records"},
+};
+
+static void key_help(const char *arg)
+{
+	(void)arg;
+	hv_log(LOG_WARN, "Ctrl-] 0, 1, 2 ...: focus the control partition or a guest");
+	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
+		hv_log(LOG_WARN, "Ctrl-] %c: %s", keys[i].key, keys[i].help);
+}
+
+void hypervisor_key(char key, const char *arg)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
+		if (keys[i].key == key) {
+			keys[i].act(arg);
+			return;
+		}
+	hv_log(LOG_WARN, "Ctrl-] %c is no key of the hypervisor; Ctrl-] h lists them", key);
+}

@@ -1,0 +1,289 @@
+/* The hypervisor's voice; see log.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "core/log.h"
+#include "chan/mux.h"
+#include "core/clock.h"
+#include "core/cpu.h"
+#include "core/cpuops.h"
+#include "core/irq.h"
+#include "core/keys.h"
+#include "core/panic.h"
+#include "core/partition.h"
+#include "core/timer.h"
+#include "firmware/console.h"
+#include "firmware/ioapic.h"
+#include "lib/spinlock.h"
+#include "lib/str.h"
+
+#define PUMP_CHUNK    64
+#define PUMP_MAX      1024 /* bytes per visit: the caller has other work */
+#define PUMP_NS	      (1000 * NSEC_PER_USEC)
+#define INPUT_POLL_NS (20 * NSEC_PER_MSEC)
+#define KEY_QUEUE     8
+
+struct pending_key {
+	char key;
+	char arg[40];
+};
+
+static struct {
+	struct spinlock lock;
+	struct mux mux;
+	struct record_store store;
+	bool live;
+	enum log_level level;
+	int src_hv;
+	struct timer pump[BOOT_MAX_CPUS];
+	struct timer poll;
+	struct pending_key key[KEY_QUEUE];
+	unsigned nkeys;
+} log;
+
+static void mux_input(void *ctx, unsigned index, u8 byte)
+{
+	(void)ctx;
+	for (unsigned i = 0; i < npartitions; i++)
+		if (partitions[i]->index == index)
+			partition_input(partitions[i], byte);
+}
+
+/* Called under the lock: what a key does may log, so it waits until the lock is free. */
+static void mux_key(void *ctx, char key, const char *arg)
+{
+	struct pending_key *k = &log.key[log.nkeys];
+
+	(void)ctx;
+	if (log.nkeys == KEY_QUEUE)
+		return;
+	k->key = key;
+	str_copy(k->arg, arg ? arg : "", sizeof(k->arg));
+	log.nkeys++;
+}
+
+static const struct mux_ops mux_ops = {.input = mux_input, .key = mux_key};
+
+static bool store_emit(void *ctx, const char *line, unsigned len, bool may_drop)
+{
+	(void)ctx;
+	return mux_record(&log.mux, line, len, may_drop);
+}
+
+static u64 store_now(void *ctx)
+{
+	(void)ctx;
+	return clock_ns() / NSEC_PER_USEC;
+}
+
+/* The UART's FIFO, as far as it takes bytes without waiting. Under the lock. */
+static void pump(void)
+{
+	char buf[PUMP_CHUNK];
+
+	for (unsigned done = 0; done < PUMP_MAX;) {
+		unsigned room = MIN(console_tx_room(), sizeof(buf)), n;
+
+		if (!room)
+			return;
+		n = mux_drain(&log.mux, buf, room);
+		if (!n)
+			return;
+		console_tx(buf, n);
+		done += n;
+	}
+}
+
+static void pump_timer(void *arg, u64 now_ns);
+
+/* Come back for what is left: bytes in the ring, partial lines to flush. */
+static void schedule_pump(u64 deadline)
+{
+	struct timer *t = &log.pump[this_cpu()->id];
+
+	if (t->queued && t->deadline_ns <= deadline)
+		return;
+	t->fire = pump_timer;
+	timer_set(t, deadline);
+}
+
+/* Guests of this CPU that were held back by their THRE go on when there is room. */
+static void release_held(void)
+{
+	struct vcpu *v = this_cpu()->run_queue, *first = v;
+
+	if (!v)
+		return;
+	do {
+		struct partition *p = v->part;
+
+		if (p->state == PARTITION_RUNNING && uart_tx_held(&p->pc.uart)) {
+			uart_tx_kick(&p->pc.uart);
+			if (uart_tx_held(&p->pc.uart))
+				schedule_pump(clock_ns() + PUMP_NS);
+		}
+		v = v->next;
+	} while (v != first);
+}
+
+static void pump_timer(void *arg, u64 now_ns)
+{
+	u64 next;
+
+	(void)arg;
+	spin_lock(&log.lock);
+	next = mux_tick(&log.mux, now_ns);
+	pump();
+	if (mux_pending(&log.mux))
+		next = now_ns + PUMP_NS;
+	spin_unlock(&log.lock);
+	if (next != TIMER_OFF)
+		schedule_pump(next);
+	release_held();
+}
+
+static void after_write(void)
+{
+	pump();
+	schedule_pump(clock_ns() + (mux_pending(&log.mux) ? PUMP_NS : MUX_FLUSH_NS));
+}
+
+void log_init(const struct cmdline *c)
+{
+	log.level = c->log;
+	mux_init(&log.mux, &mux_ops);
+	record_store_init(&log.store, store_emit, store_now, NULL);
+	log.src_hv = mux_add_source(&log.mux, "hv");
+	log.live = true;
+}
+
+int log_add_source(const char *name)
+{
+	int src;
+
+	spin_lock(&log.lock);
+	src = mux_add_source(&log.mux, name);
+	spin_unlock(&log.lock);
+	return src;
+}
+
+void log_set_partition(unsigned index, int src)
+{
+	spin_lock(&log.lock);
+	mux_set_partition(&log.mux, index, src);
+	spin_unlock(&log.lock);
+}
+
+void log_write(int src, const char *buf, size_t len)
+{
+	if (src < 0)
+		return;
+	spin_lock(&log.lock);
+	mux_write(&log.mux, src, buf, len, clock_ns());
+	after_write();
+	spin_unlock(&log.lock);
+}
+
+bool log_room(int src)
+{
+	bool room;
+
+	spin_lock(&log.lock);
+	room = src < 0 || !mux_throttled(&log.mux, src);
+	spin_unlock(&log.lock);
+	return room;
+}
+
+void hv_log(enum log_level level, const char *fmt, ...)
+{
+	char line[MUX_LINE_MAX];
+	va_list ap;
+	int n;
+
+	if (log.live && level > log.level)
+		return;
+	va_start(ap, fmt);
+	n = vsnprintf(line, sizeof(line) - 1, fmt, ap);
+	va_end(ap);
+	n = MIN(n, (int)sizeof(line) - 2);
+	line[n++] = '\n';
+	if (log.live)
+		log_write(log.src_hv, line, n);
+	else
+		console_write(line, n);
+}
+
+void record_send(struct record *r, bool may_drop)
+{
+	spin_lock(&log.lock);
+	record_end(&log.store, r, may_drop);
+	after_write();
+	spin_unlock(&log.lock);
+}
+
+void record_repeat(u64 from, u64 to)
+{
+	spin_lock(&log.lock);
+	record_resend(&log.store, from, to);
+	after_write();
+	spin_unlock(&log.lock);
+}
+
+static void receive(void)
+{
+	struct pending_key key[KEY_QUEUE];
+	unsigned n;
+	int byte;
+
+	spin_lock(&log.lock);
+	for (unsigned i = 0; i < PUMP_MAX && (byte = console_rx()) >= 0; i++)
+		mux_rx(&log.mux, (u8)byte, clock_ns());
+	n = log.nkeys;
+	memcpy(key, log.key, sizeof(key));
+	log.nkeys = 0;
+	if (n)
+		after_write();
+	spin_unlock(&log.lock);
+	for (unsigned i = 0; i < n; i++)
+		hypervisor_key(key[i].key, key[i].arg);
+}
+
+static void poll_input(void *arg, u64 now_ns)
+{
+	(void)arg;
+	timer_set(&log.poll, now_ns + INPUT_POLL_NS);
+}
+
+static void console_interrupt(unsigned vector, struct trap_frame *f)
+{
+	(void)vector, (void)f;
+	this_cpu()->attention = true;
+}
+
+void log_enable_input(void)
+{
+	irq_register(VECTOR_CONSOLE, console_interrupt);
+	if (console_route_irq(VECTOR_CONSOLE, this_cpu()->apic_id) != 0)
+		hv_log(LOG_DEBUG, "console: no interrupt, input is polled");
+	/* Polled as well: an interrupt lost by the hardware costs latency only. */
+	log.poll.fire = poll_input;
+	poll_input(NULL, clock_ns());
+}
+
+void log_service(void)
+{
+	if (log.live && this_cpu()->id == 0)
+		receive();
+}
+
+void log_drain(void)
+{
+	char buf[PUMP_CHUNK];
+	unsigned n;
+
+	spin_lock(&log.lock);
+	mux_tick(&log.mux, TIMER_OFF - 1);
+	while ((n = mux_drain(&log.mux, buf, sizeof(buf))))
+		console_write_raw(buf, n);
+	spin_unlock(&log.lock);
+}

@@ -1,0 +1,37 @@
+/* Everything the hypervisor and its partitions say: one lock around the serial multiplexer, the
+ * record store and the console.
+ *
+ * After log_init() nothing waits for the UART: output goes into the multiplexer's ring, which
+ * whoever writes drains as far as the FIFO takes it; a timer drains the rest.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_CORE_LOG_H
+#define HV_CORE_LOG_H
+
+#include "chan/records.h"
+#include "core/cmdline.h"
+
+/* Before: console_write(). After: the multiplexer. */
+void log_init(const struct cmdline *c);
+/* On CPU 0, once its interrupts work: bytes typed wake it. */
+void log_enable_input(void);
+/* A source of lines; returns its id or -ENOSPC. */
+int log_add_source(const char *name);
+/* Lines of @src belong to partition @index for Ctrl-] focus. */
+void log_set_partition(unsigned index, int src);
+/* Bytes from a partition, in its own CPU's context. */
+void log_write(int src, const char *buf, size_t len);
+/* False while @src must be held back. */
+bool log_room(int src);
+/* A line of the hypervisor's own, prefixed hv|. */
+void hv_log(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Finish and send a record. */
+void record_send(struct record *r, bool may_drop);
+/* Receive keys (CPU 0), flush partial lines, drain to the UART. From cpu_service(). */
+void log_service(void);
+/* Write out all that is in the ring, waiting for the UART: only when the machine is about to end.
+ */
+void log_drain(void);
+
+#endif

@@ -1,0 +1,358 @@
+/* The hypervisor's start and end.
+ *
+ * firmware/ calls hv_main() on the boot CPU with the console up, memory known and all CPUs started;
+ * the others wait in hv_ap_main() until the guests are built.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "core/clock.h"
+#include "core/config.h"
+#include "core/cpu.h"
+#include "core/cpuops.h"
+#include "core/hv.h"
+#include "core/log.h"
+#include "core/panic.h"
+#include "core/partition.h"
+#include "core/report.h"
+#include "core/sched.h"
+#include "core/timer.h"
+#include "core/version.h"
+#include "emul/emul.h"
+#include "firmware/console.h"
+#include "firmware/firmware.h"
+#include "firmware/power.h"
+#include "firmware/rtc.h"
+#include "lib/str.h"
+#include "mem/frames.h"
+
+#define CONFIG_MODULE	  "penumbra.conf"
+#define BIOS_MODULE	  "guestbios.bin"
+#define MIN_RAM		  (384 * MIB)
+#define CPUID_1_ECX_XSAVE BIT(26)
+
+#define QEMU_EXIT_PORT 0xf4
+#define QEMU_PASS      0x10
+#define QEMU_FAIL      0x11
+
+static struct {
+	const struct boot_info *bi;
+	struct cmdline cmdline;
+	struct config config;
+	const struct engine_ops *engine;
+	struct engine_caps caps;
+	unsigned running; /* guests started and not ended */
+	bool failed;	  /* some guest did not pass */
+	u64 boot_seconds; /* wall clock at clock_ns() 0, since 1970; 0: unknown */
+	volatile bool go; /* the other CPUs may enter their loops */
+} hv;
+
+const struct cmdline *hv_cmdline(void)
+{
+	return &hv.cmdline;
+}
+
+const struct boot_info *hv_boot_info(void)
+{
+	return hv.bi;
+}
+
+const struct engine_ops *hv_engine(void)
+{
+	return hv.engine;
+}
+
+const struct engine_caps *hv_engine_caps(void)
+{
+	return &hv.caps;
+}
+
+const struct boot_module *hv_find_module(const char *name)
+{
+	for (unsigned i = 0; i < hv.bi->nmodules; i++)
+		if (strcmp(hv.bi->module[i].name, name) == 0)
+			return &hv.bi->module[i];
+	return NULL;
+}
+
+const struct boot_module *hv_bios_module(void)
+{
+	const struct boot_module *m = hv_find_module(BIOS_MODULE);
+
+	return m && m->len == PC_BIOS_SIZE ? m : NULL;
+}
+
+/* Civil date from days since 1970-01-01, counted in 400-year eras that begin in March. */
+static void civil_from_days(u64 days, u16 *year, u8 *month, u8 *day)
+{
+	u64 z = days + 719468, era = z / 146097, doe = z % 146097;
+	u64 yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
+	u64 doy = doe - (365 * yoe + yoe / 4 - yoe / 100), m = (5 * doy + 2) / 153;
+
+	*day = (u8)(doy - (153 * m + 2) / 5 + 1);
+	*month = (u8)(m < 10 ? m + 3 : m - 9);
+	*year = (u16)(yoe + era * 400 + (*month <= 2));
+}
+
+void hv_wall_clock(u16 *year, u8 *month, u8 *day, u8 *hour, u8 *min, u8 *sec)
+{
+	u64 now = hv.boot_seconds + clock_ns() / NSEC_PER_SEC;
+
+	*year = 0;
+	if (!hv.boot_seconds)
+		return;
+	civil_from_days(now / 86400, year, month, day);
+	*hour = (u8)(now / 3600 % 24);
+	*min = (u8)(now / 60 % 60);
+	*sec = (u8)(now % 60);
+}
+
+/* --- the end -------------------------------------------------------------------------------------
+ */
+
+static _Noreturn void halt(void)
+{
+	for (;;)
+		asm volatile("cli; hlt");
+}
+
+static _Noreturn void leave(enum exit_action action)
+{
+	log_drain();
+	if (action == EXIT_QEMU) {
+		outb(QEMU_EXIT_PORT, hv.failed ? QEMU_FAIL : QEMU_PASS);
+		hv_log(LOG_WARN, "exit=qemu: nothing happened at port 0xf4; powering off");
+		log_drain();
+	}
+	if (action == EXIT_REBOOT)
+		firmware_reboot(hv.bi);
+	firmware_power_off(hv.bi);
+	hv_log(LOG_WARN, "the machine cannot be powered off by ACPI; it may be switched off");
+	log_drain();
+	halt();
+}
+
+static void all_ended(void)
+{
+	if (hv.cmdline.exit == EXIT_STAY)
+		hv_log(LOG_INFO, "every guest has ended; exit=stay");
+	else
+		leave(hv.cmdline.exit);
+}
+
+void hv_guest_failed(void)
+{
+	hv.failed = true;
+}
+
+void hv_guest_ended(bool passed)
+{
+	if (!passed)
+		hv.failed = true;
+	if (__atomic_sub_fetch(&hv.running, 1, __ATOMIC_ACQ_REL) == 0)
+		all_ended();
+}
+
+static void panic_record(const char *reason)
+{
+	panic_printf("{\"pnb\":1,\"type\":\"panic\"} %s\n", reason);
+	if (hv.cmdline.exit == EXIT_QEMU)
+		outb(QEMU_EXIT_PORT, QEMU_FAIL);
+}
+
+/* --- the start -----------------------------------------------------------------------------------
+ */
+
+struct pending_error {
+	char where[64];
+	char guest[CONFIG_NAME_MAX];
+	char message[256];
+};
+
+/* Errors of the command line come before the log can number records: kept until then. */
+#define MAX_PENDING 16
+static struct pending_error pending[MAX_PENDING];
+static unsigned npending;
+
+static void keep_error(const char *where, const char *guest, const char *message)
+{
+	struct pending_error *e = &pending[npending];
+
+	if (npending == MAX_PENDING)
+		return;
+	npending++;
+	str_copy(e->where, where, sizeof(e->where));
+	str_copy(e->guest, guest ? guest : "", sizeof(e->guest));
+	str_copy(e->message, message, sizeof(e->message));
+}
+
+static void cmdline_error(void *ctx, const char *word, const char *message)
+{
+	(void)ctx;
+	keep_error(word, NULL, message);
+}
+
+static void flush_errors(void)
+{
+	for (unsigned i = 0; i < npending; i++)
+		report_error(pending[i].guest[0] ? pending[i].guest : NULL, pending[i].where, "%s",
+			     pending[i].message);
+	npending = 0;
+}
+
+static void config_error(void *ctx, const char *file, unsigned line, const char *guest,
+			 const char *key, const char *message)
+{
+	char where[64];
+
+	(void)ctx;
+	snprintf(where, sizeof(where), "%s:%u%s%s", file, line, key && *key ? ":" : "",
+		 key ? key : "");
+	report_error(guest, where, "%s", message);
+}
+
+static struct guest_config *find_guest(const char *name)
+{
+	for (unsigned i = 0; i < hv.config.nguests; i++)
+		if (strcmp(hv.config.guest[i].name, name) == 0)
+			return &hv.config.guest[i];
+	return NULL;
+}
+
+/* NAME.key=value from the command line, then the default paging mode for those that named none. */
+static void apply_overrides(void)
+{
+	for (unsigned i = 0; i < hv.cmdline.noverrides; i++) {
+		const struct guest_override *o = &hv.cmdline.override[i];
+		struct guest_config *g = find_guest(o->guest);
+		char why[128];
+
+		if (!g)
+			report_error(NULL, "command line", "%s.%s: the config has no guest %s",
+				     o->guest, o->key, o->guest);
+		else if (config_guest_set(g, o->key, o->value, why, sizeof(why)) != 0)
+			report_error(g->name, "command line", "%s.%s=%s: %s", o->guest, o->key,
+				     o->value, why);
+	}
+	for (unsigned i = 0; i < hv.config.nguests; i++)
+		if (!hv.config.guest[i].paging_set)
+			hv.config.guest[i].paging = hv.cmdline.paging;
+}
+
+static void load_config(void)
+{
+	static const struct config_report rep = {.error = config_error};
+	const struct boot_module *m = hv_find_module(CONFIG_MODULE);
+	const struct boot_module *bios = hv_find_module(BIOS_MODULE);
+
+	if (!m)
+		report_error(NULL, CONFIG_MODULE, "no module of that name was loaded");
+	else
+		config_parse(&hv.config, CONFIG_MODULE, hpa_va(m->base), m->len, &rep);
+	if (!bios)
+		report_error(NULL, BIOS_MODULE, "no module of that name was loaded");
+	else if (bios->len != PC_BIOS_SIZE)
+		report_error(NULL, BIOS_MODULE,
+			     "the module has %llu bytes, %u are right: truncated?",
+			     (unsigned long long)bios->len, PC_BIOS_SIZE);
+	apply_overrides();
+}
+
+/* Guests may use x87, SSE and XSAVE at once: the state switch needs them on in the host. */
+static void enable_fpu(void)
+{
+	u64 cr4 = read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT;
+
+	if (cpuid(1, 0).ecx & CPUID_1_ECX_XSAVE)
+		cr4 |= CR4_OSXSAVE;
+	write_cr4(cr4);
+	write_cr0(read_cr0() & ~(CR0_EM | CR0_TS));
+}
+
+static int cpu_start(void)
+{
+	enable_fpu();
+	timer_init_cpu();
+	return hv.engine->cpu_enable(this_cpu()->id);
+}
+
+static _Noreturn void refuse(const char *fmt, const char *detail)
+{
+	report_error(NULL, "machine", fmt, detail);
+	hv.failed = true;
+	if (hv.cmdline.exit != EXIT_STAY)
+		leave(hv.cmdline.exit);
+	log_drain();
+	firmware_say("Penumbra stops here.\n");
+	halt();
+}
+
+static void pick_engine(void)
+{
+	static const char *const choice[] = {
+		[ENGINE_AUTO] = "auto", [ENGINE_SVM] = "svm", [ENGINE_VMX] = "vmx"};
+	char why[384];
+
+	hv.engine = engine_select(choice[hv.cmdline.engine], &hv.caps, why, sizeof(why));
+	if (!hv.engine)
+		refuse("this machine cannot run guests: %s", why);
+	if (!hv.cmdline.nested)
+		hv.caps.nested = hv.caps.nested_1g = false;
+	if (!hv.caps.nested)
+		refuse("this machine cannot run guests: %s",
+		       "the CPU has no nested paging and shadow paging is not built yet");
+}
+
+void hv_ap_main(struct cpu *c)
+{
+	(void)c;
+	while (!__atomic_load_n(&hv.go, __ATOMIC_ACQUIRE))
+		cpu_pause();
+	if (cpu_start() != 0)
+		panic("CPU %u: cannot switch the engine on", this_cpu()->id);
+	sched_loop();
+}
+
+static void start_guests(void)
+{
+	hv.running = npartitions;
+	report_boot(hv.bi, hv.engine, &hv.caps);
+	__atomic_store_n(&hv.go, true, __ATOMIC_RELEASE);
+	log_enable_input();
+	if (!npartitions) {
+		report_error(NULL, "guests", "no guest was started");
+		hv.failed = true;
+		all_ended();
+	}
+	partitions_start();
+}
+
+void hv_main(struct boot_info *bi)
+{
+	static const struct cmdline_report rep = {.error = cmdline_error};
+
+	hv.bi = bi;
+	panic_hook = panic_record;
+	cmdline_parse(&hv.cmdline, bi->cmdline, &rep);
+	timer_init_cpu();
+	log_init(&hv.cmdline);
+	hv.boot_seconds = firmware_rtc_seconds();
+	if (hv.boot_seconds)
+		hv.boot_seconds -= clock_ns() / NSEC_PER_SEC;
+	hv_log(LOG_WARN, "Penumbra %s on %u CPUs, %llu MiB RAM", PENUMBRA_VERSION, ncpus,
+	       (unsigned long long)(frames_total() / MIB));
+	flush_errors();
+	if (frames_total() < MIN_RAM)
+		refuse("%s", "too little memory: 512 MiB are needed");
+	pick_engine();
+	if (cpu_start() != 0)
+		refuse("%s", "no memory to switch the engine on");
+	emul_init();
+	load_config();
+	if (hv.cmdline.hwcheck) {
+		report_hwcheck();
+		leave(hv.cmdline.exit);
+	}
+	partitions_create(&hv.config);
+	start_guests();
+	sched_loop();
+}

@@ -1,0 +1,570 @@
+/* Partitions: building them from the config, and their life from power-on to the result record.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "core/partition.h"
+#include "core/clock.h"
+#include "core/cpu.h"
+#include "core/cpuops.h"
+#include "core/hv.h"
+#include "core/log.h"
+#include "core/report.h"
+#include "core/sched.h"
+#include "core/timer.h"
+#include "core/vcpu_run.h"
+#include "lib/errno.h"
+#include "lib/str.h"
+#include "mem/frames.h"
+#include "paging/paging.h"
+#include "penumbra/platform.h"
+
+#define TRIPLE_FAULT_LIMIT  5
+#define TRIPLE_FAULT_GAP_NS (10 * NSEC_PER_SEC)
+#define INPUT_RETRY_NS	    (5 * NSEC_PER_MSEC)
+#define DEBUG_EXIT_PASS	    0x10
+
+void partition_request(struct partition *p, u32 request)
+{
+	__atomic_or_fetch(&p->requests, request, __ATOMIC_RELEASE);
+	sched_kick(&p->vcpu);
+}
+
+/* --- ends and resets -------------------------------------------------------------------------- */
+
+void partition_end(struct partition *p, enum partition_status status, const char *event,
+		   const char *fmt, ...)
+{
+	va_list ap;
+
+	if (p->end_wanted || p->state == PARTITION_ENDED)
+		return;
+	va_start(ap, fmt);
+	vsnprintf(p->end_detail, sizeof(p->end_detail), fmt, ap);
+	va_end(ap);
+	p->status = status;
+	p->end_event = event;
+	p->end_wanted = true;
+	p->vcpu.state = VCPU_STOPPED;
+	sched_kick(&p->vcpu);
+}
+
+static void power_off(struct partition *p)
+{
+	if (p->said_not_ok)
+		partition_end(p, STATUS_FAIL, "exit", "powered off after a line of failure");
+	else
+		partition_end(p, STATUS_PASS, "exit", "powered off");
+}
+
+static void debug_exit(struct partition *p, u32 value)
+{
+	if (value == DEBUG_EXIT_PASS && !p->said_not_ok)
+		partition_end(p, STATUS_PASS, "exit", "wrote 0x10 to port 0xf4");
+	else
+		partition_end(p, STATUS_FAIL, "exit", "wrote 0x%x to port 0xf4%s", value,
+			      p->said_not_ok ? " after a line of failure" : "");
+}
+
+static const char *const reset_cause_name[] = {
+	[MACHINE_RESET_8042] = "keyboard controller",
+	[MACHINE_RESET_CF9] = "port CF9",
+	[MACHINE_RESET_PORT92] = "port 92",
+	[MACHINE_RESET_ACPI] = "ACPI",
+};
+
+static void machine_event(void *ctx, enum machine_event ev, u32 value)
+{
+	struct partition *p = ctx;
+
+	switch (ev) {
+	case MACHINE_POWER_OFF:
+		power_off(p);
+		break;
+	case MACHINE_DEBUG_EXIT:
+		debug_exit(p, value);
+		break;
+	default:
+		p->reset_wanted = reset_cause_name[ev];
+		p->vcpu.state = VCPU_STOPPED;
+		sched_kick(&p->vcpu);
+	}
+}
+
+/* Five triple faults, each within ten seconds of the one before, are a crash. */
+void partition_triple_fault(struct partition *p)
+{
+	u64 now = clock_ns();
+
+	if (p->triple_faults && now - p->last_triple_ns < TRIPLE_FAULT_GAP_NS)
+		p->triple_run++;
+	else
+		p->triple_run = 1;
+	p->triple_faults++;
+	p->last_triple_ns = now;
+	if (p->triple_run >= TRIPLE_FAULT_LIMIT) {
+		partition_end(p, STATUS_FAIL, "crash", "%u triple faults in a row",
+			      TRIPLE_FAULT_LIMIT);
+		return;
+	}
+	p->reset_wanted = "triple fault";
+	p->vcpu.state = VCPU_STOPPED;
+	sched_kick(&p->vcpu);
+}
+
+/* --- what the board asks of us ------------------------------------------------------------------
+ */
+
+static u64 host_now(void *ctx)
+{
+	(void)ctx;
+	return clock_ns();
+}
+
+static u64 host_guest_tsc(void *ctx)
+{
+	const struct partition *p = ctx;
+
+	return rdtsc() + p->tsc_offset;
+}
+
+static u64 host_tsc_to_ns(void *ctx, u64 tsc)
+{
+	const struct partition *p = ctx;
+
+	return clock_tsc_to_ns(tsc - p->tsc_offset);
+}
+
+static void host_timer_set(void *ctx, struct timer *t, u64 deadline_ns)
+{
+	(void)ctx;
+	timer_set(t, deadline_ns);
+}
+
+static int host_mem_read(void *ctx, gpa_t gpa, void *buf, size_t len)
+{
+	const struct partition *p = ctx;
+
+	return p2m_read(&p->p2m, gpa, buf, len);
+}
+
+static int host_mem_write(void *ctx, gpa_t gpa, const void *buf, size_t len)
+{
+	struct partition *p = ctx;
+
+	return p2m_write(&p->p2m, gpa, buf, len);
+}
+
+static const struct dev_host_ops host_ops = {
+	.now_ns = host_now,
+	.guest_tsc = host_guest_tsc,
+	.tsc_to_ns = host_tsc_to_ns,
+	.timer_set = host_timer_set,
+	.mem_read = host_mem_read,
+	.mem_write = host_mem_write,
+	.machine_event = machine_event,
+};
+
+void partition_host_init(struct partition *p)
+{
+	p->host = (struct dev_host){.ops = &host_ops, .ctx = p};
+}
+
+static void watch_line(struct partition *p, struct line_watch *w, const char *buf, unsigned n)
+{
+	static const char not_ok[] = "not ok", fail[] = "FAIL:";
+
+	for (unsigned i = 0; i < n; i++) {
+		char c = buf[i];
+
+		if (c == '\n' || c == '\r') {
+			*w = (struct line_watch){0};
+			continue;
+		}
+		if (w->at == w->not_ok && w->not_ok < sizeof(not_ok) - 1 && c == not_ok[w->at])
+			w->not_ok++;
+		if (w->at == w->fail && w->fail < sizeof(fail) - 1 && c == fail[w->at])
+			w->fail++;
+		if (w->at < sizeof(not_ok))
+			w->at++;
+		if (w->not_ok == sizeof(not_ok) - 1 || w->fail == sizeof(fail) - 1)
+			p->said_not_ok = true;
+	}
+}
+
+static void board_uart_tx(void *ctx, const u8 *buf, unsigned n)
+{
+	struct partition *p = ctx;
+
+	watch_line(p, &p->watch_serial, (const char *)buf, n);
+	log_write(p->src_serial, (const char *)buf, n);
+}
+
+static bool board_uart_room(void *ctx)
+{
+	const struct partition *p = ctx;
+
+	return log_room(p->src_serial);
+}
+
+static void board_bios_text(void *ctx, const char *buf, unsigned n)
+{
+	struct partition *p = ctx;
+
+	watch_line(p, &p->watch_vga, buf, n);
+	log_write(p->src_vga, buf, n);
+}
+
+static void board_bios_log(void *ctx, const char *buf, unsigned n)
+{
+	struct partition *p = ctx;
+
+	while (n && (buf[n - 1] == '\n' || buf[n - 1] == '\r'))
+		n--;
+	if (n)
+		hv_log(LOG_INFO, "%s bios: %.*s", p->cfg.name, (int)n, buf);
+}
+
+static u64 exits_so_far(const struct partition *p)
+{
+	u64 sum = 0;
+
+	for (unsigned i = 0; i < EXIT_REASONS; i++)
+		sum += p->exits.count[i];
+	return sum;
+}
+
+static void board_bios_event(void *ctx, unsigned event)
+{
+	struct partition *p = ctx;
+	char detail[64];
+
+	switch (event) {
+	case BIOS_EVENT_POST:
+		report_guest(p, "bios", "POST");
+		break;
+	case BIOS_EVENT_BOOT:
+		snprintf(detail, sizeof(detail), "boot after %llu exits",
+			 (unsigned long long)exits_so_far(p));
+		report_guest(p, "bios", detail);
+		break;
+	case BIOS_EVENT_NO_BOOT:
+		report_guest(p, "bios", "no bootable device");
+		break;
+	case BIOS_EVENT_POWER_OFF:
+		power_off(p);
+		break;
+	}
+}
+
+/* PAM: a segment whose writes go to RAM is RAM; else it is read-only. Its contents are the ROM's
+ * copy either way, as after the usual shadowing. */
+static void board_pam(void *ctx, gpa_t base, u32 len, unsigned attr)
+{
+	struct partition *p = ctx;
+
+	p2m_set_low_kind(&p->p2m, base, len, attr & PAM_WRITE ? P2M_RAM : P2M_ROM);
+	nested_map_update_low(&p->nested, base, len);
+	p->vcpu.paging->flush(&p->vcpu);
+}
+
+static void board_wake(void *ctx)
+{
+	struct partition *p = ctx;
+
+	if (p->vcpu.state == VCPU_HALTED)
+		this_cpu()->attention = true;
+}
+
+static void board_cpu_init(void *ctx)
+{
+	machine_event(ctx, MACHINE_RESET_8042, 0);
+}
+
+static const struct pc_ops board_ops = {
+	.wake = board_wake,
+	.cpu_init = board_cpu_init,
+	.pam = board_pam,
+	.uart_tx = board_uart_tx,
+	.uart_tx_room = board_uart_room,
+	.bios_text = board_bios_text,
+	.bios_log = board_bios_log,
+	.bios_event = board_bios_event,
+};
+
+/* --- power-on, reset, end ------------------------------------------------------------------------
+ */
+
+/* Video memory below the text page, option ROM space and the BIOS are read-only; the rest of the
+ * first 2 MiB is RAM. Empty ROM space reads as ones. */
+static void load_rom(struct partition *p)
+{
+	const struct boot_module *bios = hv_bios_module();
+	u8 *low = p2m_ptr(&p->p2m, 0);
+
+	p2m_set_low_kind(&p->p2m, PC_LOW_RAM_END, MIB - PC_LOW_RAM_END, P2M_ROM);
+	p2m_set_low_kind(&p->p2m, PC_VGA_TEXT_BASE, PC_VGA_TEXT_SIZE, P2M_RAM);
+	memset(low + PC_LOW_RAM_END, 0xff, PC_VGA_TEXT_BASE - PC_LOW_RAM_END);
+	memset(low + PC_VGA_TEXT_BASE + PC_VGA_TEXT_SIZE, 0xff,
+	       PC_BIOS_BASE - PC_VGA_TEXT_BASE - PC_VGA_TEXT_SIZE);
+	memcpy(low + PC_BIOS_BASE, hpa_va(bios->base), PC_BIOS_SIZE);
+}
+
+static void reset_cpu(struct partition *p)
+{
+	struct vcpu *v = &p->vcpu;
+	u32 id[4];
+	struct cpuid_dynamic dyn = {0};
+
+	v->engine->vcpu_reset(v);
+	vcpu_fpu_reset(v);
+	guest_msrs_reset(&p->msrs);
+	p->tsc_offset = -rdtsc();
+	v->engine->set_tsc_offset(v, p->tsc_offset);
+	cpuid_query(&p->cpuid, &dyn, 1, 0, id);
+	v->gpr[GPR_RDX] = id[0]; /* family, model, stepping */
+	v->paging->flush(v);
+}
+
+void partition_reset(struct partition *p, const char *cause)
+{
+	pc_reset(&p->pc);
+	load_rom(p);
+	nested_map_update_low(&p->nested, 0, MIB);
+	reset_cpu(p);
+	p->watch_serial = p->watch_vga = (struct line_watch){0};
+	p->resets++;
+	report_guest(p, "reset", cause);
+	p->vcpu.state = VCPU_RUNNABLE;
+}
+
+static void timed_out(void *arg, u64 now_ns)
+{
+	struct partition *p = arg;
+
+	(void)now_ns;
+	partition_end(p, STATUS_TIMEOUT, "timeout", "timeout of %llu ms",
+		      (unsigned long long)(p->cfg.timeout_ns / NSEC_PER_MSEC));
+}
+
+static void screen_line(void *ctx, unsigned row, const char *text)
+{
+	const struct partition *p = ctx;
+
+	(void)row;
+	log_write(p->src_vga, text, strlen(text));
+	log_write(p->src_vga, "\n", 1);
+}
+
+static void show_screen(struct partition *p)
+{
+	pc_screen_changed(&p->pc, screen_line, p);
+}
+
+static void screen_due(void *arg, u64 now_ns)
+{
+	struct partition *p = arg;
+
+	show_screen(p);
+	timer_set(&p->screen, now_ns + hv_cmdline()->screen_ns);
+}
+
+static void stats_due(void *arg, u64 now_ns)
+{
+	struct partition *p = arg;
+
+	report_stats(p, true);
+	timer_set(&p->stats_timer, now_ns + hv_cmdline()->stats_ns);
+}
+
+static void start_timers(struct partition *p)
+{
+	const struct cmdline *c = hv_cmdline();
+	u64 now = clock_ns();
+
+	p->timeout = (struct timer){.fire = timed_out, .arg = p};
+	p->screen = (struct timer){.fire = screen_due, .arg = p};
+	p->stats_timer = (struct timer){.fire = stats_due, .arg = p};
+	if (p->cfg.timeout_ns)
+		timer_set(&p->timeout, now + p->cfg.timeout_ns);
+	if (c->screen_ns && p->cfg.vga)
+		timer_set(&p->screen, now + c->screen_ns);
+	if (c->stats_ns)
+		timer_set(&p->stats_timer, now + c->stats_ns);
+}
+
+static void stop_timers(struct partition *p)
+{
+	timer_set(&p->timeout, TIMER_OFF);
+	timer_set(&p->screen, TIMER_OFF);
+	timer_set(&p->stats_timer, TIMER_OFF);
+	timer_set(&p->input_retry, TIMER_OFF);
+}
+
+static struct blk *medium(struct partition *p, unsigned i)
+{
+	return p->media[i].data ? &p->media[i].blk : NULL;
+}
+
+static int build_board(struct partition *p)
+{
+	struct pc_config c = {
+		.name = p->cfg.name,
+		.low_ram = p->p2m.low_bytes,
+		.high_ram = p->p2m.high_bytes,
+		.ncpus = 1,
+		.tsc_khz = (u32)(clock_tsc_hz() / 1000),
+		.cdrom = medium(p, 0),
+		.disk = medium(p, 1),
+		.floppy = medium(p, 2),
+		.vga = p->cfg.vga,
+		.serial = p->cfg.serial_mux,
+		.vram = (const u8 *)hpa_va(p->p2m.chunk[0]) + PC_VGA_TEXT_BASE,
+		.x2apic = true,
+		.tsc_deadline = true,
+		.phys_bits = p->phys_bits,
+		.ops = &board_ops,
+		.ctx = p,
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(c.boot); i++)
+		c.boot[i] = (u8)p->cfg.boot[i];
+	memcpy(c.uuid, "PNB-GUEST-", 10);
+	c.uuid[15] = (u8)p->index;
+	hv_wall_clock(&c.time.year, &c.time.month, &c.time.day, &c.time.hour, &c.time.min,
+		      &c.time.sec);
+	return pc_init(&p->pc, &p->host, &c);
+}
+
+static void power_on(struct partition *p)
+{
+	struct vcpu *v = &p->vcpu;
+
+	p->status = STATUS_NONE;
+	p->said_not_ok = false;
+	p->reset_wanted = NULL;
+	if (build_board(p) != 0) {
+		partition_end(p, STATUS_FAIL, "crash", "the board could not be built");
+		return;
+	}
+	load_rom(p);
+	nested_map_update_low(&p->nested, 0, MIB);
+	reset_cpu(p);
+	v->paging->enter(v);
+	v->engine->moved(v);
+	p->state = PARTITION_RUNNING;
+	p->started_ns = clock_ns();
+	start_timers(p);
+	v->state = VCPU_RUNNABLE;
+	report_guest(p, "start", NULL);
+}
+
+static void finish(struct partition *p)
+{
+	p->end_wanted = false;
+	p->ended_ns = clock_ns();
+	if (p->cfg.vga)
+		show_screen(p);
+	stop_timers(p);
+	if (strcmp(p->end_event, "crash") == 0)
+		report_crash(p);
+	else
+		report_guest(p, p->end_event, p->end_detail);
+	report_stats(p, false);
+	report_result(p, hv_cmdline()->results);
+	pc_reset(&p->pc);
+	if (p->cfg.on_exit == ON_EXIT_RESTART) {
+		power_on(p);
+		return;
+	}
+	p->state = PARTITION_ENDED;
+	hv_guest_ended(p->status == STATUS_PASS);
+}
+
+/* --- requests -----------------------------------------------------------------------------------
+ */
+
+static void pause_toggle(struct partition *p)
+{
+	if (p->state == PARTITION_RUNNING) {
+		p->state = PARTITION_PAUSED;
+		p->paused_state = p->vcpu.state;
+		p->vcpu.state = VCPU_STOPPED;
+		hv_log(LOG_WARN, "%s paused", p->cfg.name);
+	} else if (p->state == PARTITION_PAUSED) {
+		p->state = PARTITION_RUNNING;
+		p->vcpu.state = p->paused_state;
+		hv_log(LOG_WARN, "%s resumed", p->cfg.name);
+	}
+}
+
+static void audit(struct partition *p)
+{
+	unsigned wrong = p->vcpu.paging->audit(&p->vcpu);
+
+	if (wrong)
+		report_error(p->cfg.name, "audit", "%u wrong translations", wrong);
+	else
+		hv_log(LOG_WARN, "%s audit: every translation is right", p->cfg.name);
+}
+
+static void input_again(void *arg, u64 now_ns)
+{
+	struct partition *p = arg;
+
+	(void)now_ns;
+	p->vcpu.kick = 1;
+	this_cpu()->attention = true;
+}
+
+static void take_input(struct partition *p)
+{
+	while (p->input_tail != p->input_head) {
+		if (!pc_input(&p->pc, p->input[p->input_tail % PARTITION_INPUT_SIZE])) {
+			p->input_retry.fire = input_again;
+			p->input_retry.arg = p;
+			timer_set(&p->input_retry, clock_ns() + INPUT_RETRY_NS);
+			return;
+		}
+		__atomic_store_n(&p->input_tail, p->input_tail + 1, __ATOMIC_RELEASE);
+	}
+}
+
+bool partition_input(struct partition *p, u8 byte)
+{
+	u32 head = p->input_head;
+
+	if (head - __atomic_load_n(&p->input_tail, __ATOMIC_ACQUIRE) == PARTITION_INPUT_SIZE)
+		return false;
+	p->input[head % PARTITION_INPUT_SIZE] = byte;
+	__atomic_store_n(&p->input_head, head + 1, __ATOMIC_RELEASE);
+	sched_kick(&p->vcpu);
+	return true;
+}
+
+void partition_service(struct partition *p)
+{
+	u32 r = __atomic_exchange_n(&p->requests, 0, __ATOMIC_ACQUIRE);
+	const char *cause = p->reset_wanted;
+
+	if ((r & REQUEST_START) && p->state == PARTITION_BUILT)
+		power_on(p);
+	if (p->end_wanted) {
+		finish(p);
+		return;
+	}
+	if (p->state != PARTITION_RUNNING && p->state != PARTITION_PAUSED)
+		return;
+	if (cause) {
+		p->reset_wanted = NULL;
+		partition_reset(p, cause);
+	}
+	if (r & REQUEST_PAUSE)
+		pause_toggle(p);
+	if (r & REQUEST_SCREEN)
+		show_screen(p);
+	if (r & REQUEST_STATS)
+		report_stats(p, false);
+	if (r & REQUEST_AUDIT)
+		audit(p);
+	take_input(p);
+}

@@ -1,0 +1,115 @@
+/* A partition: one guest machine with its memory, board, vCPU, media and place on the serial line.
+ *
+ * Built on the boot CPU, run by the CPU its vCPU is pinned to. What other CPUs want of it (input
+ * bytes, requests) goes through @requests, @input and sched_kick().
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_CORE_PARTITION_H
+#define HV_CORE_PARTITION_H
+
+#include "core/config.h"
+#include "core/cpuid.h"
+#include "core/msr.h"
+#include "dev/pc.h"
+#include "engine/engine.h"
+#include "mem/p2m.h"
+#include "paging/nested/nested_map.h"
+
+#define PARTITION_MAX_GUESTS 5 /* what the serial multiplexer can tell apart */
+#define PARTITION_INPUT_SIZE 256
+
+enum partition_state { PARTITION_BUILT, PARTITION_RUNNING, PARTITION_PAUSED, PARTITION_ENDED };
+
+enum partition_status { STATUS_NONE, STATUS_PASS, STATUS_FAIL, STATUS_TIMEOUT };
+
+/* Bits of partition.requests. */
+#define REQUEST_START	  BIT(0)
+#define REQUEST_PAUSE	  BIT(1) /* toggles */
+#define REQUEST_SCREEN	  BIT(2)
+#define REQUEST_STATS	  BIT(3)
+#define REQUEST_UART_ROOM BIT(4)
+#define REQUEST_AUDIT	  BIT(5)
+
+struct exit_stats {
+	u64 count[EXIT_REASONS];
+	u64 cycles[EXIT_REASONS];
+};
+
+/* Watches a stream for lines that begin with "not ok" or "FAIL:". */
+struct line_watch {
+	u8 at;	   /* characters of the line seen so far, saturating */
+	u8 not_ok; /* prefix lengths matched */
+	u8 fail;
+};
+
+struct partition {
+	struct guest_config cfg;
+	unsigned index; /* 1.. : its number for Ctrl-] and partition lists */
+	enum partition_state state;
+	struct p2m p2m;
+	struct nested_map nested;
+	struct vcpu vcpu;
+	struct pc pc;
+	struct dev_host host;
+	struct cpuid_policy cpuid;
+	struct guest_msrs msrs;
+	struct blk_ram media[3]; /* cdrom, disk, floppy */
+	u64 tsc_offset;
+	u8 phys_bits;
+
+	/* What stopped it, to be acted on before the next entry. */
+	volatile u32 requests;
+	const char *reset_wanted; /* the cause, or NULL */
+	bool end_wanted;
+	enum partition_status status;
+	const char *end_event; /* exit, crash, timeout */
+	char end_detail[96];
+
+	/* Serial line */
+	int src_serial, src_vga;
+	struct line_watch watch_serial, watch_vga;
+	bool said_not_ok;
+	u8 input[PARTITION_INPUT_SIZE];
+	volatile u32 input_head, input_tail;
+	struct timer input_retry;
+
+	/* Life and limits */
+	u64 started_ns, ended_ns;
+	u64 resets, triple_faults, last_triple_ns;
+	unsigned triple_run; /* triple faults in close succession */
+	struct timer timeout, screen, stats_timer;
+	enum vcpu_state paused_state;
+
+	struct exit_stats exits;
+	u8 last_reason;
+	u64 emulated;	/* instructions */
+	u64 lost_insns; /* exits whose instruction was gone when looked for */
+};
+
+extern struct partition *partitions[PARTITION_MAX_GUESTS];
+extern unsigned npartitions;
+
+/* Build every guest of @c that is to start; errors become records. Boot CPU, before the CPUs run.
+ */
+void partitions_create(const struct config *c);
+/* Ask every built partition to start on its CPU. */
+void partitions_start(void);
+/* Connect @p->host, the services its chips get. */
+void partition_host_init(struct partition *p);
+/* On its own CPU: handle what @requests and the machine's events ask for. */
+void partition_service(struct partition *p);
+/* Power-on or reset, then run. */
+void partition_reset(struct partition *p, const char *cause);
+/* End the guest: @event for the record, @status for the result. Takes effect before the next entry.
+ */
+void partition_end(struct partition *p, enum partition_status status, const char *event,
+		   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* The guest took a triple fault: reset, or crash when it does so too often. */
+void partition_triple_fault(struct partition *p);
+/* A byte typed for it; from any CPU under the log lock. False when its buffer is full. */
+bool partition_input(struct partition *p, u8 byte);
+/* From any CPU. */
+void partition_request(struct partition *p, u32 request);
+
+#endif

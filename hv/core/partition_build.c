@@ -1,0 +1,255 @@
+/* Building partitions from the config: what can start starts, what cannot is named in an error
+ * record.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "core/cpu.h"
+#include "core/cpuops.h"
+#include "core/hv.h"
+#include "core/log.h"
+#include "core/partition.h"
+#include "core/report.h"
+#include "core/sched.h"
+#include "core/vcpu_run.h"
+#include "lib/str.h"
+#include "mem/frames.h"
+#include "paging/paging.h"
+
+#define ISO_PVD_OFFSET 0x8000u
+#define ISO_SIZE_FIELD 80u
+#define ISO_SECTOR     2048u
+#define DISK_SECTOR    512u
+
+struct partition *partitions[PARTITION_MAX_GUESTS];
+unsigned npartitions;
+
+static const char *const drive_key[3] = {"cdrom", "disk", "floppy"};
+
+/* A CD image that says it is longer than the module was cut short on its way here. */
+static bool iso_truncated(const u8 *data, u64 len, u64 *wanted)
+{
+	u32 sectors;
+
+	if (len < ISO_PVD_OFFSET + ISO_SECTOR || memcmp(data + ISO_PVD_OFFSET + 1, "CD001", 5))
+		return false;
+	memcpy(&sectors, data + ISO_PVD_OFFSET + ISO_SIZE_FIELD, sizeof(sectors));
+	*wanted = (u64)sectors * ISO_SECTOR;
+	return *wanted > len;
+}
+
+/* 0, or -EINVAL with an error record naming what is wrong with the image. */
+static int attach_medium(struct partition *p, unsigned i, const struct media *m)
+{
+	const struct boot_module *mod;
+	unsigned sector = i == 0 ? ISO_SECTOR : DISK_SECTOR;
+	u64 wanted;
+	void *data;
+
+	if (m->kind == MEDIA_NONE)
+		return 0;
+	mod = hv_find_module(m->path);
+	if (!mod) {
+		report_error(p->cfg.name, drive_key[i], "no module named %s was loaded", m->path);
+		return -EINVAL;
+	}
+	if (mod->len < sector) {
+		report_error(p->cfg.name, drive_key[i],
+			     "image %s has %llu bytes, at least %u are needed", m->path,
+			     (unsigned long long)mod->len, sector);
+		return -EINVAL;
+	}
+	data = hpa_va(mod->base);
+	if (i == 0 && iso_truncated(data, mod->len, &wanted)) {
+		report_error(p->cfg.name, drive_key[i],
+			     "image %s is truncated: %llu bytes of the %llu its volume has",
+			     m->path, (unsigned long long)mod->len, (unsigned long long)wanted);
+		return -EINVAL;
+	}
+	blk_ram_init(&p->media[i], &p->host, data, ALIGN_DOWN(mod->len, sector), i == 0);
+	return 0;
+}
+
+static void host_cpuid(void *ctx, u32 leaf, u32 sub, u32 out[4])
+{
+	struct cpuid c = cpuid(leaf, sub);
+
+	(void)ctx;
+	memcpy(out, &c, sizeof(c));
+}
+
+static void build_cpuid(struct partition *p)
+{
+	struct cpuid_params params = {.x2apic = true, .tsc_deadline = true};
+
+	if (read_cr4() & CR4_OSXSAVE) {
+		struct cpuid c = cpuid(0xd, 0);
+
+		params.xcr0 = ((u64)c.edx << 32 | c.eax) & XCR0_KNOWN;
+	}
+	cpuid_policy_build(&p->cpuid, host_cpuid, NULL, &params);
+	p->phys_bits = p->cpuid.phys_bits;
+}
+
+/* The mode really in effect goes into every record; the config's wish is kept as "asked". */
+static void choose_paging(struct partition *p)
+{
+	if (p->cfg.paging != PAGING_NESTED)
+		report_error(p->cfg.name, "paging",
+			     "paging=%s is not built yet: the guest runs nested",
+			     paging_kind_name[p->cfg.paging]);
+	p->vcpu.paging = &paging_nested;
+	p->vcpu.nested = &p->nested;
+}
+
+static int build_memory(struct partition *p)
+{
+	u64 had = frames_owned(OWNER_FREE);
+
+	if (p2m_init(&p->p2m, p->cfg.memory, OWNER_GUEST0 + p->index) != 0) {
+		report_error(p->cfg.name, "memory", "memory = %llu MiB: only %llu MiB are free",
+			     (unsigned long long)(p->cfg.memory / MIB),
+			     (unsigned long long)(had / MIB));
+		return -ENOMEM;
+	}
+	p->p2m.alias_base = PC_BIOS_ALIAS;
+	p->p2m.alias_target = PC_BIOS_BASE;
+	p->p2m.alias_len = PC_BIOS_SIZE;
+	return nested_map_init(&p->nested, hv_engine()->nested_format,
+			       hv_engine_caps()->nested_1g && p->cpuid.has_1g, &p->p2m);
+}
+
+static int build_vcpu(struct partition *p)
+{
+	struct vcpu *v = &p->vcpu;
+	int err;
+
+	v->part = p;
+	v->engine = hv_engine();
+	v->state = VCPU_STOPPED;
+	err = vcpu_fpu_init(v);
+	if (!err)
+		err = v->engine->vcpu_init(v);
+	if (err) {
+		report_error(p->cfg.name, "cpus", "no room for another virtual CPU (%d)", err);
+		return err;
+	}
+	choose_paging(p);
+	return 0;
+}
+
+static void add_sources(struct partition *p)
+{
+	char name[CONFIG_NAME_MAX + 4];
+
+	p->src_serial = log_add_source(p->cfg.name);
+	snprintf(name, sizeof(name), "%s:vga", p->cfg.name);
+	p->src_vga = log_add_source(name);
+	log_set_partition(p->index, p->src_serial);
+}
+
+static struct partition *new_partition(const struct guest_config *g)
+{
+	u64 pages = ALIGN_UP(sizeof(struct partition), PAGE_SIZE) / PAGE_SIZE;
+	hpa_t hpa = frames_alloc(pages, 1, OWNER_HYPERVISOR);
+	struct partition *p;
+
+	if (!hpa)
+		return NULL;
+	p = hpa_va(hpa);
+	memset(p, 0, pages * PAGE_SIZE);
+	p->cfg = *g;
+	p->index = npartitions + 1;
+	return p;
+}
+
+static void free_partition(struct partition *p)
+{
+	p2m_free(&p->p2m);
+	frames_free(va_hpa(p), ALIGN_UP(sizeof(*p), PAGE_SIZE) / PAGE_SIZE, OWNER_HYPERVISOR);
+}
+
+static int build_guest(const struct guest_config *g)
+{
+	struct partition *p = new_partition(g);
+	int err = p ? 0 : -ENOMEM;
+
+	if (err) {
+		report_error(g->name, "memory", "no memory left for the guest's control data");
+		return err;
+	}
+	partition_host_init(p);
+	if (g->cpus > 1)
+		report_error(g->name, "cpus", "cpus = %u: 1 is what is built; starting with 1",
+			     g->cpus);
+	err = attach_medium(p, 0, &g->cdrom);
+	err = attach_medium(p, 1, &g->disk) ? -EINVAL : err;
+	err = attach_medium(p, 2, &g->floppy) ? -EINVAL : err;
+	build_cpuid(p);
+	if (!err)
+		err = build_memory(p);
+	if (!err)
+		err = build_vcpu(p);
+	if (err) {
+		free_partition(p);
+		return err;
+	}
+	add_sources(p);
+	partitions[npartitions++] = p;
+	/* CPU 0 also does the talking: leave it to the last. */
+	sched_add(&p->vcpu, p->index % ncpus);
+	return 0;
+}
+
+static bool in_list(const char *list, const char *name)
+{
+	size_t n = strlen(name);
+
+	while (*list) {
+		const char *end = strchr(list, ',');
+		size_t len = end ? (size_t)(end - list) : strlen(list);
+
+		if (len == n && strncmp(list, name, n) == 0)
+			return true;
+		list += len + (end != NULL);
+	}
+	return false;
+}
+
+static bool wanted(const struct guest_config *g)
+{
+	const struct cmdline *c = hv_cmdline();
+
+	return c->guests[0] ? in_list(c->guests, g->name) : g->start;
+}
+
+static bool create_one(const struct guest_config *g)
+{
+	if (g->bad)
+		return false;
+	if (!hv_bios_module())
+		return false;
+	if (npartitions == PARTITION_MAX_GUESTS) {
+		report_error(g->name, "guest", "at most %u guests can run at once",
+			     PARTITION_MAX_GUESTS);
+		return false;
+	}
+	return build_guest(g) == 0;
+}
+
+void partitions_create(const struct config *c)
+{
+	for (unsigned i = 0; i < c->nguests; i++) {
+		const struct guest_config *g = &c->guest[i];
+
+		if (wanted(g) && !create_one(g)) {
+			report_not_started(g->name, g->paging, hv_cmdline()->results);
+			hv_guest_failed();
+		}
+	}
+}
+
+void partitions_start(void)
+{
+	for (unsigned i = 0; i < npartitions; i++)
+		partition_request(partitions[i], REQUEST_START);
+}

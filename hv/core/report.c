@@ -1,0 +1,322 @@
+/* Records about the machine and its guests; see report.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "core/report.h"
+#include "core/clock.h"
+#include "core/cpu.h"
+#include "core/cpuops.h"
+#include "core/hv.h"
+#include "core/log.h"
+#include "core/vcpu_run.h"
+#include "core/version.h"
+#include "lib/str.h"
+#include "mem/frames.h"
+#include "paging/paging.h"
+
+static const char *const status_name[] = {
+	[STATUS_NONE] = "none",
+	[STATUS_PASS] = "pass",
+	[STATUS_FAIL] = "fail",
+	[STATUS_TIMEOUT] = "timeout",
+};
+
+static void cpu_brand(char *buf)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		struct cpuid c = cpuid(0x80000002u + i, 0);
+
+		memcpy(buf + 16 * i, &c, 16);
+	}
+	buf[48] = 0;
+}
+
+static void cpu_vendor(char *buf)
+{
+	struct cpuid c = cpuid(0, 0);
+
+	memcpy(buf, &c.ebx, 4);
+	memcpy(buf + 4, &c.edx, 4);
+	memcpy(buf + 8, &c.ecx, 4);
+	buf[12] = 0;
+}
+
+/* Bytes of RAM by owner; "total" is their sum, made from the memory map alone. */
+static void report_ledger(struct record *r)
+{
+	record_object(r, "memory");
+	record_u64(r, "total", frames_total());
+	record_u64(r, "low", frames_owned(OWNER_LOW));
+	record_u64(r, "hypervisor", frames_owned(OWNER_HYPERVISOR));
+	record_u64(r, "control", frames_owned(OWNER_CONTROL));
+	record_u64(r, "modules", frames_owned(OWNER_MODULES));
+	for (unsigned i = 0; i < npartitions; i++)
+		record_u64(r, partitions[i]->cfg.name,
+			   frames_owned(OWNER_GUEST0 + partitions[i]->index));
+	record_u64(r, "free", frames_owned(OWNER_FREE));
+	record_close(r);
+}
+
+void report_boot(const struct boot_info *bi, const struct engine_ops *engine,
+		 const struct engine_caps *caps)
+{
+	struct record r;
+	char brand[49], vendor[13];
+
+	cpu_brand(brand);
+	cpu_vendor(vendor);
+	record_begin(&r, "boot");
+	record_str(&r, "version", PENUMBRA_VERSION);
+	record_str(&r, "cpu", brand[0] ? brand : vendor);
+	record_str(&r, "vendor", vendor);
+	record_u64(&r, "cpus", ncpus);
+	record_str(&r, "engine", engine->name);
+	record_object(&r, "features");
+	record_u64(&r, "nested", caps->nested);
+	record_u64(&r, "nested_1g", caps->nested_1g);
+	record_u64(&r, "flush_by_tag", caps->flush_by_tag);
+	record_u64(&r, "next_rip", caps->next_rip);
+	record_u64(&r, "decode", caps->decode);
+	record_u64(&r, "clean_bits", caps->clean_bits);
+	record_u64(&r, "pause_filter", caps->pause_filter);
+	record_u64(&r, "tags", caps->tags);
+	record_close(&r);
+	record_u64(&r, "tsc_khz", bi->tsc_khz);
+	record_str(&r, "tsc_source", bi->tsc_source);
+	record_u64(&r, "iommu", 0);
+	record_u64(&r, "efi", bi->efi);
+	record_str(&r, "loader", bi->loader);
+	record_u64(&r, "debug", PN_DEBUG);
+	report_ledger(&r);
+	record_send(&r, false);
+}
+
+static const char *asked_name(const struct partition *p)
+{
+	return paging_kind_name[p->cfg.paging];
+}
+
+void report_guest(const struct partition *p, const char *event, const char *detail)
+{
+	struct record r;
+
+	record_begin(&r, "guest");
+	record_str(&r, "name", p->cfg.name);
+	record_str(&r, "event", event);
+	record_str(&r, "asked", asked_name(p));
+	record_str(&r, "paging", p->vcpu.paging ? p->vcpu.paging->name : "none");
+	record_str(&r, "detail", detail ? detail : "");
+	record_send(&r, false);
+}
+
+static void report_registers(struct record *r, const struct vcpu *v)
+{
+	static const char *const name[GPR_COUNT] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp",
+						    "rsi", "rdi", "r8",	 "r9",	"r10", "r11",
+						    "r12", "r13", "r14", "r15"};
+	static const char *const seg[SEG_COUNT] = {"es", "cs", "ss",   "ds",
+						   "fs", "gs", "ldtr", "tr"};
+	struct vcpu_sregs s;
+	char text[64];
+
+	v->engine->get_sregs(v, &s);
+	record_object(r, "regs");
+	record_hex(r, "rip", v->rip);
+	record_hex(r, "rflags", v->rflags);
+	for (unsigned i = 0; i < GPR_COUNT; i++)
+		record_hex(r, name[i], v->gpr[i]);
+	for (unsigned i = 0; i < SEG_COUNT; i++) {
+		snprintf(text, sizeof(text), "%04x:%llx/%x/%x", s.seg[i].sel,
+			 (unsigned long long)s.seg[i].base, s.seg[i].limit, s.seg[i].attr);
+		record_str(r, seg[i], text);
+	}
+	record_hex(r, "gdt", s.gdt.base);
+	record_hex(r, "idt", s.idt.base);
+	record_hex(r, "cr0", s.cr0);
+	record_hex(r, "cr2", s.cr2);
+	record_hex(r, "cr3", s.cr3);
+	record_hex(r, "cr4", s.cr4);
+	record_hex(r, "efer", s.efer);
+	record_close(r);
+}
+
+void report_crash(const struct partition *p)
+{
+	struct record r;
+	u8 bytes[15];
+	char hex[2 * sizeof(bytes) + 1] = "";
+	unsigned n = vcpu_fetch(&p->vcpu, bytes);
+
+	for (unsigned i = 0; i < n; i++)
+		snprintf(hex + 2 * i, 3, "%02x", bytes[i]);
+	record_begin(&r, "guest");
+	record_str(&r, "name", p->cfg.name);
+	record_str(&r, "event", "crash");
+	record_str(&r, "asked", asked_name(p));
+	record_str(&r, "paging", p->vcpu.paging->name);
+	record_str(&r, "detail", p->end_detail);
+	report_registers(&r, &p->vcpu);
+	record_str(&r, "code", hex);
+	record_send(&r, false);
+}
+
+static void report_exits(struct record *r, const struct partition *p)
+{
+	u64 total = 0;
+
+	record_object(r, "exits");
+	for (unsigned i = 0; i < EXIT_REASONS; i++) {
+		if (!p->exits.count[i])
+			continue;
+		record_array(r, exit_reason_name[i]);
+		record_u64(r, NULL, p->exits.count[i]);
+		record_u64(r, NULL, p->exits.cycles[i]);
+		record_close(r);
+		total += p->exits.count[i];
+	}
+	record_close(r);
+	record_u64(r, "exits_total", total);
+}
+
+void report_stats(const struct partition *p, bool periodic)
+{
+	const struct vcpu *v = &p->vcpu;
+	struct record r;
+
+	record_begin(&r, "stats");
+	record_str(&r, "guest", p->cfg.name);
+	record_str(&r, "paging", v->paging->name);
+	record_u64(&r, "entries", v->entries);
+	record_u64(&r, "guest_cycles", v->guest_cycles);
+	report_exits(&r, p);
+	record_u64(&r, "polled_reads", pc_polled_reads(&p->pc));
+	record_u64(&r, "emulated", p->emulated);
+	record_u64(&r, "msr_read_gp", p->msrs.unknown_reads);
+	record_u64(&r, "msr_write_gp", p->msrs.unknown_writes);
+	record_u64(&r, "port_unclaimed",
+		   p->pc.bus.unclaimed_port_reads + p->pc.bus.unclaimed_port_writes);
+	record_u64(&r, "bios_disk_requests", p->pc.bioschan.disk_requests);
+	record_u64(&r, "bios_disk_bytes", p->pc.bioschan.disk_bytes);
+	record_u64(&r, "resets", p->resets);
+	record_array(&r, "leaves");
+	for (unsigned level = 1; level <= 3; level++)
+		record_u64(&r, NULL, p->nested.leaves[level]);
+	record_close(&r);
+	record_u64(&r, "nested_tables", p->nested.tables);
+	record_send(&r, periodic);
+}
+
+static void result_ktap(const char *guest, enum partition_status status)
+{
+	hv_log(LOG_WARN, "%s 1 %s%s", status == STATUS_PASS ? "ok" : "not ok", guest,
+	       status == STATUS_TIMEOUT ? " # TIMEOUT" : "");
+}
+
+static void result_lava(const char *guest, enum partition_status status)
+{
+	hv_log(LOG_WARN, "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=%s RESULT=%s>", guest,
+	       status == STATUS_PASS ? "pass" : "fail");
+}
+
+static void result_lines(const char *guest, enum partition_status status, unsigned results)
+{
+	if (results & RESULTS_KTAP)
+		result_ktap(guest, status);
+	if (results & RESULTS_LAVA)
+		result_lava(guest, status);
+}
+
+void report_result(const struct partition *p, unsigned results)
+{
+	u64 ms = (p->ended_ns - p->started_ns) / NSEC_PER_MSEC;
+	struct record r;
+
+	record_begin(&r, "result");
+	record_str(&r, "guest", p->cfg.name);
+	record_str(&r, "status", status_name[p->status]);
+	record_str(&r, "asked", asked_name(p));
+	record_str(&r, "paging", p->vcpu.paging->name);
+	record_str(&r, "detail", p->end_detail);
+	record_u64(&r, "ms", ms);
+	record_object(&r, "modes");
+	record_u64(&r, p->vcpu.paging->name, ms);
+	record_close(&r);
+	record_u64(&r, "switches", 0);
+	record_send(&r, false);
+	result_lines(p->cfg.name, p->status, results);
+}
+
+void report_not_started(const char *guest, enum paging_kind asked, unsigned results)
+{
+	struct record r;
+
+	record_begin(&r, "result");
+	record_str(&r, "guest", guest);
+	record_str(&r, "status", "fail");
+	record_str(&r, "asked", paging_kind_name[asked]);
+	record_str(&r, "paging", "none");
+	record_str(&r, "detail", "not started");
+	record_u64(&r, "ms", 0);
+	record_send(&r, false);
+	result_lines(guest, STATUS_FAIL, results);
+}
+
+void report_error(const char *guest, const char *where, const char *fmt, ...)
+{
+	struct record r;
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	record_begin(&r, "error");
+	if (guest)
+		record_str(&r, "guest", guest);
+	record_str(&r, "where", where);
+	record_str(&r, "message", text);
+	record_send(&r, false);
+}
+
+void report_partitions(void)
+{
+	static const char *const state[] = {"built", "running", "paused", "ended"};
+
+	for (unsigned i = 0; i < npartitions; i++) {
+		const struct partition *p = partitions[i];
+
+		hv_log(LOG_WARN, "%u %s %s paging=%s cpu=%u memory=%llu KiB", p->index, p->cfg.name,
+		       state[p->state], p->vcpu.paging->name, p->vcpu.cpu,
+		       (unsigned long long)((p->p2m.low_bytes + p->p2m.high_bytes) / KIB));
+	}
+}
+
+static void check(bool has, const char *name, const char *without)
+{
+	hv_log(LOG_WARN, "hwcheck: %-28s %s", name, has ? "yes" : without);
+}
+
+void report_hwcheck(void)
+{
+	const struct engine_caps *c = hv_engine_caps();
+	const struct boot_info *bi = hv_boot_info();
+	char brand[49];
+
+	cpu_brand(brand);
+	hv_log(LOG_WARN, "hwcheck: %s, %u CPUs, %llu MiB RAM, TSC %u kHz by %s", brand, ncpus,
+	       (unsigned long long)(frames_total() / MIB), bi->tsc_khz, bi->tsc_source);
+	hv_log(LOG_WARN, "hwcheck: engine %s, %u TLB tags", hv_engine()->name, c->tags);
+	check(c->nested, "nested paging", "no: guests cannot run until shadow paging is built");
+	check(c->nested_1g, "1 GiB nested pages", "no: 2 MiB pages serve, with longer walks");
+	check(c->flush_by_tag, "flush by tag", "no: flushes drop every tag");
+	check(c->next_rip, "next instruction pointer", "no: lengths are decoded, slower exits");
+	check(c->decode, "decode assists", "no: operands are decoded, slower exits");
+	check(c->clean_bits, "state caching (clean bits)", "no: every entry loads everything");
+	check(c->pause_filter, "pause filter", "no: spinning guests keep their slice");
+	check(bi->acpi.rsdp != 0, "ACPI", "no: one CPU, no power-off");
+	check(bi->acpi.nioapics != 0, "I/O APIC", "no: the console is polled");
+	check(bi->acpi.pm_timer_port != 0, "ACPI PM timer", "no: the PIT calibrates the TSC");
+	check(cpuid(0x80000007u, 0).edx & BIT(8), "invariant TSC",
+	      "no: clocks may drift when the CPU changes speed");
+	hv_log(LOG_WARN, "hwcheck: guests can run on this machine");
+}

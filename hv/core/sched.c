@@ -1,0 +1,152 @@
+/* Per-CPU scheduler loop; see sched.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "core/sched.h"
+#include "core/clock.h"
+#include "core/cpu.h"
+#include "core/cpuops.h"
+#include "core/irq.h"
+#include "core/log.h"
+#include "core/partition.h"
+#include "core/timer.h"
+#include "core/vcpu_run.h"
+#include "firmware/lapic.h"
+
+static void kick_interrupt(unsigned vector, struct trap_frame *f)
+{
+	(void)vector, (void)f;
+	this_cpu()->attention = true;
+}
+
+void sched_add(struct vcpu *v, unsigned cpu)
+{
+	struct cpu *c = &cpus[cpu];
+
+	v->cpu = cpu;
+	if (c->run_queue) {
+		v->next = c->run_queue->next;
+		c->run_queue->next = v;
+	} else {
+		v->next = v;
+		c->run_queue = v;
+	}
+}
+
+void sched_kick(struct vcpu *v)
+{
+	v->kick = 1;
+	if (v->cpu == this_cpu()->id)
+		this_cpu()->attention = true;
+	else
+		lapic_send_ipi(cpus[v->cpu].apic_id, VECTOR_KICK);
+}
+
+/* The next vCPU in turn that can run, starting behind the one that ran last. */
+static struct vcpu *sched_pick(struct cpu *c)
+{
+	struct vcpu *v = c->run_queue;
+
+	if (!v)
+		return NULL;
+	do {
+		v = v->next;
+		if (v->state == VCPU_HALTED && vcpu_wakes(v))
+			v->state = VCPU_RUNNABLE;
+		if (v->state == VCPU_RUNNABLE)
+			return v;
+	} while (v != c->run_queue);
+	return NULL;
+}
+
+static bool sched_shared(const struct vcpu *v)
+{
+	for (const struct vcpu *o = v->next; o != v; o = o->next)
+		if (o->state == VCPU_RUNNABLE || (o->state == VCPU_HALTED && vcpu_wakes(o)))
+			return true;
+	return false;
+}
+
+bool sched_must_yield(const struct vcpu *v)
+{
+	if (v->state != VCPU_RUNNABLE)
+		return true;
+	return clock_ns() >= v->slice_end_ns && sched_shared(v);
+}
+
+static void slice_over(void *arg, u64 now_ns)
+{
+	(void)arg, (void)now_ns;
+	this_cpu()->attention = true;
+}
+
+static void service_requests(struct cpu *c)
+{
+	struct vcpu *v = c->run_queue;
+
+	if (!v)
+		return;
+	do {
+		v = v->next;
+		if (v->kick) {
+			v->kick = 0;
+			partition_service(v->part);
+		}
+	} while (v != c->run_queue);
+}
+
+void cpu_service(void)
+{
+	struct cpu *c = this_cpu();
+
+	while (c->attention) {
+		c->attention = false;
+		timer_service();
+		log_service();
+		service_requests(c);
+	}
+}
+
+/* Interrupts are let in only here and in vcpu_run(): a wake-up between the test and HLT is kept by
+ * STI's shadow. */
+static void sched_idle(struct cpu *c)
+{
+	if (!c->attention)
+		irq_wait();
+}
+
+static void sched_switch_to(struct cpu *c, struct vcpu *v)
+{
+	if (c->current != v) {
+		if (c->current)
+			vcpu_unload(c->current);
+		vcpu_load(v);
+		c->current = v;
+	}
+	c->run_queue = v;
+	v->slice_end_ns = clock_ns() + SCHED_SLICE_NS;
+	if (v->next != v) {
+		c->slice.fire = slice_over;
+		timer_set(&c->slice, v->slice_end_ns);
+	}
+}
+
+void sched_loop(void)
+{
+	struct cpu *c = this_cpu();
+
+	irq_register(VECTOR_KICK, kick_interrupt);
+	c->attention = true;
+	for (;;) {
+		struct vcpu *v;
+
+		cpu_service();
+		v = sched_pick(c);
+		if (!v) {
+			sched_idle(c);
+			continue;
+		}
+		sched_switch_to(c, v);
+		vcpu_run(v);
+	}
+}

@@ -1,0 +1,24 @@
+/* The per-CPU scheduler. vCPUs are pinned; where several share a CPU they take turns of 10 ms, and
+ * HLT gives the CPU away.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_CORE_SCHED_H
+#define HV_CORE_SCHED_H
+
+#include "engine/vcpu.h"
+
+#define SCHED_SLICE_NS (10 * NSEC_PER_MSEC)
+
+/* Pin @v to physical CPU @cpu. Before the CPUs run their loops, or on that CPU. */
+void sched_add(struct vcpu *v, unsigned cpu);
+/* Make @v look at its requests and interrupts soon: from any CPU. */
+void sched_kick(struct vcpu *v);
+/* This CPU's loop; does not return. */
+void sched_loop(void) __attribute__((noreturn));
+/* True when @v must stop running now: its turn is over or it is no longer runnable. */
+bool sched_must_yield(const struct vcpu *v);
+/* Timers, console and requests of this CPU; cheap when nothing is due. */
+void cpu_service(void);
+
+#endif

@@ -1,0 +1,53 @@
+/* Per-CPU timers; see timer.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "core/timer.h"
+#include "core/clock.h"
+#include "core/cpu.h"
+#include "core/irq.h"
+#include "firmware/lapic.h"
+
+static void timer_interrupt(unsigned vector, struct trap_frame *f)
+{
+	(void)vector, (void)f;
+	this_cpu()->attention = true;
+}
+
+void timer_init_cpu(void)
+{
+	this_cpu()->timers.head = NULL;
+	this_cpu()->timer_programmed = TIMER_OFF;
+	irq_register(VECTOR_TIMER, timer_interrupt);
+}
+
+void timer_set(struct timer *t, u64 deadline_ns)
+{
+	struct cpu *c = this_cpu();
+
+	timerq_set(&c->timers, t, deadline_ns);
+	if (timerq_next(&c->timers) < c->timer_programmed)
+		c->attention = true;
+}
+
+/* A handler may arm a timer that is due at once; the second round fires it. */
+void timer_service(void)
+{
+	struct cpu *c = this_cpu();
+	u64 now = clock_ns(), next;
+
+	timerq_run(&c->timers, now);
+	next = timerq_next(&c->timers);
+	if (next <= now) {
+		timerq_run(&c->timers, now);
+		next = timerq_next(&c->timers);
+	}
+	if (next == TIMER_OFF) {
+		if (c->timer_programmed != TIMER_OFF)
+			lapic_timer_off();
+	} else {
+		now = clock_ns();
+		lapic_timer_arm_ns(next > now ? next - now : 1);
+	}
+	c->timer_programmed = next;
+}

@@ -1,0 +1,139 @@
+/* The loop of entries and exits. Everything on the way from an exit to the next entry is counted in
+ * instructions (docs/testing.md): keep rare work behind one test.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "core/vcpu_run.h"
+#include "core/clock.h"
+#include "core/cpu.h"
+#include "core/cpuops.h"
+#include "core/panic.h"
+#include "core/partition.h"
+#include "core/sched.h"
+#include "paging/ledger.h"
+#include "paging/paging.h"
+
+#define likely(x)   __builtin_expect(!!(x), 1)
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
+bool vcpu_wakes(const struct vcpu *v)
+{
+	const struct pc *pc = &v->part->pc;
+
+	if (v->event.type != EVENT_NONE || (pc_nmi_pending(pc) && !v->nmi_blocked))
+		return true;
+	return (v->rflags & RFLAGS_IF) && pc_intr_pending(pc);
+}
+
+/* An instruction in the shadow of STI or MOV SS is finished in software before an interrupt is
+ * asked for: not every CPU carries the shadow over an entry. HLT there is the idle loop of every OS
+ * and must see the interrupt after it, not before. */
+static void finish_shadow(struct vcpu *v)
+{
+	struct exitop_insn insn;
+	struct vcpu_code code;
+	u8 bytes[15];
+	unsigned n = vcpu_fetch(v, bytes);
+
+	v->engine->get_code(v, &code);
+	if (n && exitop_decode(bytes, n, vcpu_code_mode(&code), &insn) == EXITOP_HLT) {
+		vcpu_advance(v, insn.len);
+		return;
+	}
+	vcpu_emulate(v);
+	v->int_shadow = false;
+}
+
+/* Choose what the next entry delivers. An event taken back from a cut-short delivery goes first. */
+static void deliver_events(struct vcpu *v)
+{
+	struct pc *pc = &v->part->pc;
+	int vector;
+
+	if (unlikely(v->int_shadow) && v->event.type == EVENT_NONE)
+		finish_shadow(v);
+	if (v->event.type != EVENT_NONE) {
+		v->want_window = pc_intr_pending(pc);
+		return;
+	}
+	if (pc_nmi_pending(pc) && !v->nmi_blocked) {
+		pc_nmi_ack(pc);
+		v->event = (struct vcpu_event){.type = EVENT_NMI, .vector = VEC_NMI};
+		v->nmi_blocked = true;
+		v->want_window = pc_intr_pending(pc);
+		return;
+	}
+	if (!pc_intr_pending(pc)) {
+		v->want_window = false;
+		return;
+	}
+	v->want_window = true;
+	if (!(v->rflags & RFLAGS_IF) || v->int_shadow)
+		return;
+	vector = pc_intr_ack(pc);
+	if (vector >= 0)
+		v->event = (struct vcpu_event){.type = EVENT_EXTINT, .vector = (u8)vector};
+	v->want_window = pc_intr_pending(pc);
+}
+
+/* CR8 and the local APIC's task priority are one register. Ask for an exit on lowering only while
+ * an interrupt waits behind it. */
+static void sync_tpr_in(struct vcpu *v)
+{
+	const struct lapic *l = &v->part->pc.lapic;
+
+	v->tpr = lapic_cr8(l);
+	v->want_tpr_exit = v->tpr && l->irr_max >= 0 && l->deliverable < 0;
+}
+
+static void sync_tpr_out(struct vcpu *v)
+{
+	struct lapic *l = &v->part->pc.lapic;
+
+	if (unlikely(v->tpr != lapic_cr8(l)))
+		lapic_set_cr8(l, v->tpr);
+}
+
+static void enter(struct vcpu *v, struct exit *x)
+{
+	struct exit_stats *s = &v->part->exits;
+	u64 entry_tsc;
+
+#if PN_DEBUG
+	ASSERT(ledger_clean(v, v->part->p2m.gen));
+#endif
+	sync_tpr_in(v);
+	entry_tsc = rdtsc();
+	s->cycles[v->part->last_reason] += entry_tsc - v->exit_tsc;
+	v->engine->run(v, x);
+	v->guest_cycles += v->exit_tsc - entry_tsc;
+	v->entries++;
+	v->part->last_reason = (u8)x->reason;
+	s->count[x->reason]++;
+	sync_tpr_out(v);
+}
+
+static bool must_stop(struct vcpu *v, struct cpu *c)
+{
+	if (unlikely(c->attention)) {
+		cpu_service();
+		if (sched_must_yield(v))
+			return true;
+	}
+	return v->state != VCPU_RUNNABLE;
+}
+
+void vcpu_run(struct vcpu *v)
+{
+	struct cpu *c = this_cpu();
+	struct exit x;
+
+	v->exit_tsc = rdtsc();
+	while (!must_stop(v, c)) {
+		if (unlikely(v->event.type != EVENT_NONE || v->want_window ||
+			     pc_intr_pending(&v->part->pc) || pc_nmi_pending(&v->part->pc)))
+			deliver_events(v);
+		enter(v, &x);
+		vcpu_handle_exit(v, &x);
+	}
+}

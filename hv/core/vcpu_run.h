@@ -1,0 +1,49 @@
+/* Running a vCPU: the loop of entries and exits, and what exit handlers use.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_CORE_VCPU_RUN_H
+#define HV_CORE_VCPU_RUN_H
+
+#include "emul/exitop.h"
+#include "engine/engine.h"
+#include "paging/walk.h"
+
+/* Run @v until it halts, ends, is paused, or another vCPU's turn comes. Interrupts off. */
+void vcpu_run(struct vcpu *v);
+/* True when a halted @v has something to wake up for. */
+bool vcpu_wakes(const struct vcpu *v);
+/* Move the state that only one vCPU at a time can have in the CPU. */
+void vcpu_load(struct vcpu *v);
+void vcpu_unload(struct vcpu *v);
+/* Allocate the save area. -ENOMEM. */
+int vcpu_fpu_init(struct vcpu *v);
+/* x87, SSE and XCR0 as after RESET. Loaded at once when @v owns the CPU. */
+void vcpu_fpu_reset(struct vcpu *v);
+
+/* One exit: dispatch to its handler (exits.c). */
+void vcpu_handle_exit(struct vcpu *v, struct exit *x);
+/* The current instruction is done: @len bytes. */
+void vcpu_advance(struct vcpu *v, unsigned len);
+/* Queue an exception for the next entry. A fault while another event waits becomes #DF or a triple
+ * fault as APM vol. 2 §8.2.9 has it. */
+void vcpu_inject(struct vcpu *v, u8 vector, bool has_error, u32 error);
+void vcpu_inject_pf(struct vcpu *v, u32 error, u64 cr2);
+
+/* Guest control registers with the architecture's checks. -EINVAL: #GP. */
+int vcpu_write_cr0(struct vcpu *v, u64 value);
+int vcpu_write_efer(struct vcpu *v, u64 value);
+
+/* The guest's paging state now, for walk_gva(). */
+void vcpu_walk_regs(const struct vcpu *v, struct walk_regs *r);
+extern const struct walk_mem *vcpu_walk_mem(const struct vcpu *v, struct walk_mem *m);
+enum code_mode vcpu_code_mode(const struct vcpu_code *c);
+/* Up to 15 bytes at RIP; returns how many could be read. */
+unsigned vcpu_fetch(const struct vcpu *v, u8 *buf);
+/* Length of the current instruction, which must be @op. 0: it is not (any more): run it again. */
+unsigned vcpu_insn_len(struct vcpu *v, const struct exit *x, enum exitop op);
+
+/* Execute the current instruction in software (emulate.c). */
+void vcpu_emulate(struct vcpu *v);
+
+#endif
