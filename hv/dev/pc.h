@@ -68,7 +68,7 @@ struct pc_config {
 	} time;
 	bool x2apic, tsc_deadline; /* as CPUID tells the guest */
 	u8 phys_bits;		   /* guest's physical address width */
-	const struct pc_ops *ops;
+	const struct pc_ops *ops;  /* not NULL */
 	void *ctx;
 };
 
@@ -95,6 +95,8 @@ struct pc {
 	struct piix4_pm pm_function;
 	struct ide ide;
 
+	struct uart_line_ops line_ops;
+	struct bioschan_ops bios_ops;
 	u16 isa_lines;	/* levels driven by ISA chips */
 	u16 pirq_lines; /* levels driven by PCI through PIIX3 */
 	bool a20_kbd, a20_port92;

@@ -40,6 +40,7 @@
 #define PC_IRQ_RTC 8
 #define PC_IRQ_SCI 9
 #define PC_IRQ_MOUSE 12
+#define PC_IRQ_FPU 13
 #define PC_IRQ_IDE0 14
 #define PC_IRQ_IDE1 15
 #define PC_IOAPIC_PINS 24
