@@ -1,0 +1,124 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# Penumbra's front door: installs what is missing, fetches sources, builds, runs, tests.
+#   ./build.sh                        build/penumbra.iso
+#   ./build.sh run [CONFIG=f]         and boot it in QEMU: the demo guest, serial on the terminal
+#   ./build.sh iso CONFIG=f OUT=x.iso [CMDLINE="..."] [LOADER=grub|isolinux]
+#   ./build.sh test                   every test; last line "N passed, N failed"
+#   ./build.sh bench                  the benchmark
+set -euo pipefail
+caller=$PWD
+cd "$(dirname "${BASH_SOURCE[0]}")"
+# A closed or absent standard input must not reach make, apt or an emulator.
+if ! { true <&0; } 2>/dev/null; then exec </dev/null; fi
+jobs=$(nproc)
+
+usage() {
+	sed -n 's/^# \{0,1\}\( *.\/build.sh.*\)/\1/p' build.sh >&2
+	exit 2
+}
+
+# Packages of tools/packages.txt up to stage $1 that are not installed.
+missing_packages() {
+	local last=$1 stage package state
+	while read -r stage package _; do
+		case $stage in '' | \#*) continue ;; esac
+		[ "$last" != build ] || [ "$stage" = build ] || continue
+		[ "$last" != run ] || [ "$stage" != test ] || continue
+		state=$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)
+		[ "$state" = installed ] || echo "$package"
+	done <tools/packages.txt
+}
+
+install_packages() {
+	local need line
+	mapfile -t need < <(missing_packages "$1")
+	[ ${#need[@]} -gt 0 ] || return 0
+	line="apt-get install -y --no-install-recommends ${need[*]}"
+	if [ "$(id -u)" != 0 ]; then
+		echo "Missing packages. As root:" >&2
+		echo "  apt-get update && $line" >&2
+		exit 1
+	fi
+	echo "  APT     ${need[*]}"
+	export DEBIAN_FRONTEND=noninteractive
+	compgen -G '/var/lib/apt/lists/*_Packages*' >/dev/null || apt_get update
+	# Old lists name files that are gone: one renewal, then it must work.
+	apt_get install -y --no-install-recommends "${need[@]}" ||
+		{ apt_get update && apt_get install -y --no-install-recommends "${need[@]}"; } ||
+		{ cat "$apt_log" >&2; exit 1; }
+}
+
+apt_get() {
+	apt_log=${apt_log:-$(mktemp)}
+	apt-get "$@" </dev/null >"$apt_log" 2>&1
+}
+
+run_make() {
+	make --no-print-directory -j"$jobs" "$@"
+}
+
+# KEY=VALUE arguments; file names are relative to the directory build.sh was called from.
+parse_arguments() {
+	local word
+	for word in "$@"; do
+		case $word in
+		CONFIG=* | OUT=*) declare -g "${word%%=*}=$(absolute "${word#*=}")" ;;
+		CMDLINE=* | LOADER=*) declare -g "$word" ;;
+		*) echo "build.sh: unknown argument: $word" >&2; usage ;;
+		esac
+	done
+}
+
+absolute() {
+	case $1 in /* | '') echo "$1" ;; *) echo "$caller/$1" ;; esac
+}
+
+# Media are made by the script itself: paths with blanks are no matter for make.
+make_iso() { # CONFIG OUT CMDLINE LOADER
+	local option=()
+	[ -z "$3" ] || option=(--cmdline "$3")
+	echo "  ISO     $2"
+	iso/mkiso.sh --elf build/penumbra.elf --module build/guestbios.bin --search build/guests \
+		--config "$1" --out "$2" --loader "$4" ${option[@]+"${option[@]}"}
+}
+
+command_run() {
+	CONFIG='' OUT=''
+	parse_arguments "$@"
+	install_packages run
+	run_make all
+	make_iso "${CONFIG:-configs/demo.conf}" build/run.iso "${CMDLINE:-paging=adaptive exit=qemu}" grub
+	exec /usr/bin/python3 -B tools/run-iso.py build/run.iso
+}
+
+command_iso() {
+	CONFIG='' OUT='' CMDLINE='' LOADER=grub
+	parse_arguments "$@"
+	[ -n "$CONFIG" ] && [ -n "$OUT" ] || { echo "build.sh iso: CONFIG=f and OUT=x.iso are needed" >&2; exit 2; }
+	install_packages build
+	run_make build/penumbra.elf build/guestbios.bin build/guests/demo.iso
+	make_iso "$CONFIG" "$OUT" "$CMDLINE" "$LOADER"
+}
+
+case ${1:-} in
+'')
+	install_packages build
+	run_make all
+	echo "build/penumbra.iso: write it to a USB stick or a CD, or boot it with ./build.sh run"
+	;;
+run) shift; command_run "$@" ;;
+iso) shift; command_iso "$@" ;;
+test)
+	install_packages test
+	run_make all || { echo "0 passed, 1 failed"; exit 1; }
+	exec tests/all.sh
+	;;
+bench)
+	shift
+	install_packages test
+	run_make all
+	run_make bench BENCH_ARGS="$*"
+	;;
+*) usage ;;
+esac
