@@ -1,4 +1,4 @@
-/* The serial multiplexer: one writer of whole, prefixed lines; one reader of keys (DESIGN §5).
+/* The serial multiplexer: one writer of whole, prefixed lines; one reader of keys (docs/serial.md).
  *
  * Pure: it writes to a byte ring and is told the time, so it is tested on the host. The console
  * driver drains the ring and feeds received bytes. Not locked; hv/core/log.c serialises.
@@ -12,10 +12,16 @@
 #include "penumbra/types.h"
 
 #define MUX_MAX_SOURCES 12 /* hv, control, and two per guest (serial, vga) for up to 5 guests */
-#define MUX_LINE_MAX 512
-#define MUX_FLUSH_NS (50 * 1000000ull)
-#define MUX_RING_SIZE (64 * 1024)
-#define MUX_NAME_MAX 24
+#define MUX_LINE_MAX	512
+#define MUX_FLUSH_NS	(50 * 1000000ull)
+#define MUX_RING_SIZE	(64 * 1024)
+#define MUX_NAME_MAX	24
+#define MUX_PARTITIONS	8 /* that can be focused: digits 0 to 7 */
+
+/* A stretch of the ring with output of one source: how much, and the position after it. */
+struct mux_share {
+	u32 bytes, end;
+};
 
 struct mux_source {
 	char name[MUX_NAME_MAX]; /* prefix without "| " */
@@ -23,8 +29,13 @@ struct mux_source {
 	char line[MUX_LINE_MAX];
 	unsigned len;
 	unsigned shown; /* bytes of @line already on the wire as the current partial line */
+	unsigned seen;	/* bytes of @line that were on the wire once, perhaps on a line interrupted
+			   since */
 	u64 last_byte_ns;
+	u64 last_cr_ns; /* when a lone CR last ended a line */
 	bool cr_pending;
+	struct mux_share older, newer; /* its bytes waiting in the ring */
+	u64 lost;		       /* bytes dropped and not yet told of */
 	u64 lines, bytes;
 };
 
@@ -38,15 +49,15 @@ struct mux_ops {
 
 struct mux {
 	struct mux_source src[MUX_MAX_SOURCES];
-	int cur;           /* source whose partial line is on the wire, or -1 at column 0 */
-	int focus;         /* partition index, or -1 */
+	int cur;	   /* source whose partial line is on the wire, or -1 at column 0 */
+	int focus;	   /* partition index, or -1 */
 	unsigned n_guests; /* guests that can be focused */
-	int focus_src[8];  /* partition index -> source of its serial output, or -1 */
+	int focus_src[MUX_PARTITIONS]; /* partition index -> source of its serial output, or -1 */
 	u8 esc_state;
 	char esc_arg[40];
 	unsigned esc_len;
 	const struct mux_ops *ops;
-	/* output ring: producer mux, consumer console */
+	/* output ring: producer mux, consumer console; positions count on without wrap-around */
 	char ring[MUX_RING_SIZE];
 	u32 head, tail;
 	u64 dropped_bytes;
@@ -59,12 +70,14 @@ int mux_add_source(struct mux *m, const char *name);
 void mux_set_partition(struct mux *m, unsigned index, int src);
 /* Bytes from source @src. Complete lines go out at once; the rest waits for mux_tick(). */
 void mux_write(struct mux *m, int src, const char *buf, size_t len, u64 now_ns);
-/* True while @src must be held back (its THRE stays clear): the ring is nearly full. */
+/* True while @src must be held back (its THRE stays clear): it has its share of the ring, or the
+ * ring is half full. */
 bool mux_throttled(const struct mux *m, int src);
-/* A record line, at column 0, CR LF added. @may_drop: false is returned when it does not fit. Records that
- * may not drop always fit: a reserve of the ring is theirs. */
+/* A record line, at column 0, CR LF added. @may_drop: false when the ring is half full. Records
+ * that may not drop have a reserve of the ring to themselves; false only when even that is full. */
 bool mux_record(struct mux *m, const char *line, size_t len, bool may_drop);
-/* Flush partial lines older than MUX_FLUSH_NS. Returns the next deadline or TIMER_OFF. */
+/* Flush partial lines older than MUX_FLUSH_NS; those of a source whose earlier output still waits
+ * in the ring come later. Returns the next deadline or TIMER_OFF. */
 u64 mux_tick(struct mux *m, u64 now_ns);
 /* Received byte from the line. */
 void mux_rx(struct mux *m, u8 byte, u64 now_ns);

@@ -9,7 +9,6 @@
 #include "chan/records.h"
 
 #include "lib/crc32.h"
-#include "lib/errno.h"
 #include "lib/str.h"
 
 #define HEAD_ROOM 72 /* {"pnb":1,"seq":N,"t_us":N, with two 20-digit numbers */
@@ -345,30 +344,4 @@ void record_resend(struct record_store *s, u64 from, u64 to)
 	}
 	s->resend_to = to;
 	record_pump(s);
-}
-
-static const char *take_number(const char *s, u64 *value)
-{
-	u64 v = 0;
-	const char *p = s;
-
-	for (; *p >= '0' && *p <= '9'; p++)
-		if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, *p - '0', &v))
-			return NULL;
-	*value = v;
-	return p == s ? NULL : p;
-}
-
-int record_resend_range(struct record_store *s, const char *range)
-{
-	u64 from, to;
-	const char *p = take_number(range, &from);
-
-	to = from;
-	if (p && *p == '-')
-		p = take_number(p + 1, &to);
-	if (!p || *p)
-		return -EINVAL;
-	record_resend(s, from, to);
-	return 0;
 }

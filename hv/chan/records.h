@@ -1,5 +1,6 @@
 /* Records: one JSON object per line on the serial line, numbered and checksummed (docs/serial.md,
- * DESIGN §5). A record is built in a fixed buffer, sealed with "crc", appended to the record store and sent.
+ * DESIGN §5). A record is built in a fixed buffer, sealed with "crc", appended to the record store
+ * and sent.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,16 +9,16 @@
 
 #include "penumbra/types.h"
 
-#define RECORD_MAX 4096
+#define RECORD_MAX	  4096
 #define RECORD_STORE_SIZE (64 * 1024)
-#define RECORD_MAX_DEPTH 8
+#define RECORD_MAX_DEPTH  8
 
 /* A record under construction. Lives on the caller's stack or in a static; ~4 KiB. */
 struct record {
 	char buf[RECORD_MAX];
-	unsigned len;      /* end of the text in @buf, which starts after room for the head */
-	unsigned depth;    /* objects and arrays open, */
-	unsigned skipped;  /* and how many more were opened after the overflow */
+	unsigned len;	  /* end of the text in @buf, which starts after room for the head */
+	unsigned depth;	  /* objects and arrays open, */
+	unsigned skipped; /* and how many more were opened after the overflow */
 	char closer[RECORD_MAX_DEPTH];
 	bool first[RECORD_MAX_DEPTH];
 	bool overflow; /* something did not fit; the record is closed validly with "truncated":1 */
@@ -26,8 +27,8 @@ struct record {
 
 /* Begin a record of @type ("boot", "guest", ...). seq and t_us are filled at record_end(). */
 void record_begin(struct record *r, const char *type);
-/* Members. @key NULL inside an array. Strings are escaped: bytes outside 0x20..0x7e become \u00XX. Once
- * the record is full a string is cut, any other member left out, and nothing more is taken. */
+/* Members. @key NULL inside an array. Strings are escaped: bytes outside 0x20..0x7e become \u00XX.
+ * Once the record is full a string is cut, any other member left out, and nothing more is taken. */
 void record_str(struct record *r, const char *key, const char *val);
 void record_strn(struct record *r, const char *key, const char *val, size_t len);
 void record_u64(struct record *r, const char *key, u64 val);
@@ -45,9 +46,9 @@ struct record_cursor {
 
 /* The store: numbering, resend buffer, hand-over to the line writer. One per hypervisor. */
 struct record_store {
-	u64 next_seq;   /* the first record is number 1 */
-	u64 first_kept; /* lowest seq still in the ring */
-	u32 head, tail; /* byte positions in @ring, counting on without wrap-around */
+	u64 next_seq;		      /* the first record is number 1 */
+	u64 first_kept;		      /* lowest seq still in the ring */
+	u32 head, tail;		      /* byte positions in @ring, counting on without wrap-around */
 	char ring[RECORD_STORE_SIZE]; /* each record followed by LF */
 	struct record_cursor unsent;  /* the line had no room for this one and those after it */
 	struct record_cursor resend;  /* next to repeat, up to and including @resend_to */
@@ -71,8 +72,6 @@ void record_end(struct record_store *s, struct record *r, bool may_drop);
 /* Send records @from..@to again, byte-identical. A range (partly) gone or not written yet gives an
  * "error" record naming it first. What the line has no room for follows by record_pump(). */
 void record_resend(struct record_store *s, u64 from, u64 to);
-/* The same for the argument of the key Ctrl-] r: "FROM-TO" or "N". -EINVAL if it is neither. */
-int record_resend_range(struct record_store *s, const char *range);
 /* Send what waits for room. Call it whenever the line has drained; cheap when nothing waits. */
 void record_pump(struct record_store *s);
 
