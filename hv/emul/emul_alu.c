@@ -405,20 +405,25 @@ static u64 cmpxchg_fn(struct alu *a)
 	return a->dst == a->src ? a->src2 : a->dst;
 }
 
+/* On a mismatch memory is written back, a destination register is not touched. */
 int emul_cmpxchg(struct emul_run *r)
 {
 	struct alu a = {0};
-	struct opnd acc;
+	struct opnd acc, *dst = &r->dst;
+	u64 upper;
 	int rc;
 
 	emul_set_operands(r);
-	acc = (struct opnd){OPND_REG, GPR_RAX, r->dst.size};
+	acc = (struct opnd){OPND_REG, GPR_RAX, dst->size};
 	opnd_read(r, &acc, &a.src);
 	opnd_read(r, &r->src, &a.src2);
+	upper = r->e->gpr[dst->reg];
 	rc = opnd_modify(r, &a, cmpxchg_fn);
-	if (!rc && a.old != a.src)
-		opnd_write(r, &acc, a.old);
-	return rc;
+	if (rc || a.old == a.src)
+		return rc;
+	if (dst->kind == OPND_REG && dst->size >= 4)
+		r->e->gpr[dst->reg] = upper;
+	return opnd_write(r, &acc, a.old);
 }
 
 static bool wide_equal(const u64 *a, const u64 *b)
