@@ -60,12 +60,8 @@ $(B)/hv/%.S.o: %.S
 	$(Q)$(CC) $(HV_CFLAGS) -D__ASSEMBLY__ -MMD -MP -c -o $@ $<
 -include $(HV_OBJS:.o=.d)
 
-$(B)/penumbra.elf: $(HV_OBJS) $(VENDOR_OBJS) $(HV_LDS)
-	$(call say,LD,$@)
-	$(Q)$(LD) -nostdlib -static -z max-page-size=4096 --build-id=none --gc-sections -Map=$(B)/penumbra.map \
-		-T $(HV_LDS) -o $@ $(HV_OBJS) $(VENDOR_OBJS)
-
 include tools/tools.mk
+-include firmware/firmware.mk
 -include guestbios/guestbios.mk
 -include rootfs/rootfs.mk
 -include iso/iso.mk

@@ -8,8 +8,8 @@
 
 #include "penumbra/types.h"
 
-#define IMAGE_LINK_BASE 0x200000ull             /* physical, where Multiboot1 loads */
-#define IMAGE_VMA 0xffffffff80200000ull         /* link address of the image's first byte */
+#define IMAGE_LINK_BASE 0x200000ull	      /* physical, where Multiboot1 loads */
+#define IMAGE_VMA	0xffffffff80200000ull /* link address of the image's first byte */
 
 extern char text_start[], text_code_end[], text_end[], rodata_start[], rodata_end[], data_start[];
 extern char boot_tables[], image_end[];

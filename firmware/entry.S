@@ -152,7 +152,7 @@ boot_entry:
 1:	movl %eax, (OFF(boot_tables) + 0x3000 + 8)(%ebp, %ecx, 8)
 	addl $0x200000, %eax
 	incl %ecx
-	cmpl $((OFF(image_end) + 0x1fffff) / 0x200000), %ecx
+	cmpl $image_large_pages, %ecx
 	jb 1b
 
 	/* CR4 is written whole: no LA57, whatever the loader left. */

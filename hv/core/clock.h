@@ -1,7 +1,7 @@
 /* The hypervisor's clock: nanoseconds since the loader handed over, from the TSC.
  *
- * One base and one rate for all CPUs. firmware/tsc.c sets it up; where a CPU's counter is measurably
- * off from the first CPU's, this_cpu()->tsc_delta corrects it.
+ * One base and one rate for all CPUs. firmware/tsc.c sets it up; where a CPU's counter is
+ * measurably off from the first CPU's, this_cpu()->tsc_delta corrects it.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -12,20 +12,20 @@
 #include "penumbra/types.h"
 
 /* --- model-specific registers that more than one file uses -------------------------------- */
-#define MSR_TSC 0x10u
-#define MSR_APIC_BASE 0x1bu
-#define MSR_PAT 0x277u
+#define MSR_TSC		 0x10u
+#define MSR_APIC_BASE	 0x1bu
+#define MSR_PAT		 0x277u
 #define MSR_TSC_DEADLINE 0x6e0u
-#define MSR_EFER 0xc0000080u
-#define MSR_FS_BASE 0xc0000100u
-#define MSR_GS_BASE 0xc0000101u
+#define MSR_EFER	 0xc0000080u
+#define MSR_FS_BASE	 0xc0000100u
+#define MSR_GS_BASE	 0xc0000101u
 
 /* Exception-table entry: a fault at @insn continues at @fix (labels of the same asm). */
 #define EXTABLE(insn, fix)                                                                         \
 	".pushsection .extable, \"a\"\n\t"                                                         \
 	".balign 4\n\t"                                                                            \
-	".long " insn " - .\n\t"                                                                  \
-	".long " fix " - .\n\t"                                                                   \
+	".long " insn " - .\n\t"                                                                   \
+	".long " fix " - .\n\t"                                                                    \
 	".popsection\n\t"
 /* Out-of-line: put -EFAULT into operand @err and go on at label 2. */
 #define EXFIX(err)                                                                                 \

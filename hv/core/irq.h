@@ -7,12 +7,12 @@
 
 #include "penumbra/types.h"
 
-#define VECTOR_FIRST_IRQ 0x20
-#define VECTOR_TIMER 0xf0
-#define VECTOR_KICK 0xf1
+#define VECTOR_FIRST_IRQ  0x20
+#define VECTOR_TIMER	  0xf0
+#define VECTOR_KICK	  0xf1
 #define VECTOR_PANIC_STOP 0xf2
-#define VECTOR_CONSOLE 0xf3
-#define VECTOR_SPURIOUS 0xff
+#define VECTOR_CONSOLE	  0xf3
+#define VECTOR_SPURIOUS	  0xff
 
 struct trap_frame;
 /* Runs with interrupts off on the interrupted stack. A level-triggered source must be quiet or

@@ -11,11 +11,11 @@
 
 #include "penumbra/types.h"
 
-#define TRAP_DB 1
+#define TRAP_DB	 1
 #define TRAP_NMI 2
-#define TRAP_DF 8
-#define TRAP_PF 14
-#define TRAP_MC 18
+#define TRAP_DF	 8
+#define TRAP_PF	 14
+#define TRAP_MC	 18
 
 /* As trap_entry.S leaves it on the stack. */
 struct trap_frame {

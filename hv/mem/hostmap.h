@@ -20,12 +20,12 @@
 
 #define HOSTMAP_DIRECT 0xffff800000000000ull
 #define HOSTMAP_STACKS 0xffffc00000000000ull
-#define HOSTMAP_MMIO 0xffffd00000000000ull
-#define HOSTMAP_PEEK 0xffffe00000000000ull
-#define HOSTMAP_IMAGE 0xffffffff80000000ull
+#define HOSTMAP_MMIO   0xffffd00000000000ull
+#define HOSTMAP_PEEK   0xffffe00000000000ull
+#define HOSTMAP_IMAGE  0xffffffff80000000ull
 
-#define HOSTMAP_W 1u  /* writable */
-#define HOSTMAP_X 2u  /* executable */
+#define HOSTMAP_W  1u /* writable */
+#define HOSTMAP_X  2u /* executable */
 #define HOSTMAP_UC 4u /* uncached */
 #define HOSTMAP_WC 8u /* write-combining (core/cpu.c programs the PAT) */
 

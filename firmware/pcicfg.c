@@ -1,0 +1,57 @@
+/* Ports CF8 and CFC.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "firmware/pcicfg.h"
+#include "core/cpuops.h"
+
+#define CONFIG_ADDRESS 0xcf8
+#define CONFIG_DATA    0xcfc
+#define CONFIG_ENABLE  0x80000000u
+#define BDF_END	       0x10000u
+#define FUNCTIONS      8
+
+static void select(u32 bdf, unsigned reg)
+{
+	outl(CONFIG_ADDRESS, CONFIG_ENABLE | bdf << 8 | (reg & 0xfc));
+}
+
+u32 pcicfg_read32(u32 bdf, unsigned reg)
+{
+	select(bdf, reg);
+	return inl(CONFIG_DATA);
+}
+
+u16 pcicfg_read16(u32 bdf, unsigned reg)
+{
+	select(bdf, reg);
+	return inw((u16)(CONFIG_DATA + (reg & 2)));
+}
+
+void pcicfg_write16(u32 bdf, unsigned reg, u16 value)
+{
+	select(bdf, reg);
+	outw((u16)(CONFIG_DATA + (reg & 2)), value);
+}
+
+static bool is_multi(u32 bdf)
+{
+	return pcicfg_read16(bdf, PCI_HEADER_TYPE) & PCI_HEADER_MULTI;
+}
+
+u32 pcicfg_find_class(u16 class16)
+{
+	for (u32 bdf = 0; bdf < BDF_END; bdf++) {
+		if ((pcicfg_read32(bdf, PCI_VENDOR) & 0xffff) == 0xffff) {
+			/* Without function 0 there is no device. */
+			if (bdf % FUNCTIONS == 0)
+				bdf += FUNCTIONS - 1;
+			continue;
+		}
+		if (pcicfg_read32(bdf, PCI_CLASS_REV) >> 16 == class16)
+			return bdf;
+		if (bdf % FUNCTIONS == 0 && !is_multi(bdf))
+			bdf += FUNCTIONS - 1;
+	}
+	return PCICFG_NONE;
+}

@@ -1,0 +1,133 @@
+/* Register-level driver of one UART.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "firmware/uart.h"
+#include "core/cpuops.h"
+
+#define UART_DATA 0 /* RBR, THR; divisor low with DLAB */
+#define UART_IER  1 /* divisor high with DLAB */
+#define UART_FCR  2 /* write */
+#define UART_IIR  2 /* read */
+#define UART_LCR  3
+#define UART_MCR  4
+#define UART_LSR  5
+#define UART_MSR  6
+
+#define IER_RX		 0x01
+#define IER_TX		 0x02
+#define FCR_ENABLE_CLEAR 0x07
+#define IIR_FIFO	 0xc0
+#define LCR_STOP2	 0x04
+#define LCR_PARITY	 0x08
+#define LCR_EVEN	 0x10
+#define LCR_DLAB	 0x80
+#define MCR_DTR_RTS_OUT2 0x0b
+#define MCR_LOOP_TEST	 0x1a /* loopback, RTS, OUT2 … */
+#define MSR_LOOP_SEEN	 0x90 /* … which loop back as CTS and DCD */
+#define LSR_RX		 0x01
+#define LSR_THRE	 0x20
+
+#define UART_CLOCK_BAUD 115200u
+#define FIFO_BYTES	16
+/* One character at 300 baud takes 33 ms; a port read about 1 us on hardware. */
+#define TX_WAIT_READS 200000u
+
+static u8 reg_read(const struct host_uart *u, unsigned r)
+{
+	return u->port ? inb((u16)(u->port + r)) : u->mmio[r * u->stride];
+}
+
+static void reg_write(const struct host_uart *u, unsigned r, u8 v)
+{
+	if (u->port)
+		outb((u16)(u->port + r), v);
+	else
+		u->mmio[r * u->stride] = v;
+}
+
+static bool uart_probe(const struct host_uart *u)
+{
+	u8 saved = reg_read(u, UART_MCR), seen;
+
+	if (reg_read(u, UART_LSR) == 0xff)
+		return false;
+	reg_write(u, UART_MCR, MCR_LOOP_TEST);
+	seen = reg_read(u, UART_MSR) & 0xf0;
+	reg_write(u, UART_MCR, saved);
+	return seen == MSR_LOOP_SEEN;
+}
+
+static u8 lcr_of(const struct console_param *p)
+{
+	u8 lcr = (u8)((p->bits - 5) & 3);
+
+	if (p->stop == 2)
+		lcr |= LCR_STOP2;
+	if (p->parity == 'e')
+		lcr |= LCR_PARITY | LCR_EVEN;
+	else if (p->parity == 'o')
+		lcr |= LCR_PARITY;
+	return lcr;
+}
+
+static void uart_set_divisor(const struct host_uart *u, u8 lcr, u32 baud)
+{
+	u32 div = (UART_CLOCK_BAUD + baud / 2) / baud;
+
+	div = MAX(div, 1u);
+	reg_write(u, UART_LCR, lcr | LCR_DLAB);
+	reg_write(u, UART_DATA, (u8)div);
+	reg_write(u, UART_IER, (u8)(div >> 8));
+}
+
+bool uart_setup(struct host_uart *u, const struct console_param *p)
+{
+	u8 lcr = lcr_of(p);
+
+	u->present = uart_probe(u);
+	if (!u->present)
+		return false;
+	if (p->baud)
+		uart_set_divisor(u, lcr, p->baud);
+	reg_write(u, UART_LCR, lcr);
+	reg_write(u, UART_IER, 0);
+	reg_write(u, UART_FCR, FCR_ENABLE_CLEAR);
+	reg_write(u, UART_MCR, MCR_DTR_RTS_OUT2);
+	u->fifo = (reg_read(u, UART_IIR) & IIR_FIFO) == IIR_FIFO ? FIFO_BYTES : 1;
+	return true;
+}
+
+bool uart_tx_ready(const struct host_uart *u)
+{
+	return reg_read(u, UART_LSR) & LSR_THRE;
+}
+
+void uart_tx(const struct host_uart *u, const char *buf, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		reg_write(u, UART_DATA, (u8)buf[i]);
+}
+
+void uart_write(const struct host_uart *u, const char *buf, size_t len)
+{
+	while (len) {
+		unsigned n = (unsigned)MIN(len, (size_t)u->fifo);
+
+		for (unsigned i = 0; i < TX_WAIT_READS && !uart_tx_ready(u); i++)
+			cpu_pause();
+		uart_tx(u, buf, n);
+		buf += n;
+		len -= n;
+	}
+}
+
+int uart_rx(const struct host_uart *u)
+{
+	return reg_read(u, UART_LSR) & LSR_RX ? reg_read(u, UART_DATA) : -1;
+}
+
+void uart_irq_enable(const struct host_uart *u, bool rx, bool tx)
+{
+	reg_write(u, UART_IER, (u8)((rx ? IER_RX : 0) | (tx ? IER_TX : 0)));
+}
