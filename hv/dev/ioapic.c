@@ -29,6 +29,12 @@
 #define RTE_READ_ONLY  (RTE_STATUS | RTE_REMOTE_IRR)
 #define RTE_WRITABLE   (0xff00000000000000ull | 0x1ffffu)
 
+/* NMI, INIT, SMI and ExtINT are edges whatever the trigger bit says. */
+static bool rte_level(u64 e)
+{
+	return (e & RTE_LEVEL) && RTE_MODE(e) <= APIC_LOWEST;
+}
+
 /* Send entry @n. Remote IRR is set only when a local APIC took the message: otherwise no EOI would
  * ever clear it; the pin is looked at again when its entry or level changes. */
 static void ioapic_send(struct ioapic *io, unsigned n)
@@ -39,13 +45,11 @@ static void ioapic_send(struct ioapic *io, unsigned n)
 		.logical = e & RTE_LOGICAL,
 		.mode = RTE_MODE(e),
 		.vector = RTE_VECTOR(e),
-		.level = e & RTE_LEVEL,
+		.level = rte_level(e),
 	};
 
 	if (msg.mode == APIC_RESERVED || msg.mode == APIC_STARTUP)
 		return;
-	if (msg.mode > APIC_LOWEST)
-		msg.level = false; /* NMI, INIT, ExtINT are edges whatever the entry says */
 	if (msg.level)
 		io->rte[n] |= RTE_REMOTE_IRR;
 	if (!io->deliver(io->ctx, &msg) && msg.level)
@@ -57,7 +61,7 @@ static void ioapic_level_check(struct ioapic *io, unsigned n)
 {
 	u64 e = io->rte[n];
 
-	if ((e & (RTE_LEVEL | RTE_MASKED | RTE_REMOTE_IRR)) == RTE_LEVEL && (io->pins & BIT(n)))
+	if (rte_level(e) && !(e & (RTE_MASKED | RTE_REMOTE_IRR)) && (io->pins & BIT(n)))
 		ioapic_send(io, n);
 }
 
@@ -69,7 +73,7 @@ void ioapic_set_pin(struct ioapic *io, unsigned pin, bool asserted)
 		return;
 	was = io->pins & BIT(pin);
 	io->pins = asserted ? io->pins | (u32)BIT(pin) : io->pins & ~(u32)BIT(pin);
-	if (io->rte[pin] & RTE_LEVEL)
+	if (rte_level(io->rte[pin]))
 		ioapic_level_check(io, pin);
 	else if (asserted && !was && !(io->rte[pin] & RTE_MASKED))
 		ioapic_send(io, pin);
@@ -80,7 +84,7 @@ void ioapic_eoi(struct ioapic *io, u8 vector)
 	for (unsigned n = 0; n < IOAPIC_PINS; n++) {
 		u64 e = io->rte[n];
 
-		if (RTE_VECTOR(e) != vector || !(e & RTE_LEVEL) || !(e & RTE_REMOTE_IRR))
+		if (RTE_VECTOR(e) != vector || !(e & RTE_REMOTE_IRR))
 			continue;
 		io->rte[n] &= ~RTE_REMOTE_IRR;
 		ioapic_level_check(io, n);
@@ -91,7 +95,7 @@ void ioapic_eoi(struct ioapic *io, u8 vector)
 static void ioapic_write_rte(struct ioapic *io, unsigned n, u64 value)
 {
 	io->rte[n] = (value & RTE_WRITABLE & ~RTE_READ_ONLY) | (io->rte[n] & RTE_READ_ONLY);
-	if (!(io->rte[n] & RTE_LEVEL))
+	if (!rte_level(io->rte[n]))
 		io->rte[n] &= ~RTE_REMOTE_IRR;
 	ioapic_level_check(io, n);
 }
