@@ -1,0 +1,78 @@
+/* The steps of POST, in the order post_main() takes them.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef GUESTBIOS_POST_H
+#define GUESTBIOS_POST_H
+
+#include "penumbra/platform.h"
+#include "penumbra/types.h"
+#include "shared.h"
+
+static inline void outb(u16 port, u8 v)
+{
+	__asm__ volatile("outb %0,%1" : : "a"(v), "Nd"(port) : "memory");
+}
+static inline void outw(u16 port, u16 v)
+{
+	__asm__ volatile("outw %0,%1" : : "a"(v), "Nd"(port) : "memory");
+}
+static inline void outl(u16 port, u32 v)
+{
+	__asm__ volatile("outl %0,%1" : : "a"(v), "Nd"(port) : "memory");
+}
+static inline u8 inb(u16 port)
+{
+	u8 v;
+	__asm__ volatile("inb %1,%0" : "=a"(v) : "Nd"(port) : "memory");
+	return v;
+}
+static inline u16 inw(u16 port)
+{
+	u16 v;
+	__asm__ volatile("inw %1,%0" : "=a"(v) : "Nd"(port) : "memory");
+	return v;
+}
+static inline u32 inl(u16 port)
+{
+	u32 v;
+	__asm__ volatile("inl %1,%0" : "=a"(v) : "Nd"(port) : "memory");
+	return v;
+}
+static inline void outsb(u16 port, const void *buf, u32 n)
+{
+	__asm__ volatile("rep outsb" : "+S"(buf), "+c"(n) : "d"(port) : "memory");
+}
+static inline void outsw(u16 port, const void *buf, u32 n)
+{
+	__asm__ volatile("rep outsw" : "+S"(buf), "+c"(n) : "d"(port) : "memory");
+}
+static inline void insb(u16 port, void *buf, u32 n)
+{
+	__asm__ volatile("rep insb" : "+D"(buf), "+c"(n) : "d"(port) : "memory");
+}
+
+/* A physical address as a pointer. The empty asm keeps the compiler from reasoning about objects at
+ * such low addresses. */
+static inline void *phys(u32 address)
+{
+	__asm__("" : "+r"(address));
+	return (void *)address;
+}
+
+#define EBDA(offset) phys(EBDA_PHYS + (offset))
+
+/* Read the hypervisor's description of this machine. False: there is no channel. */
+bool channel_config(struct bios_config *cfg);
+void channel_log(const char *text);
+
+void hw_init_early(void);			   /* PIC, PIT, keyboard controller, LAPIC, MTRRs */
+void hw_init_clock(const struct bios_config *cfg); /* RTC and CMOS */
+void vga_init(void);
+void pci_init(void);
+void ivt_init(void);
+void bda_init(const struct bios_config *cfg, const struct bios_shared *shared);
+void units_init(const struct bios_config *cfg, struct bios_shared *shared);
+u32 clock_ticks(void); /* since midnight, from the RTC */
+
+#endif
