@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""Boot programs from Debian packages, unmodified: each wants other things of BIOS and chips than Linux does
+(real mode switched thousands of times, keyboard, text written straight to VGA memory, power-off by
+APM). Catches a BIOS that only just suffices for a Linux loader."""
+TIER = "ci"
+SECONDS = 20
+CD = "[guest alpha]\nmemory = 64M\ncdrom = module:{}\nboot = cdrom\n"
+DISK = "[guest alpha]\nmemory = 64M\ndisk = module:{}\nboot = disk\n"
+SCREEN = "alpha:vga"
+
+
+def grub_selftest(t, m):
+    m.wait_line("alpha", "SELFTEST-BEGIN", 60)
+    m.wait_line("alpha", "ALL TESTS PASSED", 120)
+    m.wait_line("alpha", "SELFTEST-END", 20)
+    t.expect_passed(m, "alpha", limit=30)
+
+
+def grub_shell(t, m):
+    """The rescue CD's own shell: list devices, then reboot into the BIOS again."""
+    m.wait_line(SCREEN, "GNU GRUB", 60)
+    m.send("c")
+    m.wait_line(SCREEN, "grub>", 20)
+    m.send("ls\r")
+    m.wait_line(SCREEN, r"\((cd|hd)\d?", 20)
+    m.send("reboot\r")
+    m.wait_record("guest", 30, name="alpha", event="reset")
+
+
+def grub_legacy(t, m):
+    m.wait_line(SCREEN, r"GNU GRUB +version 0\.97", 60)
+    m.wait_line(SCREEN, "grub>", 20)
+
+
+def memtest(t, m):
+    m.wait_line(SCREEN, r"Test #3 ", 120)
+    found = m.wait_line(SCREEN, r"Errors: +(\d+)", 10)
+    t.check(found.group(1) == "0", f"memtest86+ counts {found.group(1)} errors")
+    late = [line for line in m.log.lines(SCREEN) if "Errors:" in line]
+    t.check(all("Errors: 0" in " ".join(line.split()) for line in late),
+            "memtest86+ found errors:\n" + "\n".join(late))
+
+
+def ipxe(t, m):
+    m.wait_line(SCREEN, "Press Ctrl-B", 90)
+    m.send(b"\x02")
+    m.wait_line(SCREEN, "iPXE>", 20)
+
+
+VARIATIONS = {
+    "grub-selftest": {"config": CD, "image": "grub-selftest.iso", "script": grub_selftest},
+    "grub-shell": {"config": CD, "image": "grub-rescue.iso", "script": grub_shell},
+    "grub-legacy": {"config": DISK, "image": "grub-legacy.img", "script": grub_legacy},
+    "memtest-ia32": {"config": CD, "image": "memtest-ia32.iso", "script": memtest},
+    "memtest-x64": {"config": CD, "image": "memtest-x64.iso", "script": memtest},
+    "ipxe": {"config": CD, "image": "ipxe.iso", "script": ipxe},
+}
+
+
+def run(t, config, image, script):
+    t.built("guests/" + image)
+    m = t.boot(t.iso(config.format(image), "paging=nested exit=qemu screen=500ms"))
+    m.wait_record("boot", 60)
+    m.wait_record("guest", 30, name="alpha", event="start")
+    script(t, m)
+    t.check_log(m)
