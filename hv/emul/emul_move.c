@@ -296,6 +296,11 @@ int emul_nop(struct emul_run *r)
 	return 0;
 }
 
+int emul_undefined(struct emul_run *r)
+{
+	return emul_raise(r->e, VEC_UD, 0);
+}
+
 int emul_cacheline(struct emul_run *r)
 {
 	gva_t gva;

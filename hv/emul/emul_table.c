@@ -79,6 +79,9 @@
 	X(LFS, emul_lfar, NULL, SEG_FS)                                                            \
 	X(LGS, emul_lfar, NULL, SEG_GS)                                                            \
 	X(NOP, emul_nop, NULL, 0)                                                                  \
+	X(UD0, emul_undefined, NULL, 0)                                                            \
+	X(UD1, emul_undefined, NULL, 0)                                                            \
+	X(UD2, emul_undefined, NULL, 0)                                                            \
 	X(PAUSE, emul_nop, NULL, 0)                                                                \
 	X(LFENCE, emul_nop, NULL, 0)                                                               \
 	X(MFENCE, emul_nop, NULL, 0)                                                               \

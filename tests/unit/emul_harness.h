@@ -13,13 +13,13 @@
 #include "unit.h"
 
 #define FLAGS_STATUS 0x8d5u
-#define CF 0x001u
-#define PF 0x004u
-#define AF 0x010u
-#define ZF 0x040u
-#define SF 0x080u
-#define DF 0x400u
-#define OF 0x800u
+#define CF	     0x001u
+#define PF	     0x004u
+#define AF	     0x010u
+#define ZF	     0x040u
+#define SF	     0x080u
+#define DF	     0x400u
+#define OF	     0x800u
 
 /* Guest-linear ranges that exist. Everything else gives #PF. */
 struct range {
@@ -39,8 +39,8 @@ struct world {
 	u32 port_value;
 	u16 port;
 	unsigned port_size;
-	u64 last_gva;
-	bool bulk; /* the bulk port ops take everything */
+	u8 last_item; /* what emul.item said at the last data access */
+	bool bulk;    /* the bulk port ops take everything */
 };
 
 static u64 rng_state = 88172645463325252ull;
@@ -70,7 +70,7 @@ static int world_fault(u64 gva, u32 error, struct emul_fault *f)
 static int world_check(struct world *w, u64 gva, unsigned len, u32 error, struct emul_fault *f)
 {
 	CHECK(len >= 1 && len <= 64);
-	w->last_gva = gva;
+	w->last_item = w->e.item;
 	if (len > w->longest)
 		w->longest = len;
 	for (unsigned k = 0; k < len; k++) {

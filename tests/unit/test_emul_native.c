@@ -1,9 +1,11 @@
 /* The emulator against the real CPU: random instances of every instruction it executes are run by
  * both on the same registers, flags and memory, in 64-bit user mode. Catches wrong results, wrong
- * flags, wrong operand decoding in any addressing mode, partial-register mistakes, a wrong length, and
- * faults that one takes and the other does not. Undefined flags are masked per instruction.
+ * flags, wrong operand decoding in any addressing mode, partial-register mistakes, a wrong length,
+ * and faults that one takes and the other does not. Undefined flags are masked per instruction.
  *
- * SRCS: hv/emul/emul.c hv/emul/emul_alu.c hv/emul/emul_fast.c hv/emul/emul_flow.c hv/emul/emul_modrm.c hv/emul/emul_move.c hv/emul/emul_operand.c hv/emul/emul_string.c hv/emul/emul_table.c hv/emul/emul_vec.c hv/emul/emul_zydis.c
+ * SRCS: hv/emul/emul.c hv/emul/emul_alu.c hv/emul/emul_fast.c hv/emul/emul_flow.c
+ * hv/emul/emul_modrm.c hv/emul/emul_move.c hv/emul/emul_operand.c hv/emul/emul_string.c
+ * hv/emul/emul_table.c hv/emul/emul_vec.c hv/emul/emul_zydis.c
  *
  * SPDX-License-Identifier: MIT
  */
@@ -33,9 +35,10 @@ void native_enter(void);
 extern char native_through[], native_taken[], native_fault[];
 
 #define GPRS(X)                                                                                    \
-	X("rax", 0) X("rcx", 8) X("rdx", 16) X("rbx", 24) X("rsp", 32) X("rbp", 40) X("rsi", 48)   \
-	X("rdi", 56) X("r8", 64) X("r9", 72) X("r10", 80) X("r11", 88) X("r12", 96)                \
-	X("r13", 104) X("r14", 112) X("r15", 120)
+	X("rax", 0)                                                                                \
+	X("rcx", 8) X("rdx", 16) X("rbx", 24) X("rsp", 32) X("rbp", 40) X("rsi", 48) X("rdi", 56)  \
+		X("r8", 64) X("r9", 72) X("r10", 80) X("r11", 88) X("r12", 96) X("r13", 104)       \
+			X("r14", 112) X("r15", 120)
 #define LOAD_GPR(name, at) "movq native_state+" #at "(%rip), %" name "\n"
 #define SAVE_GPR(name, at) "movq %" name ", native_state+" #at "(%rip)\n"
 
@@ -48,23 +51,21 @@ __asm__(".text\n"
 	"vmovdqu native_state+192(%rip), %ymm1\n"
 	"vmovdqu native_state+224(%rip), %ymm2\n"
 	"vmovdqu native_state+256(%rip), %ymm3\n"
-	"pushq native_state+128(%rip)\n popfq\n"
-	GPRS(LOAD_GPR)
-	"jmp *native_state+136(%rip)\n"
-	"native_taken:\n movq $1, native_state+144(%rip)\n jmp 1f\n"
-	"native_through:\n movq $0, native_state+144(%rip)\n"
-	"1:\n"
-	GPRS(SAVE_GPR)
-	"movq native_state+152(%rip), %rsp\n"
-	"pushfq\n popq native_state+128(%rip)\n"
-	"vmovdqu %ymm0, native_state+160(%rip)\n"
-	"vmovdqu %ymm1, native_state+192(%rip)\n"
-	"vmovdqu %ymm2, native_state+224(%rip)\n"
-	"vmovdqu %ymm3, native_state+256(%rip)\n"
-	"jmp 2f\n"
-	"native_fault:\n movq $2, native_state+144(%rip)\n"
-	"2:\n cld\n vzeroupper\n"
-	"popq %r15\n popq %r14\n popq %r13\n popq %r12\n popq %rbp\n popq %rbx\n ret\n");
+	"pushq native_state+128(%rip)\n popfq\n" GPRS(
+		LOAD_GPR) "jmp *native_state+136(%rip)\n"
+			  "native_taken:\n movq $1, native_state+144(%rip)\n jmp 1f\n"
+			  "native_through:\n movq $0, native_state+144(%rip)\n"
+			  "1:\n" GPRS(SAVE_GPR) "movq native_state+152(%rip), %rsp\n"
+						"pushfq\n popq native_state+128(%rip)\n"
+						"vmovdqu %ymm0, native_state+160(%rip)\n"
+						"vmovdqu %ymm1, native_state+192(%rip)\n"
+						"vmovdqu %ymm2, native_state+224(%rip)\n"
+						"vmovdqu %ymm3, native_state+256(%rip)\n"
+						"jmp 2f\n"
+						"native_fault:\n movq $2, native_state+144(%rip)\n"
+						"2:\n cld\n vzeroupper\n"
+						"popq %r15\n popq %r14\n popq %r13\n popq %r12\n "
+						"popq %rbp\n popq %rbx\n ret\n");
 
 static int fault_signal;
 static u64 fault_address; /* of a page fault, else 0 */
@@ -87,12 +88,13 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	uc->uc_mcontext.gregs[REG_EFL] = 0x202;
 }
 
-/* --- the scene ---------------------------------------------------------------------------------- */
+/* --- the scene ----------------------------------------------------------------------------------
+ */
 
-#define AREA 4096u
-#define MIDDLE 0x800u
+#define AREA	 4096u
+#define MIDDLE	 0x800u
 #define STACK_AT 0xe00u
-#define CODE_AT 0x100u  /* the instruction, in the code page */
+#define CODE_AT	 0x100u /* the instruction, in the code page */
 #define TAKEN_AT 0x180u /* where its branch goes */
 
 static u8 *area, *code, *page_after;
@@ -140,7 +142,7 @@ struct scene {
 	u64 flags;
 	u8 vec[4][32];
 	u8 memory[AREA + 8];
-	u64 undefined; /* flags not compared */
+	u64 undefined;	     /* flags not compared */
 	bool undefined_dest; /* general registers not compared */
 };
 
@@ -157,9 +159,24 @@ static void fill_random(u8 *p, size_t n)
 /* Values near the borders of every size are where flags go wrong. */
 static u64 edge_value(void)
 {
-	static const u64 edge[] = {0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff,
-				   0x80000000, 0xffffffff, 0x7fffffffffffffff, 0x8000000000000000,
-				   0xffffffffffffffff, 0x100, 0x10000, 0x100000000};
+	static const u64 edge[] = {0,
+				   1,
+				   2,
+				   0x7f,
+				   0x80,
+				   0xff,
+				   0x7fff,
+				   0x8000,
+				   0xffff,
+				   0x7fffffff,
+				   0x80000000,
+				   0xffffffff,
+				   0x7fffffffffffffff,
+				   0x8000000000000000,
+				   0xffffffffffffffff,
+				   0x100,
+				   0x10000,
+				   0x100000000};
 	u64 v = edge[rng_below(ARRAY_SIZE(edge))];
 
 	switch (rng_below(4)) {
@@ -329,7 +346,8 @@ static bool same(const struct scene *s)
 	return false;
 }
 
-/* --- encoding ------------------------------------------------------------------------------------ */
+/* --- encoding ------------------------------------------------------------------------------------
+ */
 
 static void put(struct insn_bytes *i, u64 val, unsigned n)
 {
@@ -337,28 +355,29 @@ static void put(struct insn_bytes *i, u64 val, unsigned n)
 	i->n += n;
 }
 
-#define T_BYTE 0x001u   /* operand size is 8; bit 0 of the opcode clear */
-#define T_NO16 0x002u
-#define T_NO64 0x004u
-#define T_REG 0x008u    /* r/m may be a register */
-#define T_MEM 0x010u    /* r/m may be memory */
-#define T_IMM8 0x020u
-#define T_IMM 0x040u    /* of operand size, 4 at most */
-#define T_LOCK 0x080u   /* LOCK now and then */
-#define T_BITS 0x100u   /* the register is a bit index */
-#define T_OPREG 0x200u  /* register in the opcode; no ModRM */
-#define T_PLAIN 0x400u  /* no ModRM */
-#define T_EQUAL 0x800u  /* rAX matches the destination half of the time */
+#define T_BYTE	 0x001u /* operand size is 8; bit 0 of the opcode clear */
+#define T_NO16	 0x002u
+#define T_NO64	 0x004u
+#define T_REG	 0x008u /* r/m may be a register */
+#define T_MEM	 0x010u /* r/m may be memory */
+#define T_IMM8	 0x020u
+#define T_IMM	 0x040u	 /* of operand size, 4 at most */
+#define T_LOCK	 0x080u	 /* LOCK now and then */
+#define T_BITS	 0x100u	 /* the register is a bit index */
+#define T_OPREG	 0x200u	 /* register in the opcode; no ModRM */
+#define T_PLAIN	 0x400u	 /* no ModRM */
+#define T_EQUAL	 0x800u	 /* rAX matches the destination half of the time */
 #define T_ONLY64 0x1000u /* no REX.W needed for 64 bits */
-#define T_IMM64 0x2000u
-#define T_SMALL 0x4000u /* high half of the dividend small */
-#define T_NO32 0x8000u
-#define T_RM (T_REG | T_MEM)
+#define T_IMM64	 0x2000u
+#define T_SMALL	 0x4000u /* high half of the dividend small */
+#define T_NO32	 0x8000u
+#define T_RM	 (T_REG | T_MEM)
 
-struct template {
+struct template
+{
 	const char *name;
 	u16 opcode; /* 0x0fxx: two-byte map; 0x38xx: 0F 38 */
-	s8 ext;     /* ModRM.reg, or -1: a register */
+	s8 ext;	    /* ModRM.reg, or -1: a register */
 	u8 prefix;  /* mandatory */
 	u32 how;
 	u32 undefined;
@@ -400,7 +419,9 @@ static void choose_place(struct place *p)
 	p->disp_size = (u8[]){0, 1, 4}[rng_below(3)];
 	if ((p->base & 7) == GPR_RBP && !p->disp_size)
 		p->disp_size = 1;
-	p->disp = p->disp_size == 1 ? (s8)rng() : p->disp_size == 4 ? (s32)rng_below(0x200000) - 0x100000 : 0;
+	p->disp = p->disp_size == 1   ? (s8)rng()
+		  : p->disp_size == 4 ? (s32)rng_below(0x200000) - 0x100000
+				      : 0;
 }
 
 /* Set registers so that the operand is at @ea. */
@@ -435,7 +456,8 @@ static u8 place_rex(const struct place *p)
 }
 
 /* ModRM, SIB, displacement; @tail immediate bytes follow (for RIP-relative). */
-static void put_place(struct insn_bytes *i, const struct place *p, unsigned reg, u64 ea, unsigned tail)
+static void put_place(struct insn_bytes *i, const struct place *p, unsigned reg, u64 ea,
+		      unsigned tail)
 {
 	unsigned mod = p->disp_size == 0 ? 0 : p->disp_size == 1 ? 1 : 2;
 
@@ -449,7 +471,9 @@ static void put_place(struct insn_bytes *i, const struct place *p, unsigned reg,
 		put(i, (u64)(s64)p->disp, 4);
 	} else if (p->has_index || (p->base & 7) == GPR_RSP) {
 		put(i, mod << 6 | reg | 4, 1);
-		put(i, (u64)p->scale << 6 | (p->has_index ? p->index & 7u : 4u) << 3 | (p->base & 7u), 1);
+		put(i,
+		    (u64)p->scale << 6 | (p->has_index ? p->index & 7u : 4u) << 3 | (p->base & 7u),
+		    1);
 		put(i, (u64)(s64)p->disp, p->disp_size);
 	} else {
 		put(i, mod << 6 | reg | (p->base & 7), 1);
@@ -463,7 +487,8 @@ static void build(struct scene *s, const struct template *t)
 	struct insn_bytes *i = &s->insn;
 	unsigned size = 4, reg = rng_below(16), rm = rng_below(16), rex = 0, imm = 0;
 	bool mem = (t->how & T_MEM) && (!(t->how & T_REG) || rng_below(3));
-	u64 ea = (u64)area + (rng_below(12) ? MIDDLE : AREA - 64) + rng_below(64), value = edge_value();
+	u64 ea = (u64)area + (rng_below(12) ? MIDDLE : AREA - 64) + rng_below(64),
+	    value = edge_value();
 	struct place p;
 
 	s->undefined = t->undefined;
@@ -485,7 +510,7 @@ static void build(struct scene *s, const struct template *t)
 		rm = rng_below(16);
 	if (t->how & T_BITS)
 		s->gpr[reg] = size == 8 || rng_below(2) ? rng_below(1024) - (u64)512
-						       : (rng_below(1024) - 512) & 0xffffffff;
+							: (rng_below(1024) - 512) & 0xffffffff;
 	if (t->how & T_SMALL)
 		s->gpr[GPR_RDX] = rng_below(3) ? rng_below(100) : s->gpr[GPR_RDX];
 	if (mem)
@@ -541,33 +566,57 @@ static void build(struct scene *s, const struct template *t)
 
 /* Both operand-size variants of an opcode whose bit 0 is "word". */
 #define BW(name, op, ext, how, undef)                                                              \
-	{name, op, ext, 0, (how) | T_BYTE, undef}, {name, (op) + 1, ext, 0, how, undef}
+	{name, op, ext, 0, (how) | T_BYTE, undef},                                                 \
+	{                                                                                          \
+		name, (op) + 1, ext, 0, how, undef                                                 \
+	}
 
 #define ALU(name, op, ext)                                                                         \
 	BW(name, op, -1, T_RM | T_LOCK, 0), BW(name, (op) + 2, -1, T_RM, 0),                       \
-	{name, (op) + 4, -1, 0, T_BYTE | T_PLAIN | T_IMM8, 0},                                     \
-	{name, (op) + 5, -1, 0, T_PLAIN | T_IMM, 0},                                               \
-	{name, 0x80, ext, 0, T_BYTE | T_RM | T_IMM8 | T_LOCK, 0},                                  \
-	{name, 0x81, ext, 0, T_RM | T_IMM | T_LOCK, 0}, {name, 0x83, ext, 0, T_RM | T_IMM8 | T_LOCK, 0}
+		{name, (op) + 4, -1, 0, T_BYTE | T_PLAIN | T_IMM8, 0},                             \
+		{name, (op) + 5, -1, 0, T_PLAIN | T_IMM, 0},                                       \
+		{name, 0x80, ext, 0, T_BYTE | T_RM | T_IMM8 | T_LOCK, 0},                          \
+		{name, 0x81, ext, 0, T_RM | T_IMM | T_LOCK, 0},                                    \
+	{                                                                                          \
+		name, 0x83, ext, 0, T_RM | T_IMM8 | T_LOCK, 0                                      \
+	}
 
 #define SHIFT(name, ext, undef1, undef)                                                            \
 	BW(name, 0xd0, ext, T_RM, undef1), BW(name, 0xd2, ext, T_RM, undef),                       \
-	{name, 0xc0, ext, 0, T_BYTE | T_RM | T_IMM8, undef}, {name, 0xc1, ext, 0, T_RM | T_IMM8, undef}
+		{name, 0xc0, ext, 0, T_BYTE | T_RM | T_IMM8, undef},                               \
+	{                                                                                          \
+		name, 0xc1, ext, 0, T_RM | T_IMM8, undef                                           \
+	}
 
 static const struct template logic[] = {
-	ALU("add", 0x00, 0), ALU("or", 0x08, 1), ALU("adc", 0x10, 2), ALU("sbb", 0x18, 3),
-	ALU("and", 0x20, 4), ALU("sub", 0x28, 5), ALU("xor", 0x30, 6), ALU("cmp", 0x38, 7),
-	BW("test", 0x84, -1, T_RM, AF), {"test", 0xa8, -1, 0, T_BYTE | T_PLAIN | T_IMM8, AF},
-	{"test", 0xa9, -1, 0, T_PLAIN | T_IMM, AF}, {"test", 0xf6, 0, 0, T_BYTE | T_RM | T_IMM8, AF},
-	{"test", 0xf7, 1, 0, T_RM | T_IMM, AF}, BW("inc", 0xfe, 0, T_RM | T_LOCK, 0),
-	BW("dec", 0xfe, 1, T_RM | T_LOCK, 0), BW("not", 0xf6, 2, T_RM | T_LOCK, 0),
+	ALU("add", 0x00, 0),
+	ALU("or", 0x08, 1),
+	ALU("adc", 0x10, 2),
+	ALU("sbb", 0x18, 3),
+	ALU("and", 0x20, 4),
+	ALU("sub", 0x28, 5),
+	ALU("xor", 0x30, 6),
+	ALU("cmp", 0x38, 7),
+	BW("test", 0x84, -1, T_RM, AF),
+	{"test", 0xa8, -1, 0, T_BYTE | T_PLAIN | T_IMM8, AF},
+	{"test", 0xa9, -1, 0, T_PLAIN | T_IMM, AF},
+	{"test", 0xf6, 0, 0, T_BYTE | T_RM | T_IMM8, AF},
+	{"test", 0xf7, 1, 0, T_RM | T_IMM, AF},
+	BW("inc", 0xfe, 0, T_RM | T_LOCK, 0),
+	BW("dec", 0xfe, 1, T_RM | T_LOCK, 0),
+	BW("not", 0xf6, 2, T_RM | T_LOCK, 0),
 	BW("neg", 0xf6, 3, T_RM | T_LOCK, 0),
 };
 
 static const struct template shifts[] = {
-	SHIFT("rol", 0, 0, OF), SHIFT("ror", 1, 0, OF), SHIFT("rcl", 2, 0, OF), SHIFT("rcr", 3, 0, OF),
-	SHIFT("shl", 4, AF, AF | OF | CF), SHIFT("shr", 5, AF, AF | OF | CF),
-	SHIFT("sal", 6, AF, AF | OF | CF), SHIFT("sar", 7, AF, AF | OF),
+	SHIFT("rol", 0, 0, OF),
+	SHIFT("ror", 1, 0, OF),
+	SHIFT("rcl", 2, 0, OF),
+	SHIFT("rcr", 3, 0, OF),
+	SHIFT("shl", 4, AF, AF | OF | CF),
+	SHIFT("shr", 5, AF, AF | OF | CF),
+	SHIFT("sal", 6, AF, AF | OF | CF),
+	SHIFT("sar", 7, AF, AF | OF),
 	{"shld", 0x0fa4, -1, 0, T_RM | T_IMM8 | T_NO16, AF | OF},
 	{"shld", 0x0fa5, -1, 0, T_RM | T_NO16, AF | OF},
 	{"shrd", 0x0fac, -1, 0, T_RM | T_IMM8 | T_NO16, AF | OF},
@@ -579,43 +628,68 @@ static const struct template shifts[] = {
 #define UNDEF_BSF (CF | OF | SF | AF | PF)
 
 static const struct template arithmetic[] = {
-	BW("mul", 0xf6, 4, T_RM, UNDEF_MUL), BW("imul", 0xf6, 5, T_RM, UNDEF_MUL),
-	BW("div", 0xf6, 6, T_RM | T_SMALL, FLAGS_STATUS), BW("idiv", 0xf6, 7, T_RM | T_SMALL, FLAGS_STATUS),
-	{"imul", 0x0faf, -1, 0, T_RM, UNDEF_MUL}, {"imul", 0x69, -1, 0, T_RM | T_IMM, UNDEF_MUL},
-	{"imul", 0x6b, -1, 0, T_RM | T_IMM8, UNDEF_MUL}, BW("xadd", 0x0fc0, -1, T_RM | T_LOCK, 0),
+	BW("mul", 0xf6, 4, T_RM, UNDEF_MUL),
+	BW("imul", 0xf6, 5, T_RM, UNDEF_MUL),
+	BW("div", 0xf6, 6, T_RM | T_SMALL, FLAGS_STATUS),
+	BW("idiv", 0xf6, 7, T_RM | T_SMALL, FLAGS_STATUS),
+	{"imul", 0x0faf, -1, 0, T_RM, UNDEF_MUL},
+	{"imul", 0x69, -1, 0, T_RM | T_IMM, UNDEF_MUL},
+	{"imul", 0x6b, -1, 0, T_RM | T_IMM8, UNDEF_MUL},
+	BW("xadd", 0x0fc0, -1, T_RM | T_LOCK, 0),
 	BW("cmpxchg", 0x0fb0, -1, T_RM | T_LOCK | T_EQUAL, 0),
 	{"cmpxchg8b", 0x0fc7, 1, 0, T_MEM | T_LOCK | T_EQUAL | T_NO64, 0},
 	{"cmpxchg16b", 0x0fc7, 1, 0, T_MEM | T_LOCK | T_EQUAL | T_NO16 | T_NO32, 0},
-	{"bt", 0x0fa3, -1, 0, T_RM | T_BITS, UNDEF_BIT}, {"bts", 0x0fab, -1, 0, T_RM | T_BITS | T_LOCK, UNDEF_BIT},
+	{"bt", 0x0fa3, -1, 0, T_RM | T_BITS, UNDEF_BIT},
+	{"bts", 0x0fab, -1, 0, T_RM | T_BITS | T_LOCK, UNDEF_BIT},
 	{"btr", 0x0fb3, -1, 0, T_RM | T_BITS | T_LOCK, UNDEF_BIT},
 	{"btc", 0x0fbb, -1, 0, T_RM | T_BITS | T_LOCK, UNDEF_BIT},
-	{"bt", 0x0fba, 4, 0, T_RM | T_IMM8, UNDEF_BIT}, {"bts", 0x0fba, 5, 0, T_RM | T_IMM8 | T_LOCK, UNDEF_BIT},
+	{"bt", 0x0fba, 4, 0, T_RM | T_IMM8, UNDEF_BIT},
+	{"bts", 0x0fba, 5, 0, T_RM | T_IMM8 | T_LOCK, UNDEF_BIT},
 	{"btr", 0x0fba, 6, 0, T_RM | T_IMM8 | T_LOCK, UNDEF_BIT},
 	{"btc", 0x0fba, 7, 0, T_RM | T_IMM8 | T_LOCK, UNDEF_BIT},
-	{"bsf", 0x0fbc, -1, 0, T_RM, UNDEF_BSF}, {"bsr", 0x0fbd, -1, 0, T_RM, UNDEF_BSF},
-	{"tzcnt", 0x0fbc, -1, 0xf3, T_RM, OF | SF | AF | PF}, {"lzcnt", 0x0fbd, -1, 0xf3, T_RM, OF | SF | AF | PF},
+	{"bsf", 0x0fbc, -1, 0, T_RM, UNDEF_BSF},
+	{"bsr", 0x0fbd, -1, 0, T_RM, UNDEF_BSF},
+	{"tzcnt", 0x0fbc, -1, 0xf3, T_RM, OF | SF | AF | PF},
+	{"lzcnt", 0x0fbd, -1, 0xf3, T_RM, OF | SF | AF | PF},
 	{"popcnt", 0x0fb8, -1, 0xf3, T_RM, 0},
 };
 
 static const struct template moves[] = {
-	BW("mov", 0x88, -1, T_RM, 0), BW("mov", 0x8a, -1, T_RM, 0),
-	{"mov", 0xc6, 0, 0, T_BYTE | T_RM | T_IMM8, 0}, {"mov", 0xc7, 0, 0, T_RM | T_IMM, 0},
-	{"mov", 0xb0, -1, 0, T_BYTE | T_OPREG | T_IMM8, 0}, {"mov", 0xb8, -1, 0, T_OPREG | T_IMM64, 0},
+	BW("mov", 0x88, -1, T_RM, 0),
+	BW("mov", 0x8a, -1, T_RM, 0),
+	{"mov", 0xc6, 0, 0, T_BYTE | T_RM | T_IMM8, 0},
+	{"mov", 0xc7, 0, 0, T_RM | T_IMM, 0},
+	{"mov", 0xb0, -1, 0, T_BYTE | T_OPREG | T_IMM8, 0},
+	{"mov", 0xb8, -1, 0, T_OPREG | T_IMM64, 0},
 	{"mov from ss", 0x8c, 2, 0, T_RM, 0},
-	{"movzx", 0x0fb6, -1, 0, T_RM, 0}, {"movzx", 0x0fb7, -1, 0, T_RM, 0},
-	{"movsx", 0x0fbe, -1, 0, T_RM, 0}, {"movsx", 0x0fbf, -1, 0, T_RM, 0},
-	{"movsxd", 0x63, -1, 0, T_RM, 0}, {"movbe", 0x38f0, -1, 0, T_MEM, 0},
-	{"movbe", 0x38f1, -1, 0, T_MEM, 0}, {"movnti", 0x0fc3, -1, 0, T_MEM | T_NO16, 0},
-	{"lea", 0x8d, -1, 0, T_MEM, 0}, BW("xchg", 0x86, -1, T_RM | T_LOCK, 0),
-	{"xchg", 0x90, -1, 0, T_OPREG, 0}, {"bswap", 0x0fc8, -1, 0, T_OPREG | T_NO16, 0},
-	{"cbw", 0x98, -1, 0, T_PLAIN, 0}, {"cwd", 0x99, -1, 0, T_PLAIN, 0},
-	{"lahf", 0x9f, -1, 0, T_PLAIN, 0}, {"sahf", 0x9e, -1, 0, T_PLAIN, 0},
-	{"cmc", 0xf5, -1, 0, T_PLAIN, 0}, {"clc", 0xf8, -1, 0, T_PLAIN, 0},
-	{"stc", 0xf9, -1, 0, T_PLAIN, 0}, {"cld", 0xfc, -1, 0, T_PLAIN, 0},
-	{"std", 0xfd, -1, 0, T_PLAIN, 0}, {"nop", 0x0f1f, 0, 0, T_RM, 0},
-	{"push", 0x50, -1, 0, T_OPREG | T_ONLY64, 0}, {"pop", 0x58, -1, 0, T_OPREG | T_ONLY64, 0},
-	{"push", 0x68, -1, 0, T_PLAIN | T_IMM | T_ONLY64, 0}, {"push", 0x6a, -1, 0, T_PLAIN | T_IMM8 | T_ONLY64, 0},
-	{"push", 0xff, 6, 0, T_RM | T_ONLY64, 0}, {"pop", 0x8f, 0, 0, T_RM | T_ONLY64, 0},
+	{"movzx", 0x0fb6, -1, 0, T_RM, 0},
+	{"movzx", 0x0fb7, -1, 0, T_RM, 0},
+	{"movsx", 0x0fbe, -1, 0, T_RM, 0},
+	{"movsx", 0x0fbf, -1, 0, T_RM, 0},
+	{"movsxd", 0x63, -1, 0, T_RM, 0},
+	{"movbe", 0x38f0, -1, 0, T_MEM, 0},
+	{"movbe", 0x38f1, -1, 0, T_MEM, 0},
+	{"movnti", 0x0fc3, -1, 0, T_MEM | T_NO16, 0},
+	{"lea", 0x8d, -1, 0, T_MEM, 0},
+	BW("xchg", 0x86, -1, T_RM | T_LOCK, 0),
+	{"xchg", 0x90, -1, 0, T_OPREG, 0},
+	{"bswap", 0x0fc8, -1, 0, T_OPREG | T_NO16, 0},
+	{"cbw", 0x98, -1, 0, T_PLAIN, 0},
+	{"cwd", 0x99, -1, 0, T_PLAIN, 0},
+	{"lahf", 0x9f, -1, 0, T_PLAIN, 0},
+	{"sahf", 0x9e, -1, 0, T_PLAIN, 0},
+	{"cmc", 0xf5, -1, 0, T_PLAIN, 0},
+	{"clc", 0xf8, -1, 0, T_PLAIN, 0},
+	{"stc", 0xf9, -1, 0, T_PLAIN, 0},
+	{"cld", 0xfc, -1, 0, T_PLAIN, 0},
+	{"std", 0xfd, -1, 0, T_PLAIN, 0},
+	{"nop", 0x0f1f, 0, 0, T_RM, 0},
+	{"push", 0x50, -1, 0, T_OPREG | T_ONLY64, 0},
+	{"pop", 0x58, -1, 0, T_OPREG | T_ONLY64, 0},
+	{"push", 0x68, -1, 0, T_PLAIN | T_IMM | T_ONLY64, 0},
+	{"push", 0x6a, -1, 0, T_PLAIN | T_IMM8 | T_ONLY64, 0},
+	{"push", 0xff, 6, 0, T_RM | T_ONLY64, 0},
+	{"pop", 0x8f, 0, 0, T_RM | T_ONLY64, 0},
 };
 
 static void run_template(const struct template *t, unsigned times)
@@ -630,7 +704,8 @@ static void run_template(const struct template *t, unsigned times)
 		same(&s);
 	}
 	if (unit_failures != before)
-		printf("# %s (opcode %x): %u of %u differ\n", t->name, t->opcode, unit_failures - before, times);
+		printf("# %s (opcode %x): %u of %u differ\n", t->name, t->opcode,
+		       unit_failures - before, times);
 }
 
 #define RUN_TABLE(table, times)                                                                    \
@@ -659,7 +734,8 @@ TEST(moves_and_stack_match_the_cpu)
 	RUN_TABLE(moves, 500);
 }
 
-/* --- strings ------------------------------------------------------------------------------------- */
+/* --- strings -------------------------------------------------------------------------------------
+ */
 
 /* @op is the byte form's opcode. Sometimes it runs into the page that does not exist. */
 static void build_string(struct scene *s, unsigned op)
@@ -689,7 +765,8 @@ static void build_string(struct scene *s, unsigned op)
 		put(i, 0x65, 1);
 		s->gpr[GPR_RSI] -= gs_base;
 	}
-	/* The upper halves are zero: what an address-size prefix leaves of them differs by vendor. */
+	/* The upper halves are zero: what an address-size prefix leaves of them differs by vendor.
+	 */
 	if (addr32)
 		s->gpr[GPR_RSI] = (u32)s->gpr[GPR_RSI];
 	if (size == 8)
@@ -710,7 +787,8 @@ TEST(string_instructions_match_the_cpu)
 	}
 }
 
-/* --- control transfer ------------------------------------------------------------------------------- */
+/* --- control transfer
+ * ------------------------------------------------------------------------------- */
 
 static void put_branch(struct insn_bytes *i, unsigned imm_size)
 {
@@ -807,7 +885,8 @@ static void build_frame(struct scene *s)
 TEST(control_transfer_matches_the_cpu)
 {
 	static struct scene s;
-	static void (*const kinds[])(struct scene *) = {build_relative, build_indirect, build_frame};
+	static void (*const kinds[])(struct scene *) = {build_relative, build_indirect,
+							build_frame};
 
 	set_up();
 	for (unsigned n = 0; n < 6000; n++) {
@@ -817,14 +896,15 @@ TEST(control_transfer_matches_the_cpu)
 	}
 }
 
-/* --- vector moves -------------------------------------------------------------------------------------- */
+/* --- vector moves
+ * -------------------------------------------------------------------------------------- */
 
-#define V_REG 0x01u  /* a vector register as r/m */
-#define V_GPR 0x02u  /* a general register as r/m */
-#define V_MEM 0x04u
-#define V_W 0x08u
-#define V_VEX 0x10u
-#define V_L 0x20u
+#define V_REG  0x01u /* a vector register as r/m */
+#define V_GPR  0x02u /* a general register as r/m */
+#define V_MEM  0x04u
+#define V_W    0x08u
+#define V_VEX  0x10u
+#define V_L    0x20u
 #define V_0F38 0x40u
 
 struct vec_template {
@@ -833,21 +913,55 @@ struct vec_template {
 };
 
 #define V_RM (V_REG | V_MEM)
-#define V_BOTH(prefix, opcode, how)                                                                	{prefix, opcode, how}, {prefix, opcode, (how) | V_VEX}, {prefix, opcode, (how) | V_VEX | V_L}
+#define V_BOTH(prefix, opcode, how)                                                                \
+	{prefix, opcode, how}, {prefix, opcode, (how) | V_VEX},                                    \
+	{                                                                                          \
+		prefix, opcode, (how) | V_VEX | V_L                                                \
+	}
 
 static const struct vec_template vectors[] = {
-	V_BOTH(0, 0x10, V_RM), V_BOTH(0, 0x11, V_RM), V_BOTH(0x66, 0x10, V_RM), V_BOTH(0x66, 0x11, V_RM),
-	V_BOTH(0, 0x28, V_RM), V_BOTH(0, 0x29, V_RM), V_BOTH(0x66, 0x28, V_RM), V_BOTH(0x66, 0x29, V_RM),
-	V_BOTH(0xf3, 0x6f, V_RM), V_BOTH(0xf3, 0x7f, V_RM), V_BOTH(0x66, 0x6f, V_RM), V_BOTH(0x66, 0x7f, V_RM),
-	V_BOTH(0x66, 0xe7, V_MEM), V_BOTH(0, 0x2b, V_MEM), V_BOTH(0x66, 0x2b, V_MEM),
-	V_BOTH(0x66, 0x2a, V_MEM | V_0F38), V_BOTH(0xf2, 0xf0, V_MEM),
-	{0xf3, 0x7e, V_RM}, {0xf3, 0x7e, V_RM | V_VEX}, {0x66, 0xd6, V_RM}, {0x66, 0xd6, V_RM | V_VEX},
-	{0x66, 0x6e, V_GPR | V_MEM}, {0x66, 0x6e, V_GPR | V_MEM | V_W}, {0x66, 0x7e, V_GPR | V_MEM},
-	{0x66, 0x7e, V_GPR | V_MEM | V_W}, {0x66, 0x6e, V_GPR | V_MEM | V_VEX},
-	{0x66, 0x7e, V_GPR | V_MEM | V_VEX | V_W}, {0, 0x12, V_MEM}, {0, 0x13, V_MEM}, {0x66, 0x12, V_MEM},
-	{0x66, 0x13, V_MEM}, {0, 0x16, V_MEM}, {0, 0x17, V_MEM}, {0x66, 0x16, V_MEM}, {0x66, 0x17, V_MEM},
-	{0xf3, 0x10, V_RM}, {0xf3, 0x11, V_RM}, {0xf2, 0x10, V_RM}, {0xf2, 0x11, V_RM},
-	{0xf3, 0x10, V_MEM | V_VEX}, {0xf3, 0x11, V_MEM | V_VEX}, {0xf2, 0x10, V_MEM | V_VEX},
+	V_BOTH(0, 0x10, V_RM),
+	V_BOTH(0, 0x11, V_RM),
+	V_BOTH(0x66, 0x10, V_RM),
+	V_BOTH(0x66, 0x11, V_RM),
+	V_BOTH(0, 0x28, V_RM),
+	V_BOTH(0, 0x29, V_RM),
+	V_BOTH(0x66, 0x28, V_RM),
+	V_BOTH(0x66, 0x29, V_RM),
+	V_BOTH(0xf3, 0x6f, V_RM),
+	V_BOTH(0xf3, 0x7f, V_RM),
+	V_BOTH(0x66, 0x6f, V_RM),
+	V_BOTH(0x66, 0x7f, V_RM),
+	V_BOTH(0x66, 0xe7, V_MEM),
+	V_BOTH(0, 0x2b, V_MEM),
+	V_BOTH(0x66, 0x2b, V_MEM),
+	V_BOTH(0x66, 0x2a, V_MEM | V_0F38),
+	V_BOTH(0xf2, 0xf0, V_MEM),
+	{0xf3, 0x7e, V_RM},
+	{0xf3, 0x7e, V_RM | V_VEX},
+	{0x66, 0xd6, V_RM},
+	{0x66, 0xd6, V_RM | V_VEX},
+	{0x66, 0x6e, V_GPR | V_MEM},
+	{0x66, 0x6e, V_GPR | V_MEM | V_W},
+	{0x66, 0x7e, V_GPR | V_MEM},
+	{0x66, 0x7e, V_GPR | V_MEM | V_W},
+	{0x66, 0x6e, V_GPR | V_MEM | V_VEX},
+	{0x66, 0x7e, V_GPR | V_MEM | V_VEX | V_W},
+	{0, 0x12, V_MEM},
+	{0, 0x13, V_MEM},
+	{0x66, 0x12, V_MEM},
+	{0x66, 0x13, V_MEM},
+	{0, 0x16, V_MEM},
+	{0, 0x17, V_MEM},
+	{0x66, 0x16, V_MEM},
+	{0x66, 0x17, V_MEM},
+	{0xf3, 0x10, V_RM},
+	{0xf3, 0x11, V_RM},
+	{0xf2, 0x10, V_RM},
+	{0xf2, 0x11, V_RM},
+	{0xf3, 0x10, V_MEM | V_VEX},
+	{0xf3, 0x11, V_MEM | V_VEX},
+	{0xf2, 0x10, V_MEM | V_VEX},
 	{0xf2, 0x11, V_MEM | V_VEX},
 };
 
