@@ -281,7 +281,7 @@ far_read:
 	popw	%ds
 	popl	%edi
 	popl	%esi
-	retl	$4
+	retl
 /* void far_write(u16 seg, u32 off, const void *src, u32 n): n on the stack */
 far_write:
 	pushl	%esi
@@ -295,7 +295,7 @@ far_write:
 	popw	%es
 	popl	%edi
 	popl	%esi
-	retl	$4
+	retl
 
 /* --- reset --------------------------------------------------------------------------------- */
 /* Shutdown status 5 and 0Ah in CMOS 0Fh: a program left protected mode by a reset and wants to go on

@@ -48,6 +48,8 @@ static u8 ata(const struct bios_disk_req *r, u8 slave, u32 lba, u32 gpa)
 	return DISK_OK;
 }
 
+static bool retried;
+
 static u8 atapi(u32 lba, u32 gpa)
 {
 	u8 cdb[12] = {0x28, 0, lba >> 24, lba >> 16, lba >> 8, lba, 0, 0, 1};
@@ -77,6 +79,10 @@ void channel_disk(struct bios_disk_req *r)
 	for (u32 i = 0; i < r->count && r->status == DISK_OK; i++)
 		r->status = r->drive == 0 ? atapi(r->lba + i, r->gpa + i * size)
 					  : ata(r, r->drive == 2, r->lba + i, r->gpa + i * size);
+	if (r->drive == 0 && r->status && !retried) { /* unit attention after a reset */
+		retried = true;
+		channel_disk(r);
+	}
 }
 
 void channel_event(u8 event)
