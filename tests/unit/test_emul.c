@@ -4,8 +4,8 @@
  * an address that fails to wrap, a device register read or written twice.
  *
  * SRCS: hv/emul/emul.c hv/emul/emul_alu.c hv/emul/emul_fast.c hv/emul/emul_flow.c
- * hv/emul/emul_modrm.c hv/emul/emul_move.c hv/emul/emul_operand.c hv/emul/emul_string.c
- * hv/emul/emul_table.c hv/emul/emul_vec.c hv/emul/emul_zydis.c
+ * SRCS: hv/emul/emul_modrm.c hv/emul/emul_move.c hv/emul/emul_operand.c hv/emul/emul_string.c
+ * SRCS: hv/emul/emul_table.c hv/emul/emul_vec.c hv/emul/emul_zydis.c
  *
  * SPDX-License-Identifier: MIT
  */

@@ -4,8 +4,8 @@
  * and faults that one takes and the other does not. Undefined flags are masked per instruction.
  *
  * SRCS: hv/emul/emul.c hv/emul/emul_alu.c hv/emul/emul_fast.c hv/emul/emul_flow.c
- * hv/emul/emul_modrm.c hv/emul/emul_move.c hv/emul/emul_operand.c hv/emul/emul_string.c
- * hv/emul/emul_table.c hv/emul/emul_vec.c hv/emul/emul_zydis.c
+ * SRCS: hv/emul/emul_modrm.c hv/emul/emul_move.c hv/emul/emul_operand.c hv/emul/emul_string.c
+ * SRCS: hv/emul/emul_table.c hv/emul/emul_vec.c hv/emul/emul_zydis.c
  *
  * SPDX-License-Identifier: MIT
  */
@@ -36,9 +36,10 @@ extern char native_through[], native_taken[], native_fault[];
 
 #define GPRS(X)                                                                                    \
 	X("rax", 0)                                                                                \
-	X("rcx", 8) X("rdx", 16) X("rbx", 24) X("rsp", 32) X("rbp", 40) X("rsi", 48) X("rdi", 56)  \
-		X("r8", 64) X("r9", 72) X("r10", 80) X("r11", 88) X("r12", 96) X("r13", 104)       \
-			X("r14", 112) X("r15", 120)
+	X("rcx", 8)                                                                                \
+	X("rdx", 16) X("rbx", 24) X("rsp", 32) X("rbp", 40) X("rsi", 48) X("rdi", 56) X("r8", 64)  \
+		X("r9", 72) X("r10", 80) X("r11", 88) X("r12", 96) X("r13", 104) X("r14", 112)     \
+			X("r15", 120)
 #define LOAD_GPR(name, at) "movq native_state+" #at "(%rip), %" name "\n"
 #define SAVE_GPR(name, at) "movq %" name ", native_state+" #at "(%rip)\n"
 
