@@ -179,7 +179,7 @@ void console_tx(const char *buf, unsigned n)
 
 int console_rx(void)
 {
-	return con.uart.present ? uart_rx(&con.uart) : -1;
+	return con.uart.present ? uart_getc(&con.uart) : -1;
 }
 
 void console_irq_enable(bool rx, bool tx)

@@ -122,7 +122,7 @@ void uart_write(const struct host_uart *u, const char *buf, size_t len)
 	}
 }
 
-int uart_rx(const struct host_uart *u)
+int uart_getc(const struct host_uart *u)
 {
 	return reg_read(u, UART_LSR) & LSR_RX ? reg_read(u, UART_DATA) : -1;
 }

@@ -25,7 +25,7 @@ void uart_tx(const struct host_uart *u, const char *buf, unsigned n);
 /* Wait (bounded) for an empty transmitter, FIFO-wise until @len bytes are out. */
 void uart_write(const struct host_uart *u, const char *buf, size_t len);
 /* A received byte, or -1. */
-int uart_rx(const struct host_uart *u);
+int uart_getc(const struct host_uart *u);
 void uart_irq_enable(const struct host_uart *u, bool rx, bool tx);
 
 #endif

@@ -412,7 +412,7 @@ static int build_board(struct partition *p)
 		.low_ram = p->p2m.low_bytes,
 		.high_ram = p->p2m.high_bytes,
 		.ncpus = 1,
-		.tsc_khz = (u32)(clock_tsc_hz() / 1000),
+		.tsc_khz = p->tsc_khz,
 		.cdrom = medium(p, 0),
 		.disk = medium(p, 1),
 		.floppy = medium(p, 2),
@@ -442,6 +442,8 @@ static void power_on(struct partition *p)
 	p->status = STATUS_NONE;
 	p->said_not_ok = false;
 	p->reset_wanted = NULL;
+	p->tsc_khz = (u32)(clock_tsc_hz() / 1000);
+	partition_msr_init(p);
 	if (build_board(p) != 0) {
 		partition_end(p, STATUS_FAIL, "crash", "the board could not be built");
 		return;

@@ -57,6 +57,7 @@ struct partition {
 	struct blk_ram media[3]; /* cdrom, disk, floppy */
 	u64 tsc_offset;
 	u8 phys_bits;
+	u32 tsc_khz;
 
 	/* What stopped it, to be acted on before the next entry. */
 	volatile u32 requests;
@@ -97,6 +98,8 @@ void partitions_create(const struct config *c);
 void partitions_start(void);
 /* Connect @p->host, the services its chips get. */
 void partition_host_init(struct partition *p);
+/* Fill in @p->msrs (partition_msr.c). */
+void partition_msr_init(struct partition *p);
 /* On its own CPU: handle what @requests and the machine's events ask for. */
 void partition_service(struct partition *p);
 /* Power-on or reset, then run. */
