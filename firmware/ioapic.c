@@ -50,7 +50,7 @@ static void reg_write(const struct ioapic *io, u32 reg, u32 v)
 
 /* Masked for good, but at vectors of their own: a spurious IRQ 7 must not look like an exception.
  */
-static void pic_mask(void)
+void pic_mask(void)
 {
 	outb(PIC1_COMMAND, PIC_ICW1);
 	outb(PIC1_DATA, PIC1_BASE);
@@ -66,7 +66,6 @@ static void pic_mask(void)
 
 int host_ioapic_init(const struct boot_info *bi)
 {
-	pic_mask();
 	for (unsigned i = 0; i < bi->acpi.nioapics && nioapics < MAX_IOAPICS; i++) {
 		struct ioapic *io = &ioapics[nioapics];
 

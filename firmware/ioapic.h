@@ -10,7 +10,10 @@
 #include "penumbra/bootinfo.h"
 #include "penumbra/types.h"
 
-/* Map every I/O APIC of @bi and mask all its entries; mask the 8259s. 0 or -ENOMEM. */
+/* Mask the 8259s. Before lapic_init_cpu() masks LINT0: an 8259 interrupt that is pending then could
+ * no longer be withdrawn (seen in QEMU: it is delivered as vector -1). */
+void pic_mask(void);
+/* Map every I/O APIC of @bi and mask all its entries. 0 or -ENOMEM. */
 int host_ioapic_init(const struct boot_info *bi);
 /* Program @gsi, masked: @vector to the CPU with @apic_id (8 bits). 0; -ENOENT: no such pin;
  * -ERANGE: the ID does not fit. */

@@ -211,6 +211,7 @@ static void start_cpus(struct boot_info *bi)
 	firmware_step("TSC %u kHz by %s", bi->tsc_khz, bi->tsc_source);
 	if (host_lapic_init(bi))
 		firmware_refuse("this CPU has no local APIC");
+	pic_mask();
 	lapic_init_cpu();
 	cpus[0].apic_id = lapic_id();
 	default_cpu(&bi->acpi);
