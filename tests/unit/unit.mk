@@ -2,7 +2,7 @@
 # Host compiler, ASan and UBSan, every warning an error.
 UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 UNIT_CC ?= gcc
-UNIT_CFLAGS := -std=gnu11 -O1 -g -DPN_HOST -Iinclude -Ihv -Itests/unit $(WARN) \
+UNIT_CFLAGS := -std=gnu11 -O1 -g -DPN_HOST -Iinclude -Ihv -I. -Itests/unit $(WARN) \
 	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer $(ZYDIS_INC)
 unit_srcs = $(shell sed -n 's/.*SRCS: *//p' tests/unit/$(1).c)
 
