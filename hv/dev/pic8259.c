@@ -122,22 +122,21 @@ static unsigned chip_ack(struct pic_chip *c)
 	return ir;
 }
 
+/* The cascade is an edge-latched input: the slave's INT falls with its acknowledge, and rises again
+ * when more is waiting there. */
 u8 pic_ack(struct pic *p)
 {
-	unsigned ir = requested(&p->chip[0]);
-	bool spurious = ir == NO_IRQ;
-	u8 vector;
+	struct pic_chip *c = &p->chip[0];
+	bool spurious = requested(c) == NO_IRQ;
+	unsigned ir = chip_ack(c);
 
-	ir = chip_ack(&p->chip[0]);
-	if (!spurious && ir == PIC_CASCADE_IR)
-		vector = p->chip[1].vector_base + (u8)chip_ack(&p->chip[1]);
-	else
-		vector = p->chip[0].vector_base + (u8)ir;
-	/* The cascade is edge-latched: the slave's INT falls with its acknowledge, and rises again
-	 * when more is waiting there. */
-	chip_set_line(&p->chip[0], PIC_CASCADE_IR, false);
+	if (!spurious && ir == PIC_CASCADE_IR) {
+		c = &p->chip[1];
+		ir = chip_ack(c);
+		chip_set_line(&p->chip[0], PIC_CASCADE_IR, false);
+	}
 	update(p);
-	return vector;
+	return c->vector_base + (u8)ir;
 }
 
 /* ICW1 clears the edge latches (what is high must fall and rise again), the mask and all modes. */

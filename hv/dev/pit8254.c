@@ -165,7 +165,7 @@ static bool null_count(struct pit_channel *c, u64 t)
 	catch_up(c, t);
 	if (c->halted)
 		return false;
-	return c->next_pending || !c->armed || t < c->start;
+	return c->next_pending || !c->armed || (c->fresh && t < c->start);
 }
 
 /* --- what changes a channel ---------------------------------------------------------------------
@@ -174,6 +174,8 @@ static bool null_count(struct pit_channel *c, u64 t)
 /* Have the counting element load @n with the next clock. */
 static void load(struct pit_channel *c, u64 t, u32 n, bool out)
 {
+	bool unseen = c->armed && c->fresh && t < c->start; /* of a load that this one replaces */
+
 	c->hold = count_at(c, t);
 	c->hold_out = out;
 	c->start = t + 1;
@@ -181,6 +183,7 @@ static void load(struct pit_channel *c, u64 t, u32 n, bool out)
 	c->phase = true;
 	c->armed = true;
 	c->halted = false;
+	c->fresh = c->next_pending || unseen;
 	c->next_pending = false;
 }
 
@@ -222,6 +225,7 @@ static void write_count(struct pit_channel *c, u64 t, u16 raw)
 
 	if (c->armed && t < c->start) { /* the coming load takes the newest count */
 		c->n = c->next_n = n;
+		c->fresh = true;
 		return;
 	}
 	if (c->mode == 1 || c->mode == 5 || (periodic(c) && c->armed)) {
@@ -232,7 +236,8 @@ static void write_count(struct pit_channel *c, u64 t, u16 raw)
 		return;
 	}
 	c->next_n = n;
-	load(c, t, n, c->mode != 0);
+	c->next_pending = true;
+	load(c, t, n, c->mode != 0 && out_at(c, t));
 }
 
 static void write_data(struct pit_channel *c, u64 t, u8 value)

@@ -51,10 +51,11 @@ struct pit_channel {
 	u8 rw;
 	bool bcd;
 	bool gate;
-	bool armed; /* counting element has, or from @start on will have, a count */
-	bool halted;  /* mode 0: between the two bytes of a new count */
-	u32 n;	    /* count loaded at @start, 1..65536 */
-	u32 next_n; /* count register: loaded at the next trigger or period; 0: none written */
+	bool armed;  /* counting element has, or from @start on will have, a count */
+	bool fresh;  /* the count loaded at @start was not loaded before */
+	bool halted; /* mode 0: between the two bytes of a new count */
+	u32 n;	     /* count loaded at @start, 1..65536 */
+	u32 next_n;  /* count register: loaded at the next trigger or period; 0: none written */
 	bool next_pending;	  /* @next_n was written and not yet loaded */
 	u64 next_written;	  /* clock of that write */
 	u64 start;		  /* clock that loads @n */
