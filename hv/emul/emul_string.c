@@ -344,7 +344,9 @@ static int outs_items(struct emul_run *r, u64 max, u64 *did, bool *stop)
 	rc = load_run(r, src, buf, n * size);
 	if (rc)
 		return rc;
-	*did = write_port(r, buf, n);
+	/* What was read is sent, however little the port takes at a time. */
+	while (*did < n)
+		*did += write_port(r, buf + *did * size, n - *did);
 	advance(r, GPR_RSI, *did);
 	return 0;
 }
