@@ -28,6 +28,8 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))
 SLOW = float(os.environ.get("PN_SLOW", "2"))
 OVMF_CODE = "/usr/share/OVMF/OVMF_CODE_4M.fd"
 OVMF_VARS = "/usr/share/OVMF/OVMF_VARS_4M.fd"
+# After these nothing follows: no use in waiting for a limit.
+LAST_WORDS = (b'"type":"panic"', b"cannot run on this machine")
 QEMU_PASS, QEMU_FAIL = 33, 35  # what isa-debug-exit makes of the bytes 0x10 and 0x11
 
 
@@ -54,7 +56,7 @@ class Machine:
         self.serial = None
         self.listener = None
         self.raw = open(self.log_path, "wb")
-        self.echo = None  # called with each piece of serial output
+        self.recent, self.dead = b"", False
 
     # --- life ---------------------------------------------------------------------------------------
 
@@ -117,9 +119,15 @@ class Machine:
         self.raw.write(data)
         self.raw.flush()
         self.log.feed(data)
-        if self.echo:
-            self.echo(data)
+        self.dead = self.dead or any(words in self.recent + data for words in LAST_WORDS)
+        self.recent = data[-64:]
         return True
+
+    def linger(self):
+        """Take in the rest of a register dump."""
+        end = time.monotonic() + 2
+        while time.monotonic() < end and self.pump(0.2):
+            pass
 
     def wait_for(self, found, limit, what):
         """Pump until found() returns something true, and return that."""
@@ -129,6 +137,9 @@ class Machine:
             if hit:
                 return hit
             left = end - time.monotonic()
+            if self.dead:
+                self.linger()
+                raise Failure(f"the hypervisor stopped before {what}\n{self.tail()}")
             if left <= 0:
                 raise Failure(f"no {what} within {limit * SLOW:.0f} s\n{self.tail()}")
             if not self.pump(min(left, 1.0)):
@@ -169,6 +180,9 @@ class Machine:
         """Wait for the emulator to end by itself; its exit status."""
         end = time.monotonic() + limit * SLOW
         while self.pump(0.5) or self.running():
+            if self.dead:
+                self.linger()
+                raise Failure(f"the hypervisor stopped\n{self.tail()}")
             if time.monotonic() > end:
                 raise Failure(f"the machine still runs after {limit * SLOW:.0f} s\n{self.tail()}")
             if not self.serial:
