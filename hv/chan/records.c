@@ -94,7 +94,7 @@ static void put_member(struct record *r, const char *key, const char *text)
 void record_begin(struct record *r, const char *type)
 {
 	r->len = HEAD_ROOM;
-	r->depth = r->skipped = 0;
+	r->depth = 0;
 	r->overflow = false;
 	r->type = type;
 	put(r, "\"type\":", 7);
@@ -152,7 +152,6 @@ static void open_level(struct record *r, const char *key, char opener, char clos
 		r->overflow = true;
 	if (!begin_member(r, key) || !put(r, &opener, 1)) {
 		r->len = start;
-		r->skipped++;
 		return;
 	}
 	r->closer[r->depth] = closer;
@@ -170,12 +169,12 @@ void record_array(struct record *r, const char *key)
 	open_level(r, key, '[', ']');
 }
 
-/* Closing brackets never lack room: TAIL_ROOM has one for each level. */
+/* Closing brackets never lack room: TAIL_ROOM has one for each level. After an overflow this may
+ * close an outer level for an inner one that was left out: nothing comes after it, so the text is
+ * the same. */
 void record_close(struct record *r)
 {
-	if (r->skipped) {
-		r->skipped--;
-	} else if (r->depth) {
+	if (r->depth) {
 		r->depth--;
 		r->buf[r->len++] = r->closer[r->depth];
 	}
@@ -188,7 +187,6 @@ static const char *seal(struct record *r, u64 seq, u64 t_us, unsigned *len)
 	char *start;
 	unsigned n;
 
-	r->skipped = 0;
 	while (r->depth)
 		record_close(r);
 	if (r->overflow)

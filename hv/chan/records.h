@@ -16,9 +16,8 @@
 /* A record under construction. Lives on the caller's stack or in a static; ~4 KiB. */
 struct record {
 	char buf[RECORD_MAX];
-	unsigned len;	  /* end of the text in @buf, which starts after room for the head */
-	unsigned depth;	  /* objects and arrays open, */
-	unsigned skipped; /* and how many more were opened after the overflow */
+	unsigned len;	/* end of the text in @buf, which starts after room for the head */
+	unsigned depth; /* objects and arrays open */
 	char closer[RECORD_MAX_DEPTH];
 	bool first[RECORD_MAX_DEPTH];
 	bool overflow; /* something did not fit; the record is closed validly with "truncated":1 */

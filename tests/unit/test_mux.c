@@ -435,8 +435,11 @@ TEST(periodic_records_go_first_and_the_others_have_a_reserve)
 		n++;
 	CHECK_EQ(n, 7);
 	CHECK(mux_record(&mux, record, 100, false));
-	for (unsigned i = 0; i < 3000; i++)
+	for (unsigned i = 0; i < 3000; i++) {
 		say(HV, "text that fills the ring as far as it may\n");
+		say(BETA, "text that fills the ring as far as it may\n");
+	}
+	CHECK(mux.head - mux.tail > MUX_RING_SIZE / 4 * 3 - 200);
 	CHECK(!mux_record(&mux, record, 100, true));
 	CHECK(mux_throttled(&mux, BETA));
 	for (kept = 0; mux_record(&mux, record, sizeof(record), false); kept++)
@@ -448,7 +451,8 @@ TEST(periodic_records_go_first_and_the_others_have_a_reserve)
 	for (char *line = strtok(out, "\n"); line; line = strtok(NULL, "\n")) {
 		CHECK(line[strlen(line) - 1] == '\r');
 		CHECK(!strncmp(line, "{\"pnb\"", 6) ||
-		      !strcmp(line, "hv| text that fills the ring as far as it may\r"));
+		      !strcmp(line, "hv| text that fills the ring as far as it may\r") ||
+		      !strcmp(line, "beta| text that fills the ring as far as it may\r"));
 		n += strlen(line) == sizeof(record) + 1;
 	}
 	CHECK_EQ(n, 7 + kept);

@@ -12,6 +12,7 @@
 /* A line that takes @room more records and remembers what it took. */
 static struct {
 	unsigned room;
+	unsigned max_len;
 	unsigned n;
 	char line[4096][RECORD_MAX + 1];
 } wire;
@@ -23,7 +24,7 @@ static bool emit(void *ctx, const char *line, unsigned len, bool may_drop)
 {
 	(void)may_drop;
 	CHECK(ctx == &wire);
-	if (!wire.room || wire.n == ARRAY_SIZE(wire.line))
+	if (!wire.room || len > wire.max_len || wire.n == ARRAY_SIZE(wire.line))
 		return false;
 	wire.room--;
 	CHECK(len <= RECORD_MAX);
@@ -40,7 +41,7 @@ static u64 now_us(void *ctx)
 
 static void start(void)
 {
-	wire.room = UINT32_MAX;
+	wire.room = wire.max_len = UINT32_MAX;
 	wire.n = 0;
 	memset(&store, 0xa5, sizeof(store));
 	memset(&rec, 0xa5, sizeof(rec));
@@ -245,6 +246,21 @@ TEST(a_full_line_delays_what_may_not_drop)
 	CHECK(strstr(wire.line[5], "\"value\":6,"));
 	record_pump(&store);
 	CHECK_EQ(wire.n, 6);
+}
+
+TEST(a_small_record_does_not_overtake_a_big_one)
+{
+	start();
+	wire.max_len = 200;
+	send_numbered(0, false); /* too long for now */
+	record_begin(&rec, "stats");
+	record_end(&store, &rec, true);
+	CHECK_EQ(wire.n, 0);
+	CHECK_EQ(store.dropped, 1);
+	wire.max_len = UINT32_MAX;
+	record_pump(&store);
+	CHECK_EQ(wire.n, 1);
+	CHECK_EQ(check_line(wire.line[0]), 1);
 }
 
 TEST(repeats_are_byte_identical)
