@@ -1,0 +1,44 @@
+# Workloads that run in guests and natively: a bootable kernel of ring-0 loops (bench/nano) and
+# user-space loops for a Linux initramfs (bench/linux).
+#   make bench-images    $(B)/bench/nano.iso, $(B)/bench/linux/bench
+
+# Test kernels (also tests/qemu/hostile): flat images behind El Torito.
+TK_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mno-red-zone -mgeneral-regs-only \
+	-mcmodel=small -fno-stack-protector -fcf-protection=none -fno-asynchronous-unwind-tables \
+	-fno-strict-aliasing -Ibench/nano -Iinclude -Ihv $(WARN)
+TK_OBJS := $(addprefix $(B)/tk/,bench/nano/start.S.o bench/nano/rt.c.o hv/lib/str.c.o hv/lib/fmt.c.o)
+
+$(B)/tk/%.S.o: %.S
+	@mkdir -p $(@D)
+	$(call say,AS,$<)
+	$(Q)$(CC) $(TK_CFLAGS) -D__ASSEMBLY__ -MMD -MP -c -o $@ $<
+$(B)/tk/%.c.o: %.c
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(TK_CFLAGS) -MMD -MP -c -o $@ $<
+-include $(wildcard $(B)/tk/*/*/*.d $(B)/tk/*/*/*/*.d)
+
+# tk_image,NAME.bin,OBJECT: link and flatten. tk_iso: the image as a CD's no-emulation boot entry, which the BIOS
+# loads whole (its length in 512-byte sectors is the boot entry's sector count).
+define tk_image
+$(LD) -nostdlib -static -z max-page-size=4096 --build-id=none --no-warn-rwx-segments -T bench/nano/flat.lds \
+	-o $(1:.bin=.elf) $(TK_OBJS) $(2) && $(OBJCOPY) -O binary $(1:.bin=.elf) $(1)
+endef
+define tk_iso
+rm -rf $(1).d && mkdir -p $(1).d && cp $(2) $(1).d/boot.bin && \
+xorriso -as mkisofs -quiet -V TESTKERNEL -b boot.bin -c boot.cat -no-emul-boot \
+	-boot-load-size $$(( ($$(stat -c %s $(2)) + 511) / 512 )) -o $(1) $(1).d 2>/dev/null && rm -rf $(1).d
+endef
+
+$(B)/bench/nano.bin: $(B)/tk/bench/nano/nano.c.o $(TK_OBJS) bench/nano/flat.lds
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(call tk_image,$@,$<)
+$(B)/bench/nano.iso: $(B)/bench/nano.bin
+	$(call say,ISO,$@)
+	$(Q)$(call tk_iso,$@,$<)
+
+-include tests/qemu/hostile/hostile.mk
+
+.PHONY: bench-images
+bench-images: $(B)/bench/nano.iso

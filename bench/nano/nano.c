@@ -1,0 +1,365 @@
+/* Nanobenchmarks: ring-0 loops of one instruction, timed by RDTSC, and checks of instruction forms
+ * that a hypervisor has to measure honestly. Runs the same natively and as a guest.
+ *
+ * Lines: "BENCH name metric value". tsc_per_op is the median of ROUNDS rounds, tsc_per_op_min the
+ * best; one decimal. Under QEMU's -icount shift=0 a TSC tick is an instruction. Loops include their
+ * own DEC and JNZ. Checks print "ok ..." or "not ok ...".
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "lib/str.h"
+#include "rt.h"
+
+#define ROUNDS 5
+#define OPS    4000u
+
+#define MSR_APIC_BASE 0x1bu
+#define MSR_FS_BASE   0xc0000100u
+#define MSR_LSTAR     0xc0000082u
+#define MSR_STAR      0xc0000081u
+#define MSR_SFMASK    0xc0000084u
+#define LAPIC_ID      0xfee00020u
+#define CR0_TS	      8u
+
+static u8 code_a[4096] __attribute__((aligned(4096)));
+static u8 code_b[4096] __attribute__((aligned(4096)));
+
+/* A loop of @n times @insns; RAX..RDX are free for them, %1 is @in. */
+#define LOOP(n, insns, in)                                                                         \
+	do {                                                                                       \
+		u64 n_ = (n);                                                                      \
+		asm volatile("1: " insns "\n\tdec %0\n\tjnz 1b"                                    \
+			     : "+r"(n_)                                                            \
+			     : "r"((u64)(in))                                                      \
+			     : "rax", "rbx", "rcx", "rdx", "memory");                              \
+	} while (0)
+
+static void b_empty(u64 n)
+{
+	LOOP(n, "", 0);
+}
+static void b_cpuid(u64 n, u32 leaf)
+{
+	LOOP(n, "mov %k1, %%eax; xor %%ecx, %%ecx; cpuid", leaf);
+}
+static void b_cpuid_0(u64 n)
+{
+	b_cpuid(n, 0);
+}
+static void b_cpuid_1(u64 n)
+{
+	b_cpuid(n, 1);
+}
+static void b_cpuid_7(u64 n)
+{
+	b_cpuid(n, 7);
+}
+static void b_cpuid_ext8(u64 n)
+{
+	b_cpuid(n, 0x80000008);
+}
+static void b_cpuid_prefixed(u64 n)
+{
+	LOOP(n, "mov %k1, %%eax; xor %%ecx, %%ecx; .byte 0x66, 0x2e, 0x48, 0x0f, 0xa2", 0);
+}
+static void b_io80(u64 n)
+{
+	LOOP(n, "outb %%al, $0x80", 0);
+}
+static void b_in(u64 n)
+{
+	LOOP(n, "inb $0x61, %%al", 0);
+}
+static void b_cr3(u64 n)
+{
+	LOOP(n, "mov %%cr3, %%rax; mov %%rax, %%cr3", 0);
+}
+static void b_invlpg(u64 n)
+{
+	LOOP(n, "invlpg (%1)", code_a);
+}
+static void b_cr0(u64 n)
+{
+	LOOP(n, "mov %%cr0, %%rax; mov %%rax, %%cr0", 0);
+}
+static void b_cr0_ts(u64 n)
+{
+	LOOP(n, "mov %%cr0, %%rax; or $8, %%eax; mov %%rax, %%cr0; clts", 0);
+}
+static void b_cr8(u64 n)
+{
+	LOOP(n, "mov %1, %%cr8", 0);
+}
+static void b_rdmsr(u64 n)
+{
+	LOOP(n, "mov %k1, %%ecx; rdmsr", MSR_APIC_BASE);
+}
+static void b_rdmsr_fs(u64 n)
+{
+	LOOP(n, "mov %k1, %%ecx; rdmsr", MSR_FS_BASE);
+}
+static void b_rdtsc(u64 n)
+{
+	LOOP(n, "rdtsc", 0);
+}
+static void b_mmio(u64 n)
+{
+	LOOP(n, "mov (%1), %%eax", LAPIC_ID);
+}
+static void b_callret(u64 n)
+{
+	LOOP(n, "call 2f; jmp 3f; 2: ret; 3:", 0);
+}
+
+/* SYSCALL from ring 0; the handler goes straight back. */
+static void b_syscall(u64 n)
+{
+	u64 entry;
+
+	asm volatile("lea 1f(%%rip), %0; jmp 2f; 1: jmp *%%rcx; 2:" : "=r"(entry));
+	wrmsr(MSR_STAR, 0x18ull << 32);
+	wrmsr(MSR_LSTAR, entry);
+	wrmsr(MSR_SFMASK, 0x200);
+	asm volatile("1: syscall; dec %0; jnz 1b" : "+r"(n)::"rcx", "r11", "memory");
+}
+
+static bool skip_div(struct trap_frame *f)
+{
+	f->rip += 2; /* DIV ECX */
+	return f->vector == 0;
+}
+static void b_divzero(u64 n)
+{
+	trap_hook = skip_div;
+	LOOP(n, "xor %%ecx, %%ecx; div %%ecx", 0);
+	trap_hook = NULL;
+}
+
+static bool map_back(struct trap_frame *f)
+{
+	map_page(MAP_BASE, (u64)(uintptr_t)code_a, PTE_P | PTE_W);
+	return f->vector == 14;
+}
+static void b_pgfault(u64 n)
+{
+	trap_hook = map_back;
+	while (n--) {
+		map_page(MAP_BASE, 0, 0);
+		*(volatile u8 *)MAP_BASE = 1;
+	}
+	trap_hook = NULL;
+}
+static void b_ptemod(u64 n)
+{
+	while (n--) {
+		map_page(MAP_BASE, (u64)(uintptr_t)(n & 1 ? code_a : code_b), PTE_P | PTE_W);
+		*(volatile u8 *)MAP_BASE = 1;
+	}
+}
+
+static const struct {
+	const char *name;
+	void (*run)(u64 n);
+} benches[] = {
+	{"k_empty", b_empty},
+	{"k_cpuid_0", b_cpuid_0},
+	{"k_cpuid_1", b_cpuid_1},
+	{"k_cpuid_7", b_cpuid_7},
+	{"k_cpuid_80000008", b_cpuid_ext8},
+	{"k_cpuid_prefixed", b_cpuid_prefixed},
+	{"k_io80", b_io80},
+	{"k_in61", b_in},
+	{"k_cr3", b_cr3},
+	{"k_invlpg", b_invlpg},
+	{"k_cr0", b_cr0},
+	{"k_cr0_ts", b_cr0_ts},
+	{"k_cr8", b_cr8},
+	{"k_rdmsr", b_rdmsr},
+	{"k_rdmsr_fsbase", b_rdmsr_fs},
+	{"k_rdtsc", b_rdtsc},
+	{"k_mmio_apic", b_mmio},
+	{"k_callret", b_callret},
+	{"k_syscall", b_syscall},
+	{"k_divzero", b_divzero},
+	{"k_pgfault", b_pgfault},
+	{"k_ptemod", b_ptemod},
+};
+
+static void sort(u64 *v, unsigned n)
+{
+	for (unsigned i = 1; i < n; i++)
+		for (unsigned j = i; j && v[j] < v[j - 1]; j--) {
+			u64 t = v[j];
+
+			v[j] = v[j - 1];
+			v[j - 1] = t;
+		}
+}
+
+static void report(const char *name, const char *metric, u64 ticks)
+{
+	u64 tenths = (ticks * 10 + OPS / 2) / OPS;
+
+	say("BENCH %s %s %llu.%llu\n", name, metric, (unsigned long long)(tenths / 10),
+	    (unsigned long long)(tenths % 10));
+}
+
+static void measure(const char *name, void (*run)(u64 n))
+{
+	u64 ticks[ROUNDS];
+
+	run(16); /* first-touch costs are not the loop's */
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		u64 start = rdtsc();
+
+		run(OPS);
+		ticks[i] = rdtsc() - start;
+	}
+	sort(ticks, ROUNDS);
+	report(name, "tsc_per_op", ticks[ROUNDS / 2]);
+	report(name, "tsc_per_op_min", ticks[0]);
+}
+
+/* --- checks ------------------------------------------------------------------------------------
+ */
+
+static unsigned checks;
+
+static void check(bool good, const char *name)
+{
+	say("%s %u %s\n", good ? "ok" : "not ok", ++checks, name);
+}
+
+struct cpuid_result {
+	u32 eax, ebx, ecx, edx, mark;
+};
+
+/* Call @code with a leaf in EAX; what it leaves in the registers. */
+static struct cpuid_result call_code(u64 code, u32 leaf)
+{
+	struct cpuid_result r;
+
+	asm volatile("mov $0x11, %%esi; call *%[code]"
+		     : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx), "=&S"(r.mark)
+		     : [code] "r"(code), "0"(leaf), "2"(0)
+		     : "memory");
+	return r;
+}
+
+static bool same_leaf(const struct cpuid_result *r, u32 leaf)
+{
+	u32 a = leaf, b, c = 0, d;
+
+	asm volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+	return r->eax == a && r->ebx == b && r->ecx == c && r->edx == d;
+}
+
+/* MOV ESI, imm32; RET: what follows the CPUID, so that a wrong length shows. */
+static void put_tail(u8 *p, u32 mark)
+{
+	p[0] = 0xbe;
+	memcpy(p + 1, &mark, 4);
+	p[5] = 0xc3;
+}
+
+static void check_form(const char *name, const char *prefix, unsigned n)
+{
+	struct cpuid_result r;
+
+	memcpy(code_a, prefix, n);
+	memcpy(code_a + n, "\x0f\xa2", 2);
+	put_tail(code_a + n + 2, 0x77);
+	r = call_code((u64)(uintptr_t)code_a, 1);
+	check(same_leaf(&r, 1) && r.mark == 0x77, name);
+}
+
+static void check_prefixed_forms(void)
+{
+	check_form("cpuid plain", "", 0);
+	check_form("cpuid with 66", "\x66", 1);
+	check_form("cpuid with 67", "\x67", 1);
+	check_form("cpuid with F2", "\xf2", 1);
+	check_form("cpuid with F3", "\xf3", 1);
+	check_form("cpuid with a segment prefix", "\x2e", 1);
+	check_form("cpuid with FS", "\x64", 1);
+	check_form("cpuid with REX.W", "\x48", 1);
+	check_form("cpuid with REX.RXB", "\x47", 1);
+	check_form("cpuid with a void REX", "\x48\x66", 2);
+	check_form("cpuid with four prefixes", "\x66\x2e\xf2\x4f", 4);
+	check_form("cpuid of 15 bytes", "\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66\x66", 13);
+}
+
+/* Two pages in a row, backed by pages that are not neighbours, with the CPUID across the border. */
+static void check_page_border(void)
+{
+	for (unsigned before = 1; before < 4; before++) {
+		static const u8 insn[] = {0x66, 0x48, 0x0f, 0xa2};
+		unsigned skip = 4 - before;
+		struct cpuid_result r;
+
+		map_page(MAP_BASE, (u64)(uintptr_t)code_b, PTE_P | PTE_W);
+		map_page(MAP_BASE + 4096, (u64)(uintptr_t)code_a, PTE_P | PTE_W);
+		memcpy(code_b + 4096 - before, insn, before);
+		memcpy(code_a, insn + before, skip);
+		put_tail(code_a + skip, 0x88);
+		r = call_code(MAP_BASE + 4096 - before, 1);
+		check(same_leaf(&r, 1) && r.mark == 0x88, "cpuid across a page border");
+	}
+}
+
+/* The same address holds another form at the second exit: the page was exchanged in between. */
+static void check_remapped(void)
+{
+	struct cpuid_result r;
+
+	memcpy(code_a, "\x0f\xa2", 2);
+	put_tail(code_a + 2, 0x1);
+	memcpy(code_b, "\x66\xf2\x48\x0f\xa2", 5);
+	put_tail(code_b + 5, 0x2);
+	map_page(MAP_BASE, (u64)(uintptr_t)code_a, PTE_P | PTE_W);
+	r = call_code(MAP_BASE, 0);
+	check(same_leaf(&r, 0) && r.mark == 1, "cpuid in a page to be exchanged");
+	map_page(MAP_BASE, (u64)(uintptr_t)code_b, PTE_P | PTE_W);
+	r = call_code(MAP_BASE, 0);
+	check(same_leaf(&r, 0) && r.mark == 2, "cpuid after the page was exchanged");
+}
+
+static void check_rewritten(void)
+{
+	struct cpuid_result r;
+
+	memcpy(code_a, "\x66\x66\x66\x0f\xa2", 5);
+	put_tail(code_a + 5, 0x3);
+	r = call_code((u64)(uintptr_t)code_a, 1);
+	check(same_leaf(&r, 1) && r.mark == 3, "cpuid to be rewritten");
+	memcpy(code_a, "\x0f\xa2", 2);
+	put_tail(code_a + 2, 0x4);
+	r = call_code((u64)(uintptr_t)code_a, 1);
+	check(same_leaf(&r, 1) && r.mark == 4, "cpuid after it was rewritten in place");
+}
+
+static void lock_cpuid(void *arg)
+{
+	(void)arg;
+	asm volatile(".byte 0xf0, 0x0f, 0xa2" ::: "eax", "ebx", "ecx", "edx");
+}
+
+static void too_long(void *arg)
+{
+	(void)arg;
+	asm volatile(".fill 14, 1, 0x66; .byte 0x0f, 0xa2" ::: "eax", "ebx", "ecx", "edx");
+}
+
+void kernel(void)
+{
+	say("nano: begin\n");
+	check_prefixed_forms();
+	check_page_border();
+	check_remapped();
+	check_rewritten();
+	check(guard(lock_cpuid, NULL) == 6, "cpuid with LOCK is #UD");
+	check(guard(too_long, NULL) == 13, "cpuid of 16 bytes is #GP");
+	for (unsigned i = 0; i < ARRAY_SIZE(benches); i++)
+		measure(benches[i].name, benches[i].run);
+	say("nano: end\n");
+}
