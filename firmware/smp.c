@@ -7,6 +7,7 @@
 #include "core/clock.h"
 #include "core/cpu.h"
 #include "core/cpuops.h"
+#include "core/irq.h"
 #include "firmware/firmware.h"
 #include "firmware/lapic.h"
 #include "lib/str.h"
@@ -45,6 +46,7 @@ static u32 released;
 static struct {
 	u32 ask; /* id of the CPU that is to read its counter; 0 once it has */
 	u64 tsc; /* what it read */
+	bool done[BOOT_MAX_CPUS];
 } skew;
 
 /* A whole page of RAM below 1 MiB, as high as possible (the BIOS's data lies at the bottom). */
@@ -104,10 +106,10 @@ static bool wait_online(const struct cpu *c, u64 us)
 	return true;
 }
 
-/* The AP's half of the comparison, until it is released. */
-static void ap_wait(u32 id)
+/* The AP's half of the comparison. */
+static void ap_answer(u32 id)
 {
-	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE)) {
+	while (!__atomic_load_n(&skew.done[id], __ATOMIC_ACQUIRE)) {
 		if (__atomic_load_n(&skew.ask, __ATOMIC_ACQUIRE) == id) {
 			skew.tsc = rdtsc_ordered();
 			__atomic_store_n(&skew.ask, 0, __ATOMIC_RELEASE);
@@ -131,31 +133,43 @@ static bool skew_round(u32 id, s64 *delta, u64 *gap)
 	return (s64)(skew.tsc - before) < 0 || (s64)(after - skew.tsc) < 0;
 }
 
-/* Correct @c only when every round says that its counter is off; then by the sharpest round. */
-static void measure_skew(struct cpu *c)
+/* What to add to CPU @id's counter: 0 unless every round says that it is off, then what the
+ * sharpest round says. */
+static s64 measure_skew(u32 id)
 {
 	u64 gap, best_gap = UINT64_MAX;
 	s64 delta, best = 0;
 
 	for (unsigned i = 0; i < SKEW_ROUNDS; i++) {
-		if (!skew_round(c->id, &delta, &gap))
-			return;
+		if (!skew_round(id, &delta, &gap))
+			return 0;
 		if (gap < best_gap) {
 			best_gap = gap;
 			best = delta;
 		}
 	}
-	c->tsc_delta = best;
-	firmware_say("CPU %u: TSC is off by %lld ticks, corrected", c->id, (long long)-best);
+	return best;
 }
 
-/* Where trampoline.S enters C, on the CPU's own stack. */
+static void match_clock(struct cpu *c)
+{
+	c->tsc_delta = measure_skew(c->id);
+	__atomic_store_n(&skew.done[c->id], true, __ATOMIC_RELEASE);
+	if (c->tsc_delta)
+		firmware_say("CPU %u: TSC is off by %lld ticks, corrected", c->id,
+			     (long long)-c->tsc_delta);
+}
+
+/* Where trampoline.S enters C, interrupts off, on the CPU's own stack. */
 static _Noreturn void ap_entry(struct cpu *c)
 {
 	cpu_load(c);
 	lapic_init_cpu();
 	__atomic_store_n(&c->online, true, __ATOMIC_RELEASE);
-	ap_wait(c->id);
+	ap_answer(c->id);
+	/* Not spinning: the others need the core's, or an emulator's host's, time to come up. */
+	while (!__atomic_load_n(&released, __ATOMIC_ACQUIRE))
+		irq_wait();
 	/* The one-to-one mapping has gone meanwhile. */
 	write_cr3(read_cr3());
 	hv_ap_main(c);
@@ -186,7 +200,7 @@ static void add_cpu(const struct boot_cpu *b, struct trampoline_data *d, u8 page
 	}
 	if (start_one(c, d, page)) {
 		ncpus++;
-		measure_skew(c);
+		match_clock(c);
 		return;
 	}
 	/* Back to waiting for a start-up that never comes, before its stack goes to another. */
@@ -229,4 +243,6 @@ unsigned smp_start(const struct boot_info *bi)
 void smp_release(void)
 {
 	__atomic_store_n(&released, 1, __ATOMIC_RELEASE);
+	for (unsigned i = 1; i < ncpus; i++)
+		lapic_send_ipi(cpus[i].apic_id, VECTOR_KICK);
 }
