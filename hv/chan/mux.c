@@ -137,7 +137,7 @@ static bool like_record(const struct mux *m, int id, bool whole)
 	const struct mux_source *s = &m->src[id];
 	size_t n = MIN(s->len, sizeof(start) - 1);
 
-	if (!n || memcmp(s->line, start, n))
+	if (!s->len || memcmp(s->line, start, n))
 		return false;
 	return n == sizeof(start) - 1 || (focused(m, id) && !whole);
 }

@@ -74,13 +74,13 @@ int parse_duration(const char *s, u64 *ns)
 int parse_size(const char *s, u64 *bytes)
 {
 	static const char units[] = "KMGT";
-	const char *unit;
 	u64 v;
 
 	if (take_number(&s, 10, &v))
 		return -EINVAL;
 	if (*s) {
-		unit = strchr(units, *s >= 'a' ? *s - 0x20 : *s);
+		const char *unit = strchr(units, *s >= 'a' ? *s - 0x20 : *s);
+
 		if (!unit || !*unit || s[1])
 			return -EINVAL;
 		if (__builtin_mul_overflow(v, 1ull << 10 * (unit - units + 1), &v))
@@ -509,7 +509,7 @@ static void add_override(struct parser *p, const char *name, const char *key, co
 	}
 	o = override_slot(p->c, name, key);
 	if (!o) {
-		complain(p, "too many guest settings: expected at most %u", CMDLINE_MAX_OVERRIDES);
+		complain(p, "too many guest settings: expected at most %d", CMDLINE_MAX_OVERRIDES);
 		return;
 	}
 	str_copy(o->guest, name, sizeof(o->guest));
@@ -601,7 +601,7 @@ void cmdline_parse(struct cmdline *c, const char *text, const struct cmdline_rep
 		text += len;
 		str_copy(p.key, word, sizeof(p.key));
 		if (len >= sizeof(word))
-			complain(&p, "word too long: expected at most %u bytes", WORD_MAX - 1);
+			complain(&p, "word too long: expected at most %d bytes", WORD_MAX - 1);
 		else if (!first || !is_file_name(word))
 			parse_word(&p);
 	}

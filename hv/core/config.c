@@ -428,7 +428,7 @@ static void begin_guest(struct parser *p, const char *name)
 	}
 	if (p->c->nguests == CONFIG_MAX_GUESTS) {
 		snprintf(message, sizeof(message),
-			 "[guest %s]: too many guests: expected at most %u", name,
+			 "[guest %s]: too many guests: expected at most %d", name,
 			 CONFIG_MAX_GUESTS);
 		complain(p, NULL, message);
 		return;

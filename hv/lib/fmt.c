@@ -137,15 +137,14 @@ struct args {
 
 static void parse_spec(const char **f, struct args *args, struct spec *sp)
 {
-	int width;
-
 	*sp = (struct spec){.precision = -1};
 	for (; **f == '-' || **f == '0'; (*f)++) {
 		sp->left |= **f == '-';
 		sp->zero |= **f == '0';
 	}
 	if (**f == '*') {
-		width = va_arg(args->ap, int);
+		int width = va_arg(args->ap, int);
+
 		(*f)++;
 		sp->left |= width < 0;
 		sp->width = width < 0 ? 0u - (unsigned)width : (unsigned)width;
