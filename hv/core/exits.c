@@ -106,6 +106,9 @@ static void exit_cpuid(struct vcpu *v, struct exit *x)
 
 	if (!len)
 		return;
+	/* Not every CPU lets XSETBV be intercepted: ask the CPU, which has the guest's XCR0 now. */
+	if ((u32)v->gpr[GPR_RAX] == CPUID_XSAVE_LEAF && (read_cr4() & CR4_OSXSAVE))
+		v->xcr0 = xgetbv(0);
 	v->engine->get_code(v, &c);
 	dyn = (struct cpuid_dynamic){.cr4 = c.cr4, .xcr0 = v->xcr0, .apic_id = v->id};
 	cpuid_query(&v->part->cpuid, &dyn, (u32)v->gpr[GPR_RAX], (u32)v->gpr[GPR_RCX], out);
