@@ -308,7 +308,7 @@ void record_end(struct record_store *s, struct record *r, bool may_drop)
 static void report_missing(struct record_store *s, u64 from, u64 to, const char *why)
 {
 	record_begin(&s->error, "error");
-	record_str(&s->error, "what", "resend");
+	record_str(&s->error, "where", "resend");
 	record_u64(&s->error, "from", from);
 	record_u64(&s->error, "to", to);
 	record_str(&s->error, "message", why);

@@ -306,7 +306,7 @@ TEST(a_range_gone_is_named)
 	record_resend(&store, kept - 50, kept - 10);
 	CHECK_EQ(wire.n, 401);
 	CHECK_EQ(check_line(wire.line[400]), 401);
-	CHECK(strstr(wire.line[400], "\"type\":\"error\",\"what\":\"resend\""));
+	CHECK(strstr(wire.line[400], "\"type\":\"error\",\"where\":\"resend\""));
 	CHECK(strstr(wire.line[400], "no longer kept"));
 
 	kept = store.first_kept;
