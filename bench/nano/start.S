@@ -131,7 +131,7 @@ boot_gdt:
 	.quad 0x00cf9b000000ffff	/* 08: 32-bit code */
 	.quad 0x00cf93000000ffff	/* 10: data */
 	.quad 0x00af9b000000ffff	/* 18: 64-bit code */
-	.quad 0x008f9b000000ffff	/* 20: 16-bit code */
+	.quad 0x00cf93000000ffff	/* 20: data, the SS that SYSCALL pairs with 18 */
 gdt_end:
 gdt_pointer:
 	.word gdt_end - boot_gdt - 1
