@@ -24,8 +24,7 @@ def no_svm(t):
 
 
 def results(t):
-    m = t.boot(t.iso(demo.guest("alpha", "64M", "demo.iso", "timeout = 2s"),
-                     "exit=qemu results=json,ktap,lava"))
+    m = t.boot(t.iso(demo.guest(more="timeout = 2s"), "exit=qemu results=json,ktap,lava"))
     m.wait_record("result", 60, guest="alpha", status="timeout")
     m.finish(30)
     text = "\n".join(m.log.lines("hv") + m.log.lines(None))
