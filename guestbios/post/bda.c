@@ -64,16 +64,27 @@ static void fdpt_init(u32 offset, const struct bios_unit *u)
 
 static bool unit_geometry(struct bios_unit *u)
 {
-	struct chs_geometry g = {0, 0, 0};
+	static const struct floppy_format formats[] = {FLOPPY_FORMATS};
+	const struct floppy_format *f;
+	struct chs_geometry g;
 
-	if (u->kind == BOOT_DISK)
+	switch (u->kind) {
+	case BOOT_DISK:
 		g = chs_of_disk(u->sectors);
-	else if (u->kind == BOOT_FLOPPY)
-		u->cmos = chs_of_floppy(u->sectors, &g);
-	u->cyls = g.cyls;
-	u->heads = g.heads;
-	u->spt = g.spt;
-	return u->kind != BOOT_FLOPPY || u->cmos;
+		u->cyls = g.cyls;
+		u->heads = g.heads;
+		u->spt = g.spt;
+		return true;
+	case BOOT_FLOPPY:
+		f = chs_of_floppy(formats, ARRAY_SIZE(formats), u->sectors);
+		if (!f)
+			return false;
+		u->cyls = f->cyls;
+		u->heads = f->heads;
+		u->spt = f->spt;
+		u->cmos = f->type;
+	}
+	return true;
 }
 
 void units_init(const struct bios_config *cfg, struct bios_shared *shared)

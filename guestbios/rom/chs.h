@@ -44,40 +44,28 @@ static inline struct chs_geometry chs_of_disk(u64 sectors)
 	return g;
 }
 
-/* Diskette formats by size; drive type as INT 13h/08h returns it in BL. Returns 0 if no format has
- * this many sectors. */
-static inline u8 chs_of_floppy(u64 sectors, struct chs_geometry *g)
-{
-	u32 n = sectors > 0xffffff ? 0xffffff : (u32)sectors;
+/* Diskette formats, smallest first; `type` as INT 13h/08h returns it in BL. */
+struct floppy_format {
+	u16 sectors;
+	u8 cyls, heads, spt, type;
+};
 
-	g->heads = 2;
-	g->cyls = 80;
-	switch (n) {
-	case 320:
-	case 360:
-		g->cyls = 40;
-		g->heads = 1;
-		g->spt = n / 40;
-		return 1;
-	case 640:
-	case 720:
-		g->cyls = 40;
-		g->spt = n / 80;
-		return 1;
-	case 1440:
-		g->spt = 9;
-		return 3;
-	case 2400:
-		g->spt = 15;
-		return 2;
-	case 2880:
-		g->spt = 18;
-		return 4;
-	case 5760:
-		g->spt = 36;
-		return 6;
+#define FLOPPY_FORMATS                                                                             \
+	{320, 40, 1, 8, 1}, {360, 40, 1, 9, 1}, {640, 40, 2, 8, 1}, {720, 40, 2, 9, 1},            \
+		{1440, 80, 2, 9, 3}, {2400, 80, 2, 15, 2}, {2880, 80, 2, 18, 4},                   \
+	{                                                                                          \
+		5760, 80, 2, 36, 6                                                                 \
 	}
-	return 0;
+
+/* The smallest format that holds `sectors` (images are often cut short after their last used
+ * sector); NULL if none does. */
+static inline const struct floppy_format *chs_of_floppy(const struct floppy_format *formats, u32 n,
+							u64 sectors)
+{
+	for (u32 i = 0; i < n; i++)
+		if (sectors && sectors <= formats[i].sectors)
+			return &formats[i];
+	return NULL;
 }
 
 #endif
