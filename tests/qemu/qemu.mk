@@ -12,8 +12,8 @@ $(B)/debug/penumbra.elf: FORCE
 # An image that the archive does not yield today costs the tests that boot it (they are skipped by name),
 # not the others.
 qemu: $(QEMU_NEEDS)
-	-$(Q)$(if $(T),:,$(MAKE) --no-print-directory -k $(QEMU_IMAGES_CI))
+	-$(Q)$(if $(T),:,$(MAKE) -s --no-print-directory -k $(QEMU_IMAGES_CI))
 	$(Q)$(QEMU_RUN) --tier ci $(T)
 qemu-all: $(QEMU_NEEDS)
-	-$(Q)$(MAKE) --no-print-directory -k $(QEMU_IMAGES_CI) $(QEMU_IMAGES_NIGHTLY)
+	-$(Q)$(MAKE) -s --no-print-directory -k $(QEMU_IMAGES_CI) $(QEMU_IMAGES_NIGHTLY)
 	$(Q)$(QEMU_RUN) --tier all
