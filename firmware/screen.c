@@ -98,7 +98,11 @@ bool screen_init(const struct boot_fb *fb, void *va)
 	memset(scr.cell, ' ', sizeof(scr.cell));
 	scr.x = scr.y = 0;
 	scr.mem = va;
-	screen_redraw();
+	/* Blank cells of a framebuffer are all zeroes; those of text memory have an attribute. */
+	if (fb->text)
+		screen_redraw();
+	else
+		memset(va, 0, screen_bytes(fb));
 	return true;
 }
 
