@@ -11,6 +11,7 @@
 #include "paging/paging.h"
 
 #define DR6_BS		     BIT(14)
+#define CPUID_XSAVE_LEAF     0xdu
 #define PORT_SIZE_MASK(size) ((size) == 4 ? 0xffffffffull : (1ull << ((size)*8)) - 1)
 
 void vcpu_inject(struct vcpu *v, u8 vector, bool has_error, u32 error)
