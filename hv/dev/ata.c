@@ -49,8 +49,7 @@ static void default_geometry(struct ide_drive *d)
 	d->cyls = (u16)MAX(MIN(cyls, (u64)MAX_CYLS), 1ull);
 }
 
-/* --- addresses -----------------------------------------------------------------------------------
- */
+/* --- addresses --- */
 
 static u64 lba48(const struct ide_drive *d)
 {
@@ -110,8 +109,7 @@ static bool take_range(struct ide_channel *c, struct ide_drive *d, unsigned flag
 	return true;
 }
 
-/* --- transfers -----------------------------------------------------------------------------------
- */
+/* --- transfers --- */
 
 static void write_part(struct ide_channel *c, bool irq)
 {

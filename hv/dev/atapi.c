@@ -85,8 +85,7 @@ static u32 disc_blocks(const struct ide_drive *d)
 	return disc_in(d) ? (u32)MIN(d->blk->size / BLOCK, 0xffffffffull) : 0;
 }
 
-/* --- how a packet command ends -------------------------------------------------------------------
- */
+/* --- how a packet command ends --- */
 
 static void packet_good(struct ide_channel *c, struct ide_drive *d)
 {

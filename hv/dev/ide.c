@@ -27,8 +27,7 @@ static struct ide_drive *selected(struct ide_channel *c)
 	return &c->drive[c->device & ATA_DEV_SLAVE ? 1 : 0];
 }
 
-/* --- interrupt -----------------------------------------------------------------------------------
- */
+/* --- interrupt --- */
 
 /* Only the selected drive drives INTRQ. The bus master latches its rising edge. */
 static void irq_update(struct ide_channel *c)
@@ -55,8 +54,7 @@ static void irq_clear(struct ide_channel *c)
 	irq_update(c);
 }
 
-/* --- steps of a command --------------------------------------------------------------------------
- */
+/* --- steps of a command --- */
 
 void ide_quiet(struct ide_channel *c)
 {
@@ -163,8 +161,7 @@ void ide_cancel(struct ide_channel *c)
 	c->phase = IDE_IDLE;
 }
 
-/* --- data port -----------------------------------------------------------------------------------
- */
+/* --- data port --- */
 
 /* May the host move data in direction @phase with the drive it has selected? */
 static bool data_ready(struct ide_channel *c, enum ide_phase phase)
@@ -243,8 +240,7 @@ static unsigned data_write_rep(void *dev, u16 port, unsigned size, const void *b
 	return n;
 }
 
-/* --- resets --------------------------------------------------------------------------------------
- */
+/* --- resets --- */
 
 static void signatures(struct ide_channel *c)
 {
@@ -295,8 +291,7 @@ void ide_reset(struct ide *ide)
 	ide_pci_reset(ide);
 }
 
-/* --- command block -------------------------------------------------------------------------------
- */
+/* --- command block --- */
 
 static void command_write(struct ide_channel *c, u8 command)
 {
@@ -425,8 +420,7 @@ const struct port_ops ide_command_ops = {
 	.write_rep = data_write_rep,
 };
 
-/* --- control block -------------------------------------------------------------------------------
- */
+/* --- control block --- */
 
 static u32 control_read(void *dev, u16 port, unsigned size)
 {
@@ -458,8 +452,7 @@ const struct port_ops ide_control_ops = {
 	.write = control_write,
 };
 
-/* --- IDENTIFY and transfer modes -----------------------------------------------------------------
- */
+/* --- IDENTIFY and transfer modes --- */
 
 void ide_word(struct ide_channel *c, unsigned n, u16 value)
 {
@@ -520,8 +513,7 @@ bool ide_set_mode(struct ide_drive *d, u8 mode)
 	}
 }
 
-/* --- construction --------------------------------------------------------------------------------
- */
+/* --- construction --- */
 
 int ide_init(struct ide *ide, const struct dev_host *host, struct pci_bus *b,
 	     const struct irq_line irq[2])

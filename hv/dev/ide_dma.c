@@ -23,8 +23,7 @@
 #define IDETIM_DECODE 0x8000u
 #define PIIX_SIDETIM  0x44
 
-/* --- PRD table -----------------------------------------------------------------------------------
- */
+/* --- PRD table --- */
 
 static int prd_next(struct ide_channel *c)
 {
@@ -90,8 +89,7 @@ static int prd_gather(struct ide_channel *c, u32 want, unsigned *nseg)
 	return (int)total;
 }
 
-/* --- engine --------------------------------------------------------------------------------------
- */
+/* --- engine --- */
 
 /* The command ended. ACTIVE stays when the table describes more than the drive had to move. */
 static void dma_finish(struct ide_channel *c, int status)
@@ -183,8 +181,7 @@ void ide_dma_medium_done(struct ide_channel *c, int status)
 		ide_dma_want(c);
 }
 
-/* --- registers -----------------------------------------------------------------------------------
- */
+/* --- registers --- */
 
 static void bm_start(struct ide_channel *c)
 {
@@ -279,8 +276,7 @@ void ide_bm_reset(struct ide_channel *c)
 	c->bm_last = false;
 }
 
-/* --- PCI function --------------------------------------------------------------------------------
- */
+/* --- PCI function --- */
 
 /* The legacy ports are always decoded; the enable bits only say so to drivers that look. */
 void ide_pci_reset(struct ide *ide)

@@ -21,8 +21,7 @@
 #define BAR_IO	1u
 #define BAR_END (PCI_BAR0 + PCI_BARS * 4)
 
-/* --- BARs ----------------------------------------------------------------------------------------
- */
+/* --- BARs --- */
 
 static void bar_unmap(struct pci_dev *d, struct pci_bar *bar)
 {
@@ -123,8 +122,7 @@ void pci_bar_mem(struct pci_dev *d, unsigned n, u32 size, const struct mmio_ops 
 	d->bar[n].mmio_ops = ops;
 }
 
-/* --- INTx ----------------------------------------------------------------------------------------
- */
+/* --- INTx --- */
 
 /* A PIRQ is the OR of the functions on it, so it is counted. */
 static void pirq_update(struct pci_dev *d, bool level)
@@ -157,8 +155,7 @@ void pci_set_intx(struct pci_dev *d, bool level)
 	intx_update(d);
 }
 
-/* --- configuration space -------------------------------------------------------------------------
- */
+/* --- configuration space --- */
 
 static bool touches(unsigned off, unsigned len, unsigned first, unsigned end)
 {
@@ -218,8 +215,7 @@ void pci_dev_reset(struct pci_dev *d)
 	pci_set_intx(d, false);
 }
 
-/* --- the bus -------------------------------------------------------------------------------------
- */
+/* --- the bus --- */
 
 int pci_bus_add(struct pci_bus *b, unsigned slot, unsigned fn, struct pci_dev *d)
 {

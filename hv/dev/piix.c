@@ -8,8 +8,7 @@
 
 #define VENDOR_INTEL 0x8086
 
-/* --- i440FX --------------------------------------------------------------------------------------
- */
+/* --- i440FX --- */
 
 /* Segment 0 is 0xf0000 (PAM0 high nibble); 1..12 are 16 KiB each from 0xc0000, low nibble first. */
 static unsigned pam_attr(const struct i440fx *h, unsigned seg)
@@ -69,8 +68,7 @@ int i440fx_init(struct i440fx *h, struct pci_bus *b,
 	return pci_bus_add(b, PC_PCI_HOST_SLOT, 0, &h->pci);
 }
 
-/* --- PIIX3 ---------------------------------------------------------------------------------------
- */
+/* --- PIIX3 --- */
 
 #define PIRQ_DISABLED 0x80u
 /* IRQs that PIRQRC may name: 3-7, 9-12, 14, 15. */
@@ -171,8 +169,7 @@ int piix3_init(struct piix3 *p, const struct dev_host *host, struct pci_bus *b,
 	return pci_bus_add(b, PC_PCI_ISA_SLOT, 0, &p->pci);
 }
 
-/* --- PIIX4 power management ----------------------------------------------------------------------
- */
+/* --- PIIX4 power management --- */
 
 #define PIIX4_PMBASE	0x40
 #define PIIX4_PMREGMISC 0x80

@@ -8,7 +8,7 @@
 
 #include "dev/pci.h"
 
-/* --- 00:00.0 i440FX --------------------------------------------------------------------------- */
+/* --- 00:00.0 i440FX --- */
 #define I440FX_PAM0	    0x59 /* 0x59..0x5f */
 #define I440FX_PAM_COUNT    7
 #define I440FX_SMRAM	    0x72
@@ -32,7 +32,7 @@ int i440fx_init(struct i440fx *h, struct pci_bus *b,
 /* Power-up: no segment is RAM; reports what changes. */
 void i440fx_reset(struct i440fx *h);
 
-/* --- 00:01.0 PIIX3 ISA bridge ----------------------------------------------------------------- */
+/* --- 00:01.0 PIIX3 ISA bridge --- */
 #define PIIX3_PIRQRC   0x60 /* 0x60..0x63: bit 7 disables, bits 3:0 ISA IRQ */
 #define PIIX3_RCR_SRST 0x02u
 #define PIIX3_RCR_RCPU 0x04u
@@ -55,8 +55,7 @@ int piix3_init(struct piix3 *p, const struct dev_host *host, struct pci_bus *b,
 	       void (*isa_irq)(void *ctx, unsigned irq, bool level), void *ctx);
 void piix3_reset(struct piix3 *p);
 
-/* --- 00:01.3 PIIX4 power management ------------------------------------------------------------
- */
+/* --- 00:01.3 PIIX4 power management --- */
 struct piix4_pm {
 	struct pci_dev pci;
 };

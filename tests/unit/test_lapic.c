@@ -3,7 +3,7 @@
  * wrong count register, bad x2APIC fault rules, misrouted interprocessor interrupts, lost level
  * EOIs.
  *
- * SRCS: hv/dev/lapic.c hv/lib/timerq.c
+ * SRCS: hv/dev/lapic.c hv/dev/lapic_regs.c hv/dev/lapic_timer.c hv/dev/lapic_ipi.c hv/lib/timerq.c
  *
  * SPDX-License-Identifier: MIT
  */
