@@ -137,18 +137,17 @@ static bool take_rest(struct emul_run *r, struct cursor *c, u8 rex)
 
 static void set_sizes(struct emul_run *r, bool asize, u8 rex)
 {
+	static const u8 wide[EMUL_MODES] = {2, 2, 4, 4}, address[EMUL_MODES] = {2, 2, 4, 8};
+	static const u8 other_address[EMUL_MODES] = {4, 4, 2, 4};
 	struct emul_insn *i = &r->i;
-	unsigned wide = r->mode == EMUL_LONG64 || r->mode == EMUL_PROT32 ? 4 : 2;
 
-	i->osize = (u8)(i->prefix & PFX_OPSIZE ? 6 - wide : wide);
-	if (rex & 8)
-		i->osize = 8;
+	i->asize = asize ? other_address[r->mode] : address[r->mode];
 	if (i->map == MAP_ONE && !(i->opcode & 1))
 		i->osize = 1;
-	if (r->mode == EMUL_LONG64)
-		i->asize = asize ? 4 : 8;
+	else if (rex & 8)
+		i->osize = 8;
 	else
-		i->asize = (u8)(asize ? 6 - wide : wide);
+		i->osize = i->prefix & PFX_OPSIZE ? 6 - wide[r->mode] : wide[r->mode];
 }
 
 bool emul_decode_fast(struct emul_run *r)

@@ -112,7 +112,12 @@ void emul_decode_init(void);
  */
 void emul_set_mem(struct emul_insn *i, bool long64, u8 modrm, int sib, u8 rex, s64 disp);
 /* Segment of the memory operand; called once base and override are known. */
-void emul_set_seg(struct emul_insn *i);
+static inline void emul_set_seg(struct emul_insn *i)
+{
+	i->seg = i->base == GPR_RSP || i->base == GPR_RBP ? SEG_SS : SEG_DS;
+	if (i->override != EMUL_NOREG)
+		i->seg = i->override;
+}
 /* What executes a Zydis mnemonic; NULL: nothing here does. */
 const struct emul_op *emul_op_find(unsigned mnemonic);
 extern const struct emul_op *const emul_op_mov, *const emul_op_movzx, *const emul_op_movsx;
@@ -133,18 +138,44 @@ u64 emul_reg_read(const struct emul_run *r, unsigned reg, unsigned size);
 void emul_reg_write(struct emul_run *r, unsigned reg, unsigned size, u64 val);
 /* rSI, rDI, rCX, rSP at a given width: narrower than 64 bits they keep (16) or clear (32) the rest.
  */
-u64 emul_wide_read(const struct emul *e, unsigned reg, unsigned width);
+static inline u64 emul_wide_read(const struct emul *e, unsigned reg, unsigned width)
+{
+	return e->gpr[reg] & size_mask(width);
+}
 void emul_wide_write(struct emul *e, unsigned reg, unsigned width, u64 val);
 
 /* Segment-check @len bytes at @seg:@off and give their linear address.
  * APM vol. 2 ch. 4.12 and 2.2.4, SDM vol. 3 ch. 5.3-5.5: #GP(0), #SS(0) for the stack segment. */
-int emul_linear(struct emul_run *r, unsigned seg, u64 off, unsigned len, bool write, gva_t *gva);
+int emul_linear_checked(struct emul_run *r, unsigned seg, u64 off, unsigned len, bool write,
+			gva_t *gva);
+static inline int emul_linear(struct emul_run *r, unsigned seg, u64 off, unsigned len, bool write,
+			      gva_t *gva)
+{
+	u64 first = off, last;
+
+	/* The usual case, decided here: both ends in one 47-bit half of a flat address space. */
+	if (r->mode == EMUL_LONG64 && seg < SEG_FS) {
+		last = first + len - 1;
+		if (!((first | last) >> 47) || (first & last) >> 47 == 0x1ffff) {
+			*gva = first;
+			return 0;
+		}
+	}
+	return emul_linear_checked(r, seg, off, len, write, gva);
+}
 /* Offset of the memory operand, truncated to the address size. */
 u64 emul_ea(const struct emul_run *r);
 int emul_mem_linear(struct emul_run *r, unsigned len, bool write, gva_t *gva);
 /* One access of @len bytes at a checked linear address. */
-int emul_load(struct emul_run *r, gva_t gva, void *buf, unsigned len, enum emul_access a);
-int emul_store(struct emul_run *r, gva_t gva, const void *buf, unsigned len);
+static inline int emul_load(struct emul_run *r, gva_t gva, void *buf, unsigned len,
+			    enum emul_access a)
+{
+	return r->e->ops->read(r->e, gva, buf, len, a, &r->e->fault);
+}
+static inline int emul_store(struct emul_run *r, gva_t gva, const void *buf, unsigned len)
+{
+	return r->e->ops->write(r->e, gva, buf, len, &r->e->fault);
+}
 /* The same at seg:off. */
 int emul_load_seg(struct emul_run *r, unsigned seg, u64 off, void *buf, unsigned len);
 int emul_store_seg(struct emul_run *r, unsigned seg, u64 off, const void *buf, unsigned len);

@@ -44,13 +44,3 @@ void emul_set_mem(struct emul_insn *i, bool long64, u8 modrm, int sib, u8 rex, s
 	else
 		i->base = (u8)(rm | (rex & 1) << 3);
 }
-
-void emul_set_seg(struct emul_insn *i)
-{
-	if (i->override != EMUL_NOREG)
-		i->seg = i->override;
-	else if (i->base == GPR_RSP || i->base == GPR_RBP)
-		i->seg = SEG_SS;
-	else
-		i->seg = SEG_DS;
-}

@@ -72,11 +72,34 @@ int emul_lfar(struct emul_run *r)
 
 /* --- moves -------------------------------------------------------------------------------- */
 
+/* 88-8B with memory, most of all that is ever emulated: bit 1 of the opcode is the direction. */
+static int mov_plain(struct emul_run *r)
+{
+	unsigned size = r->i.osize;
+	bool load = r->i.opcode & 2;
+	u64 val = 0;
+	gva_t gva;
+	int rc = emul_mem_linear(r, size, !load, &gva);
+
+	if (rc)
+		return rc;
+	if (!load) {
+		val = emul_reg_read(r, r->i.reg, size);
+		return emul_store(r, gva, &val, size);
+	}
+	rc = emul_load(r, gva, &val, size, EMUL_READ);
+	if (!rc)
+		emul_reg_write(r, r->i.reg, size, val);
+	return rc;
+}
+
 int emul_mov(struct emul_run *r)
 {
 	u64 val;
 	int rc;
 
+	if (r->i.map == MAP_ONE && (r->i.opcode & 0xfc) == 0x88 && r->i.mod != 3)
+		return mov_plain(r);
 	if (r->i.map == MAP_0F && r->i.opcode != 0xc3)
 		return emul_unhandled(r->e, "control or debug register");
 	emul_set_operands(r);

@@ -34,11 +34,6 @@ void emul_reg_write(struct emul_run *r, unsigned reg, unsigned size, u64 val)
 		emul_wide_write(r->e, reg, size, val);
 }
 
-u64 emul_wide_read(const struct emul *e, unsigned reg, unsigned width)
-{
-	return e->gpr[reg] & size_mask(width);
-}
-
 void emul_wide_write(struct emul *e, unsigned reg, unsigned width, u64 val)
 {
 	u64 mask = size_mask(width);
@@ -59,14 +54,14 @@ static int segment_fault(struct emul_run *r, unsigned seg)
 
 static bool is_canonical(const struct emul *e, u64 addr)
 {
-	unsigned shift = e->cr4 & CR4_LA57 ? 64 - 57 : 64 - 48;
+	unsigned bits = e->cr4 & CR4_LA57 ? 57 : 48;
 
-	return (u64)((s64)(addr << shift) >> shift) == addr;
+	return (addr + BIT(bits - 1)) >> bits == 0;
 }
 
 static int linear_long(struct emul_run *r, unsigned seg, u64 off, unsigned len, gva_t *gva)
 {
-	u64 base = seg == SEG_FS || seg == SEG_GS ? r->e->seg[seg].base : 0;
+	u64 base = seg >= SEG_FS ? r->e->seg[seg].base : 0;
 	u64 first = base + off, last = first + len - 1;
 
 	if (!is_canonical(r->e, first) || !is_canonical(r->e, last))
@@ -97,14 +92,16 @@ static bool within_limit(const struct segment *s, u64 off, unsigned len)
 	return off > s->limit && last <= (s->attr & SEG_ATTR_DB ? 0xffffffffull : 0xffffull);
 }
 
-int emul_linear(struct emul_run *r, unsigned seg, u64 off, unsigned len, bool write, gva_t *gva)
+int emul_linear_checked(struct emul_run *r, unsigned seg, u64 off, unsigned len, bool write,
+			gva_t *gva)
 {
 	const struct segment *s = &r->e->seg[seg];
-	bool typed = (r->e->cr0 & CR0_PE) && !(r->e->rflags & RFLAGS_VM);
+	bool typed;
 	u64 first;
 
 	if (r->mode == EMUL_LONG64)
 		return linear_long(r, seg, off, len, gva);
+	typed = (r->e->cr0 & CR0_PE) && !(r->e->rflags & RFLAGS_VM);
 	if ((typed && !type_allows(s, write)) || !within_limit(s, off, len))
 		return segment_fault(r, seg);
 	first = (s->base + off) & 0xffffffff;
@@ -134,16 +131,6 @@ int emul_mem_linear(struct emul_run *r, unsigned len, bool write, gva_t *gva)
 }
 
 /* --- memory ------------------------------------------------------------------------------- */
-
-int emul_load(struct emul_run *r, gva_t gva, void *buf, unsigned len, enum emul_access a)
-{
-	return r->e->ops->read(r->e, gva, buf, len, a, &r->e->fault);
-}
-
-int emul_store(struct emul_run *r, gva_t gva, const void *buf, unsigned len)
-{
-	return r->e->ops->write(r->e, gva, buf, len, &r->e->fault);
-}
 
 int emul_load_seg(struct emul_run *r, unsigned seg, u64 off, void *buf, unsigned len)
 {
