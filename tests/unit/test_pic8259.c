@@ -1,7 +1,9 @@
 /* 8259A pair against its data sheet: named situations, and long random programs against an
  * independent model that keeps one list of levels in priority order. Would catch wrong nesting,
  * rotation, masks, edges, EOIs, polling, special modes, and a cascade that loses or repeats a
- * request. SRCS: hv/dev/pic8259.c hv/dev/bus.c hv/lib/timerq.c
+ * request.
+ *
+ * SRCS: hv/dev/pic8259.c hv/dev/bus.c hv/lib/timerq.c *
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,7 +1,9 @@
 /* 8254 against a model that really counts: one call per clock pulse, a direct transcription of the
  * data sheet's mode descriptions, driven by the same random programs in all modes, BCD and binary.
  * Would catch counts, OUT, null-count or latches wrong by a single clock; and for channel 0 lost,
- * doubled or bunched ticks. SRCS: hv/dev/pit8254.c hv/dev/bus.c hv/lib/timerq.c
+ * doubled or bunched ticks.
+ *
+ * SRCS: hv/dev/pit8254.c hv/dev/bus.c hv/lib/timerq.c *
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,6 +1,8 @@
-/* 16550A against its data sheet. Would catch: wrong interrupt priorities, a THRE interrupt missing,
- * repeated or without an edge, FIFO triggers and character time-out, loop-back, bytes lost, doubled
- * or reordered when the line holds them back. SRCS: hv/dev/uart16550.c hv/dev/bus.c hv/lib/timerq.c
+/* 16550A against its data sheet. Would catch: wrong interrupt priorities, a THRE interrupt
+ * missing, repeated or without an edge, FIFO triggers and character time-out, loop-back, bytes
+ * lost, doubled or reordered when the line holds them back.
+ *
+ * SRCS: hv/dev/uart16550.c hv/dev/bus.c hv/lib/timerq.c *
  *
  * SPDX-License-Identifier: MIT
  */
