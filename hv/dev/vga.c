@@ -272,8 +272,8 @@ static char ascii_of(u8 ch)
 	static const char high[] = "CueaaaaceeeiiiAAEaAooouuyOUcLYPf"  /* 80 */
 				   "aiounNao?--24!<>###||++++++|++++"  /* A0 */
 				   "++++-++++++++-+++++++++++++#_||~"  /* C0 */
-				   "abGpSsutPTOd8fenE=><fj/=o..Vn2# "; /* E0 */
-	static const char low[] = " OO*****.o*o**nn><^!||-|^v><-+^v";
+				   "abGpSsutPTOd8fen=+><fj/=o..Vn2# "; /* E0 */
+	static const char low[] = " OO****.*oo**nn*><|!PS-|^v><L-^v";
 
 	_Static_assert(sizeof(high) == 129 && sizeof(low) == 33, "code page halves");
 	if (ch >= 0x80)

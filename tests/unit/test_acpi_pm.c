@@ -2,7 +2,7 @@
  * clear, SCI without or despite its enables, power-off on the wrong write, registers that bytes
  * and words see differently.
  *
- * SRCS: hv/dev/acpi_pm.c hv/dev/bus.c hv/lib/timerq.c *
+ * SRCS: hv/dev/acpi_pm.c hv/dev/bus.c hv/lib/timerq.c
  *
  * SPDX-License-Identifier: MIT
  */

@@ -2,7 +2,7 @@
  * requests that reach outside the medium or guest RAM, status written late or not at all,
  * completions after a reset.
  *
- * SRCS: hv/dev/bioschan.c hv/dev/blk_ram.c hv/dev/bus.c hv/lib/timerq.c *
+ * SRCS: hv/dev/bioschan.c hv/dev/blk_ram.c hv/dev/bus.c hv/lib/timerq.c
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,7 +1,7 @@
 /* Address decoding. Would catch: overlaps accepted, wrong range found at a border, a straddling
  * access not split, wrap-around at the end of the port space, ranges lost on removal.
  *
- * SRCS: hv/dev/bus.c *
+ * SRCS: hv/dev/bus.c
  *
  * SPDX-License-Identifier: MIT
  */

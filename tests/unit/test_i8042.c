@@ -2,7 +2,7 @@
  * commands that drivers probe with answered wrongly, a mouse that seems to be there, lost reset or
  * A20 requests, bytes that follow each other too fast, buffers that overflow.
  *
- * SRCS: hv/dev/i8042.c hv/dev/i8042_keys.c hv/dev/bus.c hv/lib/timerq.c *
+ * SRCS: hv/dev/i8042.c hv/dev/i8042_keys.c hv/dev/bus.c hv/lib/timerq.c
  *
  * SPDX-License-Identifier: MIT
  */

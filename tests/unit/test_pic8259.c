@@ -3,7 +3,7 @@
  * rotation, masks, edges, EOIs, polling, special modes, and a cascade that loses or repeats a
  * request.
  *
- * SRCS: hv/dev/pic8259.c hv/dev/bus.c hv/lib/timerq.c *
+ * SRCS: hv/dev/pic8259.c hv/dev/bus.c hv/lib/timerq.c
  *
  * SPDX-License-Identifier: MIT
  */

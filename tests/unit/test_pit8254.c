@@ -3,7 +3,7 @@
  * Would catch counts, OUT, null-count or latches wrong by a single clock; and for channel 0 lost,
  * doubled or bunched ticks.
  *
- * SRCS: hv/dev/pit8254.c hv/dev/bus.c hv/lib/timerq.c *
+ * SRCS: hv/dev/pit8254.c hv/dev/bus.c hv/lib/timerq.c
  *
  * SPDX-License-Identifier: MIT
  */

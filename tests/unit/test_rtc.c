@@ -2,7 +2,7 @@
  * library's, wrong formats, updates during SET, alarms missed or invented against a second-by-
  * second model, interrupts at the wrong time or without need, timers armed for nothing.
  *
- * SRCS: hv/dev/rtc.c hv/dev/bus.c hv/lib/timerq.c *
+ * SRCS: hv/dev/rtc.c hv/dev/bus.c hv/lib/timerq.c
  *
  * SPDX-License-Identifier: MIT
  */

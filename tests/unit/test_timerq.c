@@ -1,7 +1,7 @@
 /* Timer queue. Would catch: wrong order, a timer lost or fired twice when timers re-arm or cancel
  * each other while firing, and a broken list after removal at its ends.
  *
- * SRCS: hv/lib/timerq.c *
+ * SRCS: hv/lib/timerq.c
  *
  * SPDX-License-Identifier: MIT
  */

@@ -2,7 +2,7 @@
  * missing, repeated or without an edge, FIFO triggers and character time-out, loop-back, bytes
  * lost, doubled or reordered when the line holds them back.
  *
- * SRCS: hv/dev/uart16550.c hv/dev/bus.c hv/lib/timerq.c *
+ * SRCS: hv/dev/uart16550.c hv/dev/bus.c hv/lib/timerq.c
  *
  * SPDX-License-Identifier: MIT
  */
