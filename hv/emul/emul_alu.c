@@ -643,7 +643,7 @@ static int divide(struct emul_run *r, u64 src, bool is_signed)
 	if (is_signed) {
 		if (size < 8) {
 			low = sign_extend(low, 2 * size);
-			high = (u64)((s64)low >> 63);
+			high = 0 - (low >> 63);
 		}
 		neg = high >> 63;
 		neg_by = src >> (bits - 1) & 1;

@@ -117,24 +117,33 @@ static int push_display(struct emul_run *r, unsigned level, u64 frame)
 	return rc || !level ? rc : push(r, frame, size);
 }
 
+/* The new top of the stack must be writable, though nothing is written there. */
+static int probe_stack(struct emul_run *r, u64 sp)
+{
+	u8 byte;
+	gva_t gva;
+	int rc = emul_linear(r, SEG_SS, sp, 1, true, &gva);
+
+	return rc ? rc : emul_load(r, gva, &byte, 1, EMUL_RMW_READ);
+}
+
 int emul_enter(struct emul_run *r)
 {
 	struct emul *e = r->e;
-	u64 sp = e->gpr[GPR_RSP], frame;
-	u8 probe;
+	u64 sp = e->gpr[GPR_RSP], frame, top;
 	int rc = push(r, emul_wide_read(e, GPR_RBP, r->i.osize), r->i.osize);
 
 	frame = e->gpr[GPR_RSP];
 	if (!rc)
 		rc = push_display(r, r->i.imm2 & 31, frame);
-	/* The new top of stack must be writable, though nothing is written there. */
+	top = stack_pointer(r, -(s64)(u16)r->i.imm);
 	if (!rc)
-		rc = emul_load_seg(r, SEG_SS, stack_pointer(r, -(s64)(u16)r->i.imm), &probe, 1);
+		rc = probe_stack(r, top);
 	if (rc) {
 		e->gpr[GPR_RSP] = sp;
 		return rc;
 	}
-	emul_wide_write(e, GPR_RSP, r->asize_ss, stack_pointer(r, -(s64)(u16)r->i.imm));
+	emul_wide_write(e, GPR_RSP, r->asize_ss, top);
 	emul_wide_write(e, GPR_RBP, r->i.osize, frame);
 	return 0;
 }

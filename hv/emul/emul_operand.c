@@ -61,7 +61,7 @@ static bool is_canonical(const struct emul *e, u64 addr)
 
 static int linear_long(struct emul_run *r, unsigned seg, u64 off, unsigned len, gva_t *gva)
 {
-	u64 base = seg >= SEG_FS ? r->e->seg[seg].base : 0;
+	u64 base = seg == SEG_FS || seg == SEG_GS ? r->e->seg[seg].base : 0;
 	u64 first = base + off, last = first + len - 1;
 
 	if (!is_canonical(r->e, first) || !is_canonical(r->e, last))

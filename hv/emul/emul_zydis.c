@@ -168,6 +168,14 @@ static int status_code(ZyanStatus st)
 	}
 }
 
+/* Zydis is built without AVX-512: what looks like it is not undefined, only unknown here. */
+static bool is_evex(const struct emul_run *r, const ZydisDecodedInstruction *z)
+{
+	unsigned at = z->raw.prefix_count;
+
+	return r->mode == EMUL_LONG64 && at < r->n && r->e->insn[at] == 0x62;
+}
+
 int emul_decode_full(struct emul_run *r)
 {
 	ZydisDecodedInstruction z;
@@ -175,6 +183,8 @@ int emul_decode_full(struct emul_run *r)
 	ZyanStatus st;
 
 	st = ZydisDecoderDecodeInstruction(&decoders[r->mode], NULL, r->e->insn, r->n, &z);
+	if (!ZYAN_SUCCESS(st) && is_evex(r, &z))
+		return emul_unhandled(r->e, "EVEX encoding");
 	if (!ZYAN_SUCCESS(st))
 		return status_code(st);
 	r->e->insn_len = z.length;

@@ -455,9 +455,9 @@ TEST(modes_forbid_what_they_forbid)
 
 TEST(what_is_not_emulated_says_so)
 {
-	static const char *const no[] = {"0f 22 c0", "d9 03",	    "0f 6f 03",	  "0f 58 03",
-					 "8e 03",    "ff 1b",	    "cb",	  "f4",
-					 "0f a2",    "66 e9 00 00", "c5 f1 16 03"};
+	static const char *const no[] = {
+		"0f 22 c0", "d9 03", "0f 6f 03", "0f 58 03",	"8e 03",       "ff 1b",
+		"cb",	    "f4",    "0f a2",	 "66 e9 00 00", "c5 f1 16 03", "62 f1 fe 48 6f 03"};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(no); i++) {
 		start(W_LONG);
