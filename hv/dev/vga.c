@@ -270,7 +270,7 @@ void vga_geometry(const struct vga *v, struct vga_geometry *g)
 static char ascii_of(u8 ch)
 {
 	static const char high[] = "CueaaaaceeeiiiAAEaAooouuyOUcLYPf"  /* 80 */
-				   "aiounNao?--24!<>###||++++++|++++"  /* A0 */
+				   "aiounNao?--24!<>###|++++++|+++++"  /* A0 */
 				   "++++-++++++++-+++++++++++++#_||~"  /* C0 */
 				   "abGpSsutPTOd8fen=+><fj/=o..Vn2# "; /* E0 */
 	static const char low[] = " OO****.*oo**nn*><|!PS-|^v><L-^v";
