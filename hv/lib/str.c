@@ -11,9 +11,10 @@
 #ifndef PN_HOST
 
 /* GCC would turn the loops below into calls to the very functions they implement. Clang does not
- * when freestanding. */
+ * when freestanding. The pragma forgets the frame pointer that back-traces need, hence its mention.
+ */
 #ifndef __clang__
-#pragma GCC optimize("no-tree-loop-distribute-patterns")
+#pragma GCC optimize("no-tree-loop-distribute-patterns", "no-omit-frame-pointer")
 #endif
 
 #define REP_MIN 128 /* below this many bytes a plain loop is quicker than REP's start-up */
