@@ -10,12 +10,9 @@
 
 #ifndef PN_HOST
 
-/* GCC would turn the loops below into calls to the very functions they implement. Clang does not
- * when freestanding. The pragma forgets the frame pointer that back-traces need, hence its mention.
- */
-#ifndef __clang__
-#pragma GCC optimize("no-tree-loop-distribute-patterns", "no-omit-frame-pointer")
-#endif
+/* In the body of a loop: keeps GCC from recognising the loop and turning it into a call to the very
+ * function that it implements. (Clang does not when freestanding.) */
+#define OPAQUE(p) __asm__("" : "+r"(p))
 
 #define REP_MIN 128 /* below this many bytes a plain loop is quicker than REP's start-up */
 
@@ -32,20 +29,28 @@ static void copy_up(u8 *d, const u8 *s, size_t n)
 		n %= 8;
 		__asm__ volatile("rep movsq" : "+D"(d), "+S"(s), "+c"(words) : : "memory");
 	}
-	for (; n >= 8; n -= 8, d += 8, s += 8)
+	for (; n >= 8; n -= 8, d += 8, s += 8) {
 		((struct word *)d)->v = ((const struct word *)s)->v;
-	for (; n; n--)
+		OPAQUE(d);
+	}
+	for (; n; n--) {
 		*d++ = *s++;
+		OPAQUE(d);
+	}
 }
 
 /* Descending, for a destination that overlaps the end of its source. Not REP with the direction
  * flag set: that form is microcoded byte by byte. */
 static void copy_down(u8 *d, const u8 *s, size_t n)
 {
-	for (; n >= 8; n -= 8)
+	for (; n >= 8; n -= 8) {
 		((struct word *)(d + n - 8))->v = ((const struct word *)(s + n - 8))->v;
-	for (; n; n--)
+		OPAQUE(d);
+	}
+	for (; n; n--) {
 		d[n - 1] = s[n - 1];
+		OPAQUE(d);
+	}
 }
 
 void *memcpy(void *restrict dst, const void *restrict src, size_t n)
@@ -75,10 +80,14 @@ void *memset(void *dst, int c, size_t n)
 		n %= 8;
 		__asm__ volatile("rep stosq" : "+D"(d), "+c"(words) : "a"(pattern) : "memory");
 	}
-	for (; n >= 8; n -= 8, d += 8)
+	for (; n >= 8; n -= 8, d += 8) {
 		((struct word *)d)->v = pattern;
-	for (; n; n--)
+		OPAQUE(d);
+	}
+	for (; n; n--) {
 		*d++ = (u8)c;
+		OPAQUE(d);
+	}
 	return dst;
 }
 
@@ -106,8 +115,8 @@ size_t strlen(const char *s)
 {
 	const char *p = s;
 
-	while (*p)
-		p++;
+	for (; *p; p++)
+		OPAQUE(p);
 	return (size_t)(p - s);
 }
 
