@@ -5,10 +5,9 @@
 GB := guestbios
 GB_B := $(B)/guestbios
 HOSTCC ?= gcc
-GB_SMBIOS_COUNT := 10
 GB_FLAGS := -std=gnu11 -Os -ffreestanding -fno-pic -fno-pie -fno-stack-protector -mgeneral-regs-only \
 	-march=i686 -mregparm=3 -fomit-frame-pointer -fno-asynchronous-unwind-tables -fno-strict-aliasing \
-	-fcf-protection=none -fno-jump-tables -fno-builtin -DSMBIOS_COUNT=$(GB_SMBIOS_COUNT) \
+	-fcf-protection=none -fno-jump-tables -fno-builtin \
 	-Iinclude -I$(GB) -I$(GB)/rom -I$(GB)/post $(WARN)
 # gcc alone turns switches into constant arrays and copies constants from memory: ROM cannot have them.
 GB_GCC16 := $(shell $(CC) --version | grep -q clang || echo -fno-tree-switch-conversion -fno-tree-loop-distribute-patterns)

@@ -27,6 +27,7 @@
 #define EBDA_MPFP	 0x3d0
 #define EBDA_SMBIOS	 0x400
 #define EBDA_SMBIOS_LEN	 0x380
+#define SMBIOS_COUNT	 10 /* structures: the entry point in ROM says so too */
 #define EBDA_MPTABLE	 0x780
 #define EBDA_MPTABLE_LEN 0x280
 #define EBDA_STACK_LOW	 0xa00

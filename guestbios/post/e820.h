@@ -5,7 +5,7 @@
 #ifndef GUESTBIOS_E820_H
 #define GUESTBIOS_E820_H
 
-#include "layout.h"
+#include "../layout.h"
 #include "penumbra/bioschan.h"
 #include "penumbra/platform.h"
 

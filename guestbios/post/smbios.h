@@ -6,9 +6,8 @@
 #ifndef GUESTBIOS_SMBIOS_H
 #define GUESTBIOS_SMBIOS_H
 
+#include "../layout.h"
 #include "penumbra/bioschan.h"
-
-/* SMBIOS_COUNT comes from the build: entry.S needs the same number. */
 
 /* Fill `room` bytes; what the structures leave is zero. False if they do not fit. */
 bool smbios_build(u8 *buf, u32 room, const struct bios_config *cfg);

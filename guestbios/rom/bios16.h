@@ -7,108 +7,13 @@
 #ifndef GUESTBIOS_BIOS16_H
 #define GUESTBIOS_BIOS16_H
 
+#include "bda.h"
 #include "penumbra/types.h"
+#include "regs.h"
 #include "shared.h"
 
 #define ROM	   static const __attribute__((section(".rom")))
 #define ROM_GLOBAL const __attribute__((section(".rom")))
-
-#define FLAG_CF 0x0001
-#define FLAG_ZF 0x0040
-#define FLAG_IF 0x0200
-
-/* The caller's registers, built by int_entry (entry.S) and written back when the handler returns.
- */
-struct regs {
-	u32 edi, esi, ebp;
-	union {
-		u32 ebx;
-		u16 bx;
-		struct {
-			u8 bl, bh;
-		};
-	};
-	union {
-		u32 edx;
-		u16 dx;
-		struct {
-			u8 dl, dh;
-		};
-	};
-	union {
-		u32 ecx;
-		u16 cx;
-		struct {
-			u8 cl, ch;
-		};
-	};
-	union {
-		u32 eax;
-		u16 ax;
-		struct {
-			u8 al, ah;
-		};
-	};
-	u16 ds, es, fs, gs;
-	u16 handler, ip, cs, flags;
-	u32 esp;
-	u16 ss, pad;
-	u32 old_stack;
-};
-_Static_assert(sizeof(struct regs) == 56, "entry.S builds this frame");
-
-/* BIOS data area, segment 40h. */
-struct bda {
-	u16 com[4], lpt[3], ebda_seg; /* 00 */
-	u16 equip;		      /* 10 */
-	u8 post_flag;
-	u16 base_kb; /* 13 */
-	u16 pad15;
-	u8 kbd_flags0, kbd_flags1;				 /* 17 */
-	u8 kbd_alt;						 /* 19 */
-	u16 kbd_head, kbd_tail;					 /* 1a */
-	u16 kbd_buf[16];					 /* 1e */
-	u8 fd_recal, fd_motor, fd_timeout, fd_status, fd_ctl[7]; /* 3e */
-	u8 video_mode;						 /* 49 */
-	u16 columns, page_size, page_start;			 /* 4a */
-	struct {
-		u8 col, row;
-	} cursor[8];	  /* 50 */
-	u16 cursor_shape; /* 60 */
-	u8 page;
-	u16 crtc; /* 63 */
-	u8 crt_mode, crt_palette;
-	u32 reset_vector;			 /* 67 */
-	u8 last_irq;				 /* 6b */
-	u32 ticks;				 /* 6c */
-	u8 midnight;				 /* 70 */
-	u8 ctrl_break;				 /* 71 */
-	u16 warm;				 /* 72 */
-	u8 hd_status, hd_count, hd_ctl, hd_port; /* 74 */
-	u8 lpt_timeout[4], com_timeout[4];	 /* 78 */
-	u16 kbd_start, kbd_end;			 /* 80 */
-	u8 rows_minus1;				 /* 84 */
-	u16 char_height;
-	u8 video_ctl, video_switches, video_flags, video_dcc; /* 87 */
-	u8 pad8b[11];
-	u8 kbd_mode;		/* 96: E0/E1 prefixes, 101-key keyboard */
-	u8 kbd_led;		/* 97 */
-	u16 wait_off, wait_seg; /* 98: user's wait flag */
-	u32 wait_count;		/* 9c */
-	u8 wait_active;		/* a0 */
-	u8 pada1[7];
-	u32 video_save; /* a8 */
-} __attribute__((packed));
-_Static_assert(offsetof(struct bda, equip) == 0x10, "BDA");
-_Static_assert(offsetof(struct bda, kbd_buf) == 0x1e, "BDA");
-_Static_assert(offsetof(struct bda, video_mode) == 0x49, "BDA");
-_Static_assert(offsetof(struct bda, cursor_shape) == 0x60, "BDA");
-_Static_assert(offsetof(struct bda, ticks) == 0x6c, "BDA");
-_Static_assert(offsetof(struct bda, hd_status) == 0x74, "BDA");
-_Static_assert(offsetof(struct bda, rows_minus1) == 0x84, "BDA");
-_Static_assert(offsetof(struct bda, kbd_mode) == 0x96, "BDA");
-_Static_assert(offsetof(struct bda, wait_active) == 0xa0, "BDA");
-_Static_assert(offsetof(struct bda, video_save) == 0xa8, "BDA");
 
 /* Placed by the linker script: bda at FS:0, shared at EBDA_SHARED. */
 extern volatile struct bda __seg_fs bda;
@@ -180,6 +85,12 @@ FAR_ACCESS(u16, u16, "w", "r")
 FAR_ACCESS(u32, u32, "l", "r")
 #undef FAR_ACCESS
 
+/* Offset in ROM_SEG of a constant: what a far pointer to it needs. */
+static inline u16 rom_offset(const void *p)
+{
+	return (u32)p;
+}
+
 /* Copy n bytes between the EBDA and seg:off (which must not wrap). */
 void far_read(void *dst, u16 seg, u32 off, u32 n);
 void far_write(u16 seg, u32 off, const void *src, u32 n);
@@ -190,14 +101,6 @@ static inline u64 rdtsc(void)
 	return (u64)hi << 32 | lo;
 }
 
-static inline void set_cf(struct regs *r, bool on)
-{
-	r->flags = on ? r->flags | FLAG_CF : r->flags & ~FLAG_CF;
-}
-static inline void set_zf(struct regs *r, bool on)
-{
-	r->flags = on ? r->flags | FLAG_ZF : r->flags & ~FLAG_ZF;
-}
 static inline u32 linear(u16 seg, u32 off)
 {
 	return ((u32)seg << 4) + off;

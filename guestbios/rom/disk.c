@@ -344,7 +344,47 @@ static void save_status(u8 drive, u8 status)
 		bda.fd_status = status;
 }
 
-/* Returns AH, or -1 when the function set the registers itself. */
+#define REGS_SET -1
+#define UNKNOWN	 -2
+
+/* Functions 41h and up. Returns as call_target(). */
+static int call_extension(struct regs *r, const struct target *t)
+{
+	if (t->kind == BOOT_FLOPPY && r->ah <= 0x4f)
+		return DISK_BAD_COMMAND; /* diskettes have none: programs probe for that */
+	switch (r->ah) {
+	case 0x41:
+		if (r->bx != 0x55aa)
+			break;
+		r->bx = 0xaa55;
+		r->cx = t->kind == BOOT_CDROM ? 0x0007 : 0x0005;
+		r->ah = 0x30;
+		set_cf(r, false);
+		return REGS_SET;
+	case 0x42:
+	case 0x43:
+		return edd_transfer(r, t, r->ah == 0x42 ? BIOS_DISK_READ : BIOS_DISK_WRITE, true);
+	case 0x44:
+		return edd_transfer(r, t, BIOS_DISK_READ, false);
+	case 0x45: /* lock, unlock, locked? */
+		if (t->kind != BOOT_CDROM)
+			return DISK_OK;
+		r->al = 0;
+		return DISK_OK;
+	case 0x46:
+		return DISK_NO_EJECT;
+	case 0x48:
+		return edd_get_parameters(r, t);
+	case 0x49: /* media changed? never */
+		return DISK_OK;
+	case 0x4e:
+		/* hardware configuration: prefetch and DMA are the hypervisor's business */
+		return DISK_OK;
+	}
+	return UNKNOWN;
+}
+
+/* Returns AH, REGS_SET when the function set the registers itself, or UNKNOWN. */
 static int call_target(struct regs *r, const struct target *t)
 {
 	switch (r->ah) {
@@ -368,7 +408,7 @@ static int call_target(struct regs *r, const struct target *t)
 		return get_parameters(r, t);
 	case 0x15:
 		get_type(r, t);
-		return -1;
+		return REGS_SET;
 	case 0x16:
 	case 0x17:
 	case 0x18:
@@ -380,38 +420,7 @@ static int call_target(struct regs *r, const struct target *t)
 		}
 		return DISK_OK;
 	}
-	if (t->kind == BOOT_FLOPPY && t->unit)
-		return -2;
-	switch (r->ah) {
-	case 0x41:
-		if (r->bx != 0x55aa)
-			break;
-		r->bx = 0xaa55;
-		r->cx = t->kind == BOOT_CDROM ? 0x0007 : 0x0005;
-		r->ah = 0x30;
-		set_cf(r, false);
-		return -1;
-	case 0x42:
-	case 0x43:
-		return edd_transfer(r, t, r->ah == 0x42 ? BIOS_DISK_READ : BIOS_DISK_WRITE, true);
-	case 0x44:
-		return edd_transfer(r, t, BIOS_DISK_READ, false);
-	case 0x45: /* lock, unlock, locked? */
-		if (t->kind != BOOT_CDROM)
-			return DISK_OK;
-		r->al = 0;
-		return DISK_OK;
-	case 0x46:
-		return DISK_NO_EJECT;
-	case 0x48:
-		return edd_get_parameters(r, t);
-	case 0x49: /* media changed? never */
-		return DISK_OK;
-	case 0x4e:
-		/* hardware configuration: prefetch and DMA are the hypervisor's business */
-		return DISK_OK;
-	}
-	return -2;
+	return r->ah >= 0x41 ? call_extension(r, t) : UNKNOWN;
 }
 
 static void disk_call(struct regs *r, u8 vector)
@@ -441,9 +450,9 @@ static void disk_call(struct regs *r, u8 vector)
 	} else {
 		status = call_target(r, &t);
 	}
-	if (status == -1)
+	if (status == REGS_SET)
 		return;
-	if (status == -2) {
+	if (status == UNKNOWN) {
 		log_call(vector, r);
 		status = DISK_BAD_COMMAND;
 	}

@@ -14,7 +14,7 @@ extern const u8 pir_slots[], pir_slots_end[];
 void pci_get_routing(struct regs *r)
 {
 	u32 di = r->edi & 0xffff;
-	u32 room = far_u16(r->es, di), need = (u32)pir_slots_end - (u32)pir_slots;
+	u32 room = far_u16(r->es, di), need = pir_slots_end - pir_slots;
 	u16 off = far_u16(r->es, di + 2), seg = far_u16(r->es, di + 4);
 
 	far_set_u16(r->es, di, need);

@@ -342,7 +342,7 @@ void int15(struct regs *r)
 		break;
 	case 0xc0:
 		r->es = ROM_SEG;
-		r->bx = (u32)config_table;
+		r->bx = rom_offset(config_table);
 		r->ah = 0;
 		set_cf(r, false);
 		break;

@@ -19,7 +19,7 @@
 #define PAGES	     8
 #define DEFAULT_ATTR 0x07
 
-extern const u8 font8x8_low[], font8x8_high[], font8x16[], video_save_table[], video_static[];
+extern const u8 font8x8_low[], font8x8_high[], font8x16[], video_static[];
 
 /* Ticks until the unfinished line is sent; entry_08 counts it down. */
 u8 text_pending;
@@ -465,13 +465,13 @@ static void font_call(struct regs *r)
 		r->ebp = far_u16(0, 0x43 * 4);
 		break;
 	case 3:
-		r->ebp = (u32)font8x8_low;
+		r->ebp = rom_offset(font8x8_low);
 		break;
 	case 4:
-		r->ebp = (u32)font8x8_high;
+		r->ebp = rom_offset(font8x8_high);
 		break;
 	default:
-		r->ebp = (u32)font8x16;
+		r->ebp = rom_offset(font8x16);
 	}
 	r->cx = bda.char_height;
 	r->dl = bda.rows_minus1;
@@ -541,7 +541,7 @@ static void state_call(struct regs *r)
 
 	for (u32 i = 4; i < 0x22; i++)
 		far_set_u8(r->es, di + i, far_u8(BDA_SEG, 0x49 - 4 + i));
-	far_set_u16(r->es, di, (u32)video_static);
+	far_set_u16(r->es, di, rom_offset(video_static));
 	far_set_u16(r->es, di + 2, ROM_SEG);
 	far_set_u8(r->es, di + 0x22, bda.rows_minus1 + 1);
 	far_set_u16(r->es, di + 0x23, bda.char_height);

@@ -6,7 +6,7 @@ RIG32 := $(filter-out $(GB_B)/post/channel.c.o,$(GB32_OBJS)) $(RIG_B)/rig_config
 
 $(RIG_B)/rig_disk.o: $(GB)/test/rig_disk.c
 	@mkdir -p $(@D)
-	$(Q)$(CC) -m16 $(GB_FLAGS) $(GB_GCC16) -fno-tree-loop-vectorize -MMD -MP -c -o $@ $<
+	$(Q)$(CC) -m16 $(GB_FLAGS) $(GB_GCC16) -MMD -MP -c -o $@ $<
 $(RIG_B)/rig_config.o: $(GB)/test/rig_config.c
 	@mkdir -p $(@D)
 	$(Q)$(CC) -m32 $(GB_FLAGS) -MMD -MP -c -o $@ $<
