@@ -30,9 +30,9 @@ static void setup(void)
 {
 	struct irq_line line = pin_line(&sci);
 
-	board_host_init(&b);
+	board_host_init(&b, NULL, 0);
 	memset(&sci, 0, sizeof(sci));
-	CHECK_EQ(acpi_pm_init(&pm, &b.bus, &b.host, &line), 0);
+	CHECK_EQ(acpi_pm_init(&pm, &b.bus, &b.f.host, &line), 0);
 }
 
 TEST(the_timer_counts_at_its_rate_in_24_bits)
@@ -50,8 +50,8 @@ TEST(the_timer_counts_at_its_rate_in_24_bits)
 		board_run(&b, 123456789);
 		v = get(8, 4);
 		CHECK_EQ(v >> 24, 0);
-		CHECK_EQ(v, (b.now / NSEC_PER_SEC * PM_TIMER_HZ +
-			     b.now % NSEC_PER_SEC * PM_TIMER_HZ / NSEC_PER_SEC) &
+		CHECK_EQ(v, (b.f.now / NSEC_PER_SEC * PM_TIMER_HZ +
+			     b.f.now % NSEC_PER_SEC * PM_TIMER_HZ / NSEC_PER_SEC) &
 				    0xffffff);
 		CHECK_EQ(get(8, 2), v & 0xffff);
 		CHECK_EQ(get(10, 1), v >> 16);
@@ -82,7 +82,7 @@ TEST(an_overflow_sets_its_status_and_interrupts_only_if_enabled)
 	CHECK(sci.level);
 	put(2, 2, 0);
 	CHECK(!sci.level);
-	CHECK_EQ(timerq_next(&b.q), TIMER_OFF);
+	CHECK_EQ(timerq_next(&b.f.q), TIMER_OFF);
 }
 
 TEST(the_power_button_needs_its_enable_and_acpi_mode)
@@ -118,16 +118,16 @@ TEST(soft_off_is_s5_with_slp_en_and_nothing_else)
 {
 	setup();
 	put(4, 2, PC_S5_SLP_TYP << PM1_SLP_TYP_SHIFT);
-	CHECK_EQ(b.events, 0);
+	CHECK_EQ(b.f.events, 0);
 	put(4, 2, (PC_S5_SLP_TYP ^ 5) << PM1_SLP_TYP_SHIFT | PM1_SLP_EN);
-	CHECK_EQ(b.events, 0);
+	CHECK_EQ(b.f.events, 0);
 	CHECK_EQ(get(4, 2), (PC_S5_SLP_TYP ^ 5) << PM1_SLP_TYP_SHIFT); /* SLP_EN reads 0 */
 	put(4, 1, 0xff);
-	CHECK_EQ(b.events, 0);
+	CHECK_EQ(b.f.events, 0);
 	CHECK_EQ(get(4, 2) & PM1_SCI_EN, 0); /* not the guest's to set */
 	put(4, 2, PC_S5_SLP_TYP << PM1_SLP_TYP_SHIFT | PM1_SLP_EN);
-	CHECK_EQ(b.events, 1);
-	CHECK_EQ(b.event, MACHINE_POWER_OFF);
+	CHECK_EQ(b.f.events, 1);
+	CHECK_EQ(b.f.last_event, MACHINE_POWER_OFF);
 }
 
 TEST(gpe0_keeps_enables_and_has_no_status)
@@ -150,5 +150,5 @@ TEST(reset_leaves_acpi_mode)
 	CHECK(!sci.level);
 	CHECK_EQ(get(0, 4), 0);
 	CHECK_EQ(get(4, 2), 0);
-	CHECK_EQ(timerq_next(&b.q), TIMER_OFF);
+	CHECK_EQ(timerq_next(&b.f.q), TIMER_OFF);
 }

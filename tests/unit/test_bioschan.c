@@ -16,12 +16,14 @@
 #define REQ	     0x1000u
 #define DATA	     0x10000u
 
+#define MEM_SIZE (4u << 20)
+
 static struct board_host b;
 static struct bioschan chan;
 static struct blk_ram cd, disk;
 static struct blk slow; /* a medium that is not in memory */
 static u8 cd_data[CD_SECTORS * 2048], disk_data[DISK_SECTORS * 512];
-static u8 mem[BOARD_MEM_SIZE];
+static u8 mem[MEM_SIZE];
 static char text[256], logged[256];
 static unsigned events, last_event, cancelled;
 static struct blk_req *slow_req;
@@ -63,17 +65,16 @@ static const struct bioschan_ops ops = {.text = on_text, .log = on_log, .event =
 
 static void setup(void)
 {
-	struct bios_config config = {.size = sizeof(config), .ncpus = 1, .low_ram = BOARD_MEM_SIZE};
+	struct bios_config config = {.size = sizeof(config), .ncpus = 1, .low_ram = MEM_SIZE};
 	struct blk *drive[BIOS_MAX_DRIVES] = {&cd.blk, &disk.blk, &slow, NULL};
 
-	board_host_init(&b);
-	b.mem = mem;
+	board_host_init(&b, mem, sizeof(mem));
 	memset(mem, 0, sizeof(mem));
 	for (unsigned i = 0; i < sizeof(cd_data); i++)
 		cd_data[i] = (u8)(i * 7 + i / 2048);
 	memset(disk_data, 0x11, sizeof(disk_data));
-	blk_ram_init(&cd, &b.host, cd_data, sizeof(cd_data), true);
-	blk_ram_init(&disk, &b.host, disk_data, sizeof(disk_data), false);
+	blk_ram_init(&cd, &b.f.host, cd_data, sizeof(cd_data), true);
+	blk_ram_init(&disk, &b.f.host, disk_data, sizeof(disk_data), false);
 	slow = (struct blk){.ops = &slow_ops, .size = 512 * 8};
 	config.drive[0] = (struct bios_drive){BOOT_CDROM, {0}, 2048, CD_SECTORS};
 	config.drive[1] = (struct bios_drive){BOOT_DISK, {0}, 512, DISK_SECTORS};
@@ -81,7 +82,7 @@ static void setup(void)
 	text[0] = logged[0] = '\0';
 	events = cancelled = 0;
 	slow_req = NULL;
-	CHECK_EQ(bioschan_init(&chan, &b.bus, &b.host, &config, drive, &ops, NULL), 0);
+	CHECK_EQ(bioschan_init(&chan, &b.bus, &b.f.host, &config, drive, &ops, NULL), 0);
 }
 
 static u32 request(u32 op, u32 drive, u64 lba, u32 count, u64 gpa)
@@ -138,9 +139,9 @@ TEST(text_log_and_events_reach_their_owner)
 	CHECK_STR(text, "Hello\n");
 	CHECK_STR(logged, "INT 10");
 	out8(&b, BIOSCHAN_PORT_EVENT, BIOS_EVENT_BOOT);
-	CHECK(events == 1 && last_event == BIOS_EVENT_BOOT && !b.events);
+	CHECK(events == 1 && last_event == BIOS_EVENT_BOOT && !b.f.events);
 	out8(&b, BIOSCHAN_PORT_EVENT, BIOS_EVENT_POWER_OFF);
-	CHECK(b.events == 1 && b.event == MACHINE_POWER_OFF);
+	CHECK(b.f.events == 1 && b.f.last_event == MACHINE_POWER_OFF);
 }
 
 TEST(a_medium_in_memory_is_served_before_the_instruction_ends)
@@ -171,11 +172,11 @@ TEST(bad_requests_get_the_status_that_says_so)
 	CHECK_EQ(request(BIOS_DISK_READ, 0, 0, 65537, DATA), BIOS_DISK_BAD_COMMAND);
 	CHECK_EQ(request(BIOS_DISK_READ, 0, 0, 0xffffffff, DATA), BIOS_DISK_BAD_COMMAND);
 	CHECK_EQ(request(BIOS_DISK_WRITE, 0, 0, 1, DATA), BIOS_DISK_PROTECTED);
-	CHECK_EQ(request(BIOS_DISK_READ, 0, 0, 1, BOARD_MEM_SIZE - 1), BIOS_DISK_BAD_MEMORY);
+	CHECK_EQ(request(BIOS_DISK_READ, 0, 0, 1, MEM_SIZE - 1), BIOS_DISK_BAD_MEMORY);
 	CHECK_EQ(request(BIOS_DISK_READ, 0, 0, 1, ~0ull - 100), BIOS_DISK_BAD_MEMORY);
 	CHECK_EQ(request(BIOS_DISK_READ, 0, 0, 0, DATA), 0);
 	bus_port_write(&b.bus, BIOSCHAN_PORT_DISK, 4, 0xfffffff0); /* request itself not in RAM */
-	bus_port_write(&b.bus, BIOSCHAN_PORT_DISK, 4, BOARD_MEM_SIZE - 8);
+	bus_port_write(&b.bus, BIOSCHAN_PORT_DISK, 4, MEM_SIZE - 8);
 	CHECK_EQ(chan.disk_requests, 1); /* only one got as far as the medium */
 }
 
@@ -196,7 +197,7 @@ TEST(a_slow_medium_answers_later_and_takes_one_at_a_time)
 /* Any request at all: memory changes exactly as a shadow copy that obeys the request says. */
 TEST(random_requests_change_nothing_but_what_they_name)
 {
-	static u8 shadow[BOARD_MEM_SIZE];
+	static u8 shadow[MEM_SIZE];
 	u64 seed = 21;
 	unsigned served = 0;
 
@@ -210,7 +211,7 @@ TEST(random_requests_change_nothing_but_what_they_name)
 			.lba = board_random(&seed) % (CD_SECTORS + 2),
 			.count = board_random(&seed) % (wild ? 0x20000 : 8),
 			.status = BIOS_DISK_PENDING,
-			.gpa = board_random(&seed) % (BOARD_MEM_SIZE + 4096),
+			.gpa = board_random(&seed) % (MEM_SIZE + 4096),
 		};
 		u32 bytes = r.count * 2048;
 
@@ -218,8 +219,7 @@ TEST(random_requests_change_nothing_but_what_they_name)
 		memcpy(shadow + REQ, &r, sizeof(r));
 		bus_port_write(&b.bus, BIOSCHAN_PORT_DISK, 4, REQ);
 		if (r.op == BIOS_DISK_READ && r.drive == 0 && r.lba <= CD_SECTORS &&
-		    r.count <= CD_SECTORS - r.lba &&
-		    (!r.count || r.gpa + bytes <= BOARD_MEM_SIZE)) {
+		    r.count <= CD_SECTORS - r.lba && (!r.count || r.gpa + bytes <= MEM_SIZE)) {
 			memcpy(shadow + r.gpa, cd_data + r.lba * 2048, bytes);
 			r.status = 0;
 			memcpy(shadow + REQ + offsetof(struct bios_disk_req, status), &r.status, 4);

@@ -19,10 +19,10 @@ static void setup(void)
 {
 	struct irq_line i = pin_line(&irq1), a = pin_line(&a20);
 
-	board_host_init(&b);
+	board_host_init(&b, NULL, 0);
 	memset(&irq1, 0, sizeof(irq1));
 	memset(&a20, 0, sizeof(a20));
-	CHECK_EQ(i8042_init(&kbd, &b.bus, &b.host, &i, &a), 0);
+	CHECK_EQ(i8042_init(&kbd, &b.bus, &b.f.host, &i, &a), 0);
 }
 
 static void cmd(u8 value)
@@ -131,7 +131,7 @@ TEST(a_lone_escape_comes_through)
 	CHECK_STR(drain(), "01 81");
 	CHECK_STR(type("\x1bx"), "01 81 2d ad"); /* no sequence begins like that */
 	CHECK_STR(type("\x1b\x1b[A"), "01 81 e0 48 e0 c8");
-	CHECK_EQ(timerq_next(&b.q), TIMER_OFF);
+	CHECK_EQ(timerq_next(&b.f.q), TIMER_OFF);
 }
 
 TEST(without_translation_set_2_comes)
@@ -170,7 +170,7 @@ TEST(bytes_are_spaced_as_on_a_wire)
 	CHECK(irq1.level);
 	CHECK_EQ(irq1.rises, 2);
 	CHECK_EQ(in8(&b, 0x60), 0x9e);
-	CHECK_EQ(timerq_next(&b.q), TIMER_OFF);
+	CHECK_EQ(timerq_next(&b.f.q), TIMER_OFF);
 }
 
 TEST(the_controller_answers_its_commands)
@@ -300,15 +300,15 @@ TEST(a20_and_reset_go_through_the_output_port)
 	CHECK(a20.level);
 	cmd(0xdd);
 	CHECK(!a20.level);
-	CHECK_EQ(b.events, 0);
+	CHECK_EQ(b.f.events, 0);
 	cmd(0xfe);
-	CHECK_EQ(b.events, 1);
-	CHECK_EQ(b.event, MACHINE_RESET_8042);
+	CHECK_EQ(b.f.events, 1);
+	CHECK_EQ(b.f.last_event, MACHINE_RESET_8042);
 	cmd(0xff);
-	CHECK_EQ(b.events, 1);
+	CHECK_EQ(b.f.events, 1);
 	cmd(0xd1);
 	data(0xde);
-	CHECK_EQ(b.events, 2);
+	CHECK_EQ(b.f.events, 2);
 }
 
 TEST(typing_stops_when_the_buffer_is_full)
@@ -370,6 +370,6 @@ TEST(reset_leaves_nothing_behind)
 	i8042_type_ascii(&kbd, 0x1b);
 	i8042_reset(&kbd);
 	CHECK(!irq1.level);
-	CHECK_EQ(timerq_next(&b.q), TIMER_OFF);
+	CHECK_EQ(timerq_next(&b.f.q), TIMER_OFF);
 	CHECK_STR(drain(), "");
 }

@@ -21,10 +21,10 @@ static void setup(void)
 {
 	struct irq_line a = pin_line(&a20), f = pin_line(&irq13);
 
-	board_host_init(&b);
+	board_host_init(&b, NULL, 0);
 	memset(&a20, 0, sizeof(a20));
 	memset(&irq13, 0, sizeof(irq13));
-	CHECK_EQ(misc_init(&misc, &b.bus, &b.host, &a, &f), 0);
+	CHECK_EQ(misc_init(&misc, &b.bus, &b.f.host, &a, &f), 0);
 	CHECK_EQ(dma8237_init(&dma, &b.bus), 0);
 }
 
@@ -36,24 +36,24 @@ TEST(port92_gates_a20_and_resets_on_a_rising_edge)
 	CHECK_EQ(in8(&b, 0x92), 0x02);
 	out8(&b, 0x92, 0x00);
 	CHECK(!a20.level);
-	CHECK_EQ(b.events, 0);
+	CHECK_EQ(b.f.events, 0);
 	out8(&b, 0x92, 0x01);
-	CHECK(b.events == 1 && b.event == MACHINE_RESET_PORT92);
+	CHECK(b.f.events == 1 && b.f.last_event == MACHINE_RESET_PORT92);
 	out8(&b, 0x92, 0x01);
-	CHECK_EQ(b.events, 1);
+	CHECK_EQ(b.f.events, 1);
 }
 
 TEST(the_debug_exit_takes_all_sizes)
 {
 	setup();
 	out8(&b, 0xf4, 0x10);
-	CHECK(b.events == 1 && b.event == MACHINE_DEBUG_EXIT && b.event_value == 0x10);
+	CHECK(b.f.events == 1 && b.f.last_event == MACHINE_DEBUG_EXIT && b.f.last_value == 0x10);
 	bus_port_write(&b.bus, 0xf4, 4, 0x11);
-	CHECK(b.events == 2 && b.event_value == 0x11);
+	CHECK(b.f.events == 2 && b.f.last_value == 0x11);
 	bus_port_write(&b.bus, 0xf4, 2, 0x1234);
-	CHECK(b.events == 3 && b.event_value == 0x1234);
+	CHECK(b.f.events == 3 && b.f.last_value == 0x1234);
 	out8(&b, 0xf5, 0);
-	CHECK_EQ(b.events, 3);
+	CHECK_EQ(b.f.events, 3);
 }
 
 TEST(the_coprocessor_error_is_cleared_by_f0)

@@ -22,10 +22,12 @@
 #define LAPIC_LVT0 0x350
 #define LAPIC_LVT1 0x360
 
+#define MEM_SIZE (4u << 20)
+
 static struct board_host b;
 static struct pc pc;
 static struct blk_ram cd, disk;
-static u8 media[64 * 2048], vram[PC_VGA_TEXT_SIZE], mem[BOARD_MEM_SIZE];
+static u8 media[64 * 2048], vram[PC_VGA_TEXT_SIZE], mem[MEM_SIZE];
 static unsigned wakes, a20_calls, rows;
 static bool a20_on, tx_open;
 static char tx[64], bios_text[64];
@@ -94,12 +96,11 @@ static void setup(void)
 		.ops = &ops,
 	};
 
-	board_host_init(&b);
-	b.mem = mem;
+	board_host_init(&b, mem, sizeof(mem));
 	memset(vram, 0, sizeof(vram));
-	blk_ram_init(&cd, &b.host, media, sizeof(media), true);
-	blk_ram_init(&disk, &b.host, media, sizeof(media), false);
-	CHECK_EQ(pc_init(&pc, &b.host, &cfg), 0);
+	blk_ram_init(&cd, &b.f.host, media, sizeof(media), true);
+	blk_ram_init(&disk, &b.f.host, media, sizeof(media), false);
+	CHECK_EQ(pc_init(&pc, &b.f.host, &cfg), 0);
 	wakes = a20_calls = rows = 0;
 	tx_open = true;
 	tx[0] = bios_text[0] = '\0';
@@ -288,9 +289,9 @@ TEST(the_8259_is_cut_off_and_comes_back_as_the_apic_says)
 static unsigned count_ticks(void)
 {
 	unsigned ticks = 0;
-	u64 end = b.now + 300 * NSEC_PER_MSEC;
+	u64 end = b.f.now + 300 * NSEC_PER_MSEC;
 
-	while (b.now < end) {
+	while (b.f.now < end) {
 		int vector;
 
 		board_run(&b, 20 * NSEC_PER_USEC);
@@ -393,7 +394,7 @@ TEST(reset_is_power_on_but_for_the_clock)
 	out(0x92, 0x02);
 	board_run(&b, 2500 * NSEC_PER_MSEC);
 	pc_reset(&pc);
-	CHECK_EQ(timerq_next(&b.q), TIMER_OFF);
+	CHECK_EQ(timerq_next(&b.f.q), TIMER_OFF);
 	CHECK(!pc_intr_pending(&pc));
 	CHECK(!pc_nmi_pending(&pc));
 	CHECK_EQ(pc.isa_lines & ~1u, 0); /* OUT of the idle timer is high */
@@ -411,19 +412,19 @@ TEST(reset_and_power_requests_reach_the_owner)
 	setup();
 	out(0xcf9, 0x02);
 	out(0xcf9, 0x06);
-	CHECK_EQ(b.event, MACHINE_RESET_CF9);
+	CHECK_EQ(b.f.last_event, MACHINE_RESET_CF9);
 	out(0x64, 0xfe);
-	CHECK_EQ(b.event, MACHINE_RESET_8042);
+	CHECK_EQ(b.f.last_event, MACHINE_RESET_8042);
 	out(0x92, 0x01);
-	CHECK_EQ(b.event, MACHINE_RESET_PORT92);
+	CHECK_EQ(b.f.last_event, MACHINE_RESET_PORT92);
 	bus_port_write(&pc.bus, PC_PORT_PM_CNT, 2, 0x2000);
-	CHECK_EQ(b.event, MACHINE_POWER_OFF);
+	CHECK_EQ(b.f.last_event, MACHINE_POWER_OFF);
 	out(0xf4, 0x10);
-	CHECK(b.event == MACHINE_DEBUG_EXIT && b.event_value == 0x10);
-	CHECK_EQ(b.events, 5);
+	CHECK(b.f.last_event == MACHINE_DEBUG_EXIT && b.f.last_value == 0x10);
+	CHECK_EQ(b.f.events, 5);
 	bus_port_write(&pc.bus, 0xcf8, 4, 0x80000000); /* the dword is PCI's */
 	CHECK_EQ(in(0xcfc, 4), 0x12378086);
-	CHECK_EQ(b.events, 5);
+	CHECK_EQ(b.f.events, 5);
 }
 
 TEST(a20_is_open_when_either_source_opens_it)
@@ -488,7 +489,7 @@ TEST(boards_without_serial_and_vga_claim_no_ports_for_them)
 	struct pc_config cfg = {.low_ram = 64 * MIB, .phys_bits = 40, .ops = &ops};
 
 	setup();
-	CHECK_EQ(pc_init(&pc, &b.host, &cfg), 0);
+	CHECK_EQ(pc_init(&pc, &b.f.host, &cfg), 0);
 	CHECK(!bus_find_port(&pc.bus, 0x3f8));
 	CHECK(!bus_find_port(&pc.bus, 0x3d4));
 	pc_reset(&pc);

@@ -34,7 +34,7 @@ static void setup(void)
 {
 	struct irq_line out = pin_line(&intr);
 
-	board_host_init(&b);
+	board_host_init(&b, NULL, 0);
 	memset(&intr, 0, sizeof(intr));
 	CHECK_EQ(pic_init(&pic, &b.bus, &out), 0);
 	init_pair(0x11, 0x01);

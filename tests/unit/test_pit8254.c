@@ -28,12 +28,12 @@ static void setup(void)
 {
 	struct irq_line line = pin_line(&irq0);
 
-	board_host_init(&b);
+	board_host_init(&b, NULL, 0);
 	memset(&irq0, 0, sizeof(irq0));
 	tick = PIT_TICK_TAKEN;
-	clk = pit_clock(b.now);
-	b.now = pit_clock_ns(clk);
-	CHECK_EQ(pit_init(&pit, &b.bus, &b.host, &line, tick_state, NULL), 0);
+	clk = pit_clock(b.f.now);
+	b.f.now = pit_clock_ns(clk);
+	CHECK_EQ(pit_init(&pit, &b.bus, &b.f.host, &line, tick_state, NULL), 0);
 	irq0.rises = 0;
 }
 
@@ -329,7 +329,7 @@ TEST(one_shots_fire_once_and_on_time)
 	irq0.rises = 0;
 	board_run(&b, NSEC_PER_SEC);
 	CHECK_EQ(irq0.rises, 1);
-	CHECK_EQ(timerq_next(&b.q), TIMER_OFF);
+	CHECK_EQ(timerq_next(&b.f.q), TIMER_OFF);
 }
 
 TEST(a_new_rate_takes_over_at_the_period_end)
@@ -360,7 +360,7 @@ TEST(ticks_not_taken_are_made_up_for)
 	board_run(&b, 100 * NSEC_PER_MSEC);
 	CHECK_EQ(irq0.rises, 0);
 	tick = PIT_TICK_TAKEN;
-	until = b.now + 100 * NSEC_PER_MSEC;
+	until = b.f.now + 100 * NSEC_PER_MSEC;
 	board_run_until(&b, until);
 	CHECK_EQ(irq0.rises, (pit_clock(until) - clk - 1) / 1193);
 	CHECK_EQ(pit.backlog, 0);
@@ -393,9 +393,9 @@ TEST(reset_leaves_no_timer_armed)
 {
 	setup();
 	start(2, 1193);
-	CHECK(timerq_next(&b.q) != TIMER_OFF);
+	CHECK(timerq_next(&b.f.q) != TIMER_OFF);
 	pit_reset(&pit);
-	CHECK_EQ(timerq_next(&b.q), TIMER_OFF);
+	CHECK_EQ(timerq_next(&b.f.q), TIMER_OFF);
 }
 
 TEST(port61_toggles_refresh_and_keeps_its_bits)

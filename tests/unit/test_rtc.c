@@ -33,9 +33,9 @@ static void setup(void)
 {
 	struct irq_line line = pin_line(&irq);
 
-	board_host_init(&b);
+	board_host_init(&b, NULL, 0);
 	memset(&irq, 0, sizeof(irq));
-	CHECK_EQ(rtc_init(&rtc, &b.bus, &b.host, &line), 0);
+	CHECK_EQ(rtc_init(&rtc, &b.bus, &b.f.host, &line), 0);
 }
 
 static unsigned from_bcd(u8 v)
@@ -192,9 +192,9 @@ TEST(periodic_interrupts_have_the_selected_rate)
 		setup();
 		put(RTC_A, (u8)(0x20 | rate));
 		put(RTC_B, RTC_B_24H | RTC_B_PIE);
-		end = b.now + 4 * NSEC_PER_SEC;
-		while (timerq_next(&b.q) <= end) {
-			board_run_until(&b, timerq_next(&b.q));
+		end = b.f.now + 4 * NSEC_PER_SEC;
+		while (timerq_next(&b.f.q) <= end) {
+			board_run_until(&b, timerq_next(&b.f.q));
 			CHECK(irq.level);
 			CHECK_EQ(get(RTC_C) & ~(RTC_C_UF | RTC_C_AF), RTC_C_IRQF | RTC_C_PF);
 			n++;
@@ -294,7 +294,7 @@ TEST(reset_stops_interrupts_and_keeps_memory)
 	put(RTC_B, RTC_B_24H | RTC_B_PIE | RTC_B_AIE | RTC_B_UIE);
 	rtc_set_time(&rtc, 2030, 1, 2, 3, 4, 5);
 	rtc_reset(&rtc);
-	CHECK_EQ(timerq_next(&b.q), TIMER_OFF);
+	CHECK_EQ(timerq_next(&b.f.q), TIMER_OFF);
 	CHECK(!irq.level);
 	CHECK_EQ(get(0x40), 0x5a);
 	CHECK_EQ(get(RTC_YEAR), 0x30);

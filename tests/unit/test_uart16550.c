@@ -48,11 +48,11 @@ static void setup(void)
 {
 	struct irq_line line = pin_line(&irq);
 
-	board_host_init(&b);
+	board_host_init(&b, NULL, 0);
 	memset(&irq, 0, sizeof(irq));
 	nsent = calls = 0;
 	room = true;
-	CHECK_EQ(uart_init(&uart, &b.bus, &b.host, 0x3f8, &line, &line_ops, NULL), 0);
+	CHECK_EQ(uart_init(&uart, &b.bus, &b.f.host, 0x3f8, &line, &line_ops, NULL), 0);
 	put(UART_MCR, UART_MCR_DTR | UART_MCR_RTS | UART_MCR_OUT2);
 	put(UART_LCR, 3);
 }
@@ -216,7 +216,7 @@ TEST(a_few_bytes_time_out_after_four_characters)
 	get(UART_RBR);
 	board_run(&b, NSEC_PER_SEC);
 	CHECK(!irq.level);
-	CHECK_EQ(timerq_next(&b.q), TIMER_OFF);
+	CHECK_EQ(timerq_next(&b.f.q), TIMER_OFF);
 }
 
 TEST(priorities_are_line_receiver_transmitter_modem)

@@ -28,13 +28,13 @@ static void on_line(void *ctx, unsigned row, const char *text)
 
 static void setup(void)
 {
-	board_host_init(&b);
+	board_host_init(&b, NULL, 0);
 	nlines = 0;
 	for (unsigned i = 0; i < sizeof(vram); i += 2) {
 		vram[i] = ' ';
 		vram[i + 1] = 7;
 	}
-	CHECK_EQ(vga_init(&vga, &b.bus, &b.host), 0);
+	CHECK_EQ(vga_init(&vga, &b.bus, &b.f.host), 0);
 }
 
 static void print(unsigned offset, const char *s)
