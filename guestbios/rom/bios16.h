@@ -7,11 +7,14 @@
 #ifndef GUESTBIOS_BIOS16_H
 #define GUESTBIOS_BIOS16_H
 
+#include "../shared.h"
 #include "bda.h"
 #include "penumbra/types.h"
 #include "regs.h"
-#include "shared.h"
 
+#ifdef PN_HOST
+#include "../test/host16.h" /* the same names over an array, for unit tests */
+#else
 #define ROM	   static const __attribute__((section(".rom")))
 #define ROM_GLOBAL const __attribute__((section(".rom")))
 
@@ -105,6 +108,7 @@ static inline u32 linear(u16 seg, u32 off)
 {
 	return ((u32)seg << 4) + off;
 }
+#endif
 
 /* --- windows in which other interrupt handlers may run (entry.S) -------------------------- */
 /* STI; HLT; CLI. */
