@@ -118,6 +118,40 @@ unsigned vcpu_fetch(const struct vcpu *v, u8 *buf)
 	return n;
 }
 
+/* LOCK before an instruction that does not take it is #UD; not every CPU sees that before it exits.
+ */
+static bool has_lock(const u8 *bytes, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++) {
+		switch (bytes[i]) {
+		case 0xf0:
+			return true;
+		case 0x26:
+		case 0x2e:
+		case 0x36:
+		case 0x3e:
+		case 0x64 ... 0x67:
+		case 0xf2:
+		case 0xf3:
+			break;
+		default:
+			return false;
+		}
+	}
+	return false;
+}
+
+/* What stands at RIP is not what exited. */
+static void insn_lost(struct vcpu *v, const struct exit *x, const u8 *bytes, unsigned n)
+{
+	if (has_lock(bytes, n))
+		vcpu_inject(v, VEC_UD, false, 0);
+	else if (++v->part->lost_insns > LOST_INSN_LIMIT)
+		partition_end(v->part, STATUS_FAIL, "crash",
+			      "no instruction of exit 0x%llx at rip 0x%llx",
+			      (unsigned long long)x->code, (unsigned long long)v->rip);
+}
+
 unsigned vcpu_insn_len(struct vcpu *v, const struct exit *x, enum exitop op)
 {
 	struct vcpu_code c;
@@ -130,9 +164,7 @@ unsigned vcpu_insn_len(struct vcpu *v, const struct exit *x, enum exitop op)
 	v->engine->get_code(v, &c);
 	bytes = fetch(v, &c, buf, &n);
 	len = exitop_len(bytes, n, vcpu_code_mode(&c), op);
-	if (!len && ++v->part->lost_insns > LOST_INSN_LIMIT)
-		partition_end(v->part, STATUS_FAIL, "crash",
-			      "no instruction of exit 0x%llx at rip 0x%llx",
-			      (unsigned long long)x->code, (unsigned long long)v->rip);
+	if (!len)
+		insn_lost(v, x, bytes, n);
 	return len;
 }
