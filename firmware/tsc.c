@@ -9,10 +9,13 @@
 #include "lib/errno.h"
 #include "lib/muldiv.h"
 
-#define PM_TIMER_HZ  3579545ull
-#define PIT_HZ	     1193182ull
-#define WINDOW_MS    5
-#define WINDOWS	     3
+#define PM_TIMER_HZ   3579545ull
+#define PIT_HZ	      1193182ull
+#define WINDOW_MS     4
+#define WINDOWS	      3	 /* good ones wanted … */
+#define WINDOWS_TRIED 24 /* … of at most so many */
+/* A window whose ends are known less well than this was disturbed (SMI, outer hypervisor). */
+#define GOOD_PPM     2000
 #define SAMPLE_TRIES 4
 /* A PM timer that has not moved after this many reads is not there. */
 #define PM_ALIVE_READS 10000
@@ -43,6 +46,12 @@ static struct {
 struct sample {
 	u64 tsc;
 	u32 pm;
+	u64 gap; /* TSC ticks that reading the port took */
+};
+
+struct estimate {
+	u64 hz;
+	u64 ppm; /* how uncertain, from what the port accesses at both ends took */
 };
 
 static u16 pm_port;
@@ -101,18 +110,16 @@ static void set_rate(u64 hz, u64 base)
 /* Of a few tries the one with the quickest port read: least disturbed. */
 static struct sample pm_sample(void)
 {
-	struct sample best = {0};
-	u64 best_gap = UINT64_MAX;
+	struct sample best = {.gap = UINT64_MAX};
 
 	for (unsigned i = 0; i < SAMPLE_TRIES; i++) {
 		u64 t0 = rdtsc_ordered();
 		u32 pm = inl(pm_port);
 		u64 t1 = rdtsc_ordered();
 
-		if (t1 - t0 < best_gap) {
-			best_gap = t1 - t0;
-			best = (struct sample){.tsc = t0 + (t1 - t0) / 2, .pm = pm & pm_mask};
-		}
+		if (t1 - t0 < best.gap)
+			best = (struct sample){
+				.tsc = t0 + (t1 - t0) / 2, .pm = pm & pm_mask, .gap = t1 - t0};
 	}
 	return best;
 }
@@ -134,7 +141,13 @@ static u64 pm_rate(const struct sample *a, const struct sample *b)
 	return ticks ? mul_div(b->tsc - a->tsc, PM_TIMER_HZ, ticks) : 0;
 }
 
-static u64 pm_window(void)
+static u64 ppm_of(u64 part, u64 whole)
+{
+	return mul_div(part, 1000000, whole);
+}
+
+/* False: the timer does not move. */
+static bool pm_window(struct estimate *e)
 {
 	struct sample a = pm_sample(), b;
 	u32 want = PM_TIMER_HZ * WINDOW_MS / 1000;
@@ -143,9 +156,11 @@ static u64 pm_window(void)
 		first = a;
 	while (((inl(pm_port) - a.pm) & pm_mask) < want)
 		if (rdtsc() - a.tsc > WAIT_TICKS)
-			return 0;
+			return false;
 	b = pm_sample();
-	return pm_rate(&a, &b);
+	e->hz = pm_rate(&a, &b);
+	e->ppm = ppm_of((a.gap + b.gap) / 2, b.tsc - a.tsc);
+	return e->hz != 0;
 }
 
 static bool pm_setup(const struct boot_info *bi)
@@ -160,39 +175,61 @@ static bool pm_setup(const struct boot_info *bi)
 
 /* --- PIT ------------------------------------------------------------------------------------ */
 
-static u64 pit_window(void)
+/* False: there is no PIT. */
+static bool pit_window(struct estimate *e)
 {
 	u32 count = PIT_HZ * WINDOW_MS / 1000;
 	u8 saved = inb(PORT61);
-	u64 t0, t1;
+	u64 before, start, low, now;
+	bool out;
 
 	outb(PORT61, (u8)((saved & ~PORT61_SPEAKER) | PORT61_GATE2));
 	outb(PIT_COMMAND, PIT_CH2_MODE0);
 	outb(PIT_CHANNEL2, (u8)count);
+	before = rdtsc_ordered();
 	outb(PIT_CHANNEL2, (u8)(count >> 8)); /* counting starts here */
-	t0 = rdtsc_ordered();
+	start = low = now = rdtsc_ordered();
 	do {
-		t1 = rdtsc_ordered();
-	} while (!(inb(PORT61) & PORT61_OUT2) && t1 - t0 < WAIT_TICKS);
+		u64 t = rdtsc_ordered();
+
+		out = inb(PORT61) & PORT61_OUT2;
+		now = rdtsc_ordered();
+		if (!out)
+			low = t;
+	} while (!out && now - start < WAIT_TICKS);
 	outb(PORT61, saved);
 	/* Output high at once: no PIT. A real one has let hundreds of ticks go by. */
-	return t1 - t0 < WAIT_TICKS && t1 - t0 > count ? (t1 - t0) * PIT_HZ / count : 0;
+	if (!out || now - start <= count)
+		return false;
+	/* The start lies between @before and @start, the end between @low and @now. */
+	e->hz = mul_div((low + now - before - start) / 2, PIT_HZ, count);
+	e->ppm = ppm_of((start - before) + (now - low), now - start);
+	return true;
 }
 
 /* -------------------------------------------------------------------------------------------- */
 
-static u64 median(u64 a, u64 b, u64 c)
+static u64 median(const u64 *v)
 {
-	return MAX(MIN(a, b), MIN(MAX(a, b), c));
+	return MAX(MIN(v[0], v[1]), MIN(MAX(v[0], v[1]), v[2]));
 }
 
-static u64 measure(u64 (*window)(void))
+/* The median of three good windows; where there are not so many, the best single one. */
+static u64 measure(bool (*window)(struct estimate *e))
 {
-	u64 hz[WINDOWS];
+	struct estimate e, best = {.ppm = UINT64_MAX};
+	u64 good[WINDOWS];
+	unsigned n = 0;
 
-	for (unsigned i = 0; i < WINDOWS; i++)
-		hz[i] = window();
-	return median(hz[0], hz[1], hz[2]);
+	for (unsigned i = 0; i < WINDOWS_TRIED && n < WINDOWS; i++) {
+		if (!window(&e))
+			return 0;
+		if (e.ppm < best.ppm)
+			best = e;
+		if (e.ppm <= GOOD_PPM)
+			good[n++] = e.hz;
+	}
+	return n == WINDOWS ? median(good) : best.hz;
 }
 
 int tsc_calibrate(struct boot_info *bi)

@@ -7,7 +7,8 @@
 
 #include "penumbra/bootinfo.h"
 
-/* Measure the TSC against the ACPI PM timer, else PIT channel 2, in at most 20 ms; start the clock.
+/* Measure the TSC against the ACPI PM timer, else PIT channel 2, in 12 ms (more where
+ * something disturbs the measurement); start the clock.
  * Fills bi->tsc_khz and bi->tsc_source. 0, or -ENODEV: no reference answers (a rate is assumed). */
 int tsc_calibrate(struct boot_info *bi);
 /* Later, with more time gone by: a longer window gives a better rate. */
