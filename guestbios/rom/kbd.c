@@ -306,7 +306,6 @@ static bool modifier(u8 scan, bool e0, bool up)
 
 static void press(u8 scan, bool e0)
 {
-	const struct key *k = &keys[scan];
 	u16 code;
 
 	if (scan == 0x53 && (bda.kbd_flags0 & (F0_CTRL | F0_ALT)) == (F0_CTRL | F0_ALT))
@@ -323,7 +322,7 @@ static void press(u8 scan, bool e0)
 		return;
 	if (scan == 0x52)
 		bda.kbd_flags0 ^= F0_INS;
-	code = e0 ? grey_key(scan, k) : plain_key(scan, k);
+	code = e0 ? grey_key(scan, &keys[scan]) : plain_key(scan, &keys[scan]);
 	if (code) {
 		u16 ax = 0x9102;
 		bool cf = false;
