@@ -244,7 +244,7 @@ void console_screen_stop(void)
 
 void console_panic(void)
 {
-	if (!con.screen && con.fb.text) {
+	if (!con.screen) {
 		con.screen = true;
 		screen_redraw();
 	}

@@ -70,18 +70,23 @@ static hpa_t find_page(const struct boot_info *bi)
 	return best;
 }
 
+static u64 offset(const u8 *symbol)
+{
+	return (u64)symbol - (u64)trampoline_start;
+}
+
 static u32 place(hpa_t page, const u8 *symbol)
 {
-	return (u32)(page + (u64)(symbol - trampoline_start));
+	return (u32)(page + offset(symbol));
 }
 
 static struct trampoline_data *trampoline_install(hpa_t page)
 {
 	u8 *va = hpa_va(page);
-	struct trampoline_data *d = (void *)(va + (trampoline_data - trampoline_start));
+	struct trampoline_data *d = (void *)(va + offset(trampoline_data));
 
 	memcpy(saved_page, va, PAGE_SIZE);
-	memcpy(va, trampoline_start, (size_t)(trampoline_end - trampoline_start));
+	memcpy(va, trampoline_start, offset(trampoline_end));
 	d->far32_offset = place(page, trampoline_code32);
 	d->far64_offset = place(page, trampoline_code64);
 	d->gdt_base = place(page, trampoline_gdt);

@@ -14,9 +14,9 @@
 
 #define SEL_CODE 0x08
 #define SEL_DATA 0x10
-#define SEL_TSS 0x18 /* two slots */
+#define SEL_TSS	 0x18 /* two slots */
 
-#define CPU_STACK_SIZE (64 * KIB)
+#define CPU_STACK_SIZE	   (64 * KIB)
 #define CPU_IST_STACK_SIZE (8 * KIB)
 
 /* Interrupt-stack-table slots: exceptions that may strike on a bad or half-switched stack. */
@@ -38,7 +38,7 @@ struct vcpu;
 
 struct cpu {
 	struct cpu *self; /* first: read through %gs:0 */
-	unsigned id;      /* index in cpus[] */
+	unsigned id;	  /* index in cpus[] */
 	u32 apic_id;
 	u32 acpi_uid;
 	bool bsp;
@@ -53,8 +53,8 @@ struct cpu {
 	/* Scheduler and timers (sched.c, timer.c). Only the CPU itself touches these, but for
 	 * @attention, which interrupt handlers set. */
 	volatile bool attention; /* cpu_service() has something to do */
-	struct vcpu *run_queue;  /* ring; points at the one that ran last */
-	struct vcpu *current;    /* whose FPU and debug state is in the CPU */
+	struct vcpu *run_queue;	 /* ring; points at the one that ran last */
+	struct vcpu *current;	 /* whose FPU and debug state is in the CPU */
 	struct timer slice;
 	struct timerq timers;
 	u64 timer_programmed; /* deadline the hardware was armed for */

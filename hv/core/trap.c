@@ -83,7 +83,7 @@ void trap_load(void)
 
 static u64 trap_fixup(u64 rip)
 {
-	for (const struct extable_entry *e = extable_start; e < extable_end; e++) {
+	for (const struct extable_entry *e = extable_start; (u64)e < (u64)extable_end; e++) {
 		if ((u64)&e->insn + (u64)(s64)e->insn == rip)
 			return (u64)&e->fix + (u64)(s64)e->fix;
 	}
