@@ -219,10 +219,33 @@ static void banner(void)
 	TTY(" MiB\n");
 }
 
+/* A disk prepared elsewhere keeps the geometry that its partition table was written with. */
+static void adopt_geometry(void)
+{
+	struct chs_geometry g;
+	u8 table[64];
+
+	for (u8 i = 0; i < shared.ndrives; i++) {
+		struct bios_unit *u = &shared.unit[i];
+
+		if (u->kind != BOOT_DISK || disk_transfer(u, BIOS_DISK_READ, 0, 1, SCRATCH))
+			continue;
+		far_read(table, 0, SCRATCH + 0x1be, sizeof(table));
+		if (far_u16(0, SCRATCH + 510) != 0xaa55 ||
+		    !chs_of_partitions(table, u->sectors, &g))
+			continue;
+		u->cyls = g.cyls;
+		u->heads = g.heads;
+		u->spt = g.spt;
+	}
+}
+
 void boot_first(void)
 {
-	if (!boot_index)
+	if (!boot_index) {
 		banner();
+		adopt_geometry();
+	}
 	boot_index = 0;
 	no_boot = 0;
 	boot_next();

@@ -44,6 +44,29 @@ static inline struct chs_geometry chs_of_disk(u64 sectors)
 	return g;
 }
 
+/* What a partition table (64 bytes) says about the geometry it was made with: a used entry's end is
+ * at the last head and sector of a cylinder, and its start agrees. False if no entry tells. */
+static inline bool chs_of_partitions(const u8 table[64], u64 sectors, struct chs_geometry *g)
+{
+	for (u32 i = 0; i < 4; i++) {
+		const u8 *e = table + i * 16;
+		u32 start = e[8] | e[9] << 8 | e[10] << 16 | (u32)e[11] << 24;
+		u32 heads = e[5] + 1, spt = e[6] & 0x3f, cyls;
+		struct chs_geometry t = {1024, heads, spt};
+
+		if (!e[4] || !spt || heads < 2 || heads > 255 || !start)
+			continue;
+		if (chs_to_lba(&t, e[3], e[2], e[1]) != (s32)start)
+			continue;
+		cyls = (sectors > 0x7fffffff ? 0x7fffffff : (u32)sectors) / (heads * spt);
+		g->cyls = cyls > 1024 ? 1024 : cyls ? cyls : 1;
+		g->heads = heads;
+		g->spt = spt;
+		return true;
+	}
+	return false;
+}
+
 /* Diskette formats, smallest first; `type` as INT 13h/08h returns it in BL. */
 struct floppy_format {
 	u16 sectors;

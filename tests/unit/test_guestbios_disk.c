@@ -294,6 +294,25 @@ TEST(translation_covers_the_disk_up_to_its_limit)
 	}
 }
 
+TEST(geometry_of_a_partition_table)
+{
+	/* Start 0/1/1 = LBA 63, end head 254, sector 63. */
+	u8 table[64] = {0x80, 1, 1, 0, 0x83, 254, 63, 99, 63};
+	struct chs_geometry g = {0, 0, 0};
+
+	CHECK(chs_of_partitions(table, 255 * 63 * 500, &g));
+	CHECK_EQ(g.heads, 255);
+	CHECK_EQ(g.spt, 63);
+	CHECK_EQ(g.cyls, 500);
+	table[8] = 64; /* LBA and CHS disagree */
+	CHECK(!chs_of_partitions(table, 255 * 63 * 500, &g));
+	table[8] = 63;
+	table[4] = 0; /* unused */
+	CHECK(!chs_of_partitions(table, 255 * 63 * 500, &g));
+	memset(table, 0xff, sizeof(table));
+	CHECK(!chs_of_partitions(table, 255 * 63 * 500, &g));
+}
+
 TEST(chs_and_lba_agree_everywhere)
 {
 	struct chs_geometry g = {1024, 255, 63};
