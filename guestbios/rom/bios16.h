@@ -13,7 +13,7 @@
 #include "regs.h"
 
 #ifdef PN_HOST
-#include "../test/host16.h" /* the same names over an array, for unit tests */
+#include "guestbios_host.h" /* the same names over an array, for unit tests */
 #else
 #define ROM	   static const __attribute__((section(".rom")))
 #define ROM_GLOBAL const __attribute__((section(".rom")))

@@ -53,6 +53,7 @@ TEST(overlaps_are_refused)
 	CHECK_EQ(bus_add_mmio(&b, 0xfec00fff, 0x1000, &mops, NULL), -EEXIST);
 	CHECK_EQ(bus_add_mmio(&b, 0xfebff001, 0x1000, &mops, NULL), -EEXIST);
 	CHECK_EQ(bus_add_mmio(&b, 0xfebff000, 0x1000, &mops, NULL), 0);
+	CHECK_EQ(bus_add_mmio(&b, 0xfec01000, 0x1000, &mops, NULL), 0);
 	CHECK_EQ(bus_add_mmio(&b, ~0ull - 10, 12, &mops, NULL), -EINVAL);
 }
 

@@ -3,7 +3,7 @@
  * buffer; an emulated diskette whose 512-byte sectors come from the wrong quarter of a CD's; a size
  * or flag that boot loaders read wrongly; a catalogue taken for bootable that is not.
  *
- * SRCS: guestbios/rom/disk.c guestbios/test/host16.c
+ * SRCS: guestbios/rom/disk.c tests/unit/guestbios_host.c
  *
  * SPDX-License-Identifier: MIT
  */

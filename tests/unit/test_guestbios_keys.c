@@ -2,7 +2,7 @@
  * code for a key, a modifier that sticks, a full buffer overwritten, extended keys shown to old
  * programs, a reader that does not wait.
  *
- * SRCS: guestbios/rom/kbd.c guestbios/test/host16.c
+ * SRCS: guestbios/rom/kbd.c tests/unit/guestbios_host.c
  *
  * SPDX-License-Identifier: MIT
  */

@@ -3,7 +3,7 @@
  * per character; scrolling that moves the wrong rows; the cursor written to the chip when nobody
  * waits for it.
  *
- * SRCS: guestbios/rom/text.c guestbios/test/host16.c
+ * SRCS: guestbios/rom/text.c tests/unit/guestbios_host.c
  *
  * SPDX-License-Identifier: MIT
  */

@@ -116,6 +116,7 @@ TEST(terminal_sequences_become_keys)
 	CHECK_STR(type("\x1b[3~"), "e0 53 e0 d3");
 	CHECK_STR(type("\x1b[5~"), "e0 49 e0 c9");
 	CHECK_STR(type("\x1bOP"), "3b bb");
+	CHECK_STR(type("\x1bOQ\x1bOR\x1bOS"), "3c bc 3d bd 3e be");
 	CHECK_STR(type("\x1b[18~"), "41 c1"); /* F7, whose set 2 code is 83 */
 	CHECK_STR(type("\x1b[24~"), "58 d8");
 	CHECK_STR(type("\x1b[H\x1b[F"), "e0 47 e0 c7 e0 4f e0 cf");
@@ -262,6 +263,11 @@ TEST(a_disabled_keyboard_sends_no_keys)
 	CHECK_STR(drain(), "fa");
 	CHECK_STR(type("abc"), "");
 	data(0xf4);
+	CHECK_STR(drain(), "fa");
+	CHECK_STR(type("a"), "1e 9e");
+	data(0xf5);
+	drain();
+	data(0xf6);
 	CHECK_STR(drain(), "fa");
 	CHECK_STR(type("a"), "1e 9e");
 }

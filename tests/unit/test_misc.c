@@ -63,6 +63,9 @@ TEST(the_coprocessor_error_is_cleared_by_f0)
 	CHECK(irq13.level);
 	out8(&b, 0xf0, 0);
 	CHECK(!irq13.level);
+	misc_fpu_error(&misc);
+	misc_reset(&misc);
+	CHECK(!irq13.level);
 }
 
 TEST(dma_words_go_through_the_byte_pointer)

@@ -326,7 +326,12 @@ TEST(one_shots_fire_once_and_on_time)
 	board_run(&b, NSEC_PER_SEC);
 	CHECK_EQ(irq0.rises, 1);
 	start(4, 1193);
+	clk = pit_clock(b.f.now);
 	irq0.rises = 0;
+	board_run_until(&b, pit_clock_ns(clk + 1 + 1193 + 1) - 1); /* load, count, strobe */
+	CHECK_EQ(irq0.rises, 0);
+	board_run(&b, 1);
+	CHECK_EQ(irq0.rises, 1);
 	board_run(&b, NSEC_PER_SEC);
 	CHECK_EQ(irq0.rises, 1);
 	CHECK_EQ(timerq_next(&b.f.q), TIMER_OFF);

@@ -309,3 +309,18 @@ TEST(the_index_port_masks_nmi)
 	out8(&b, 0x70, 0x0f);
 	CHECK(!rtc_nmi_masked(&rtc));
 }
+
+TEST(the_board_reaches_memory_but_not_the_clock)
+{
+	setup();
+	rtc_cmos_write(&rtc, 0x0e, 0x11);
+	rtc_cmos_write(&rtc, 0x7f, 0x22);
+	rtc_cmos_write(&rtc, RTC_CENTURY, 0x99);
+	rtc_cmos_write(&rtc, RTC_B, 0x99);
+	rtc_cmos_write(&rtc, 0x80, 0x99);
+	CHECK_EQ(get(0x0e), 0x11);
+	CHECK_EQ(rtc_cmos_read(&rtc, 0x7f), 0x22);
+	CHECK_EQ(get(RTC_CENTURY), 0x20);
+	CHECK_EQ(get(RTC_B), RTC_B_24H);
+	CHECK_EQ(rtc_cmos_read(&rtc, 0x80), 0);
+}

@@ -161,11 +161,13 @@ TEST(string_output_moves_whole_runs)
 	const struct port_range *r;
 
 	setup();
-	memset(text, 'z', sizeof(text));
+	for (unsigned i = 0; i < sizeof(text); i++)
+		text[i] = (char)i;
 	r = bus_find_port(&b.bus, 0x3f8);
 	CHECK_EQ(r->ops->write_rep(r->dev, 0x3f8, 1, text, 100), 100);
 	CHECK_EQ(nsent, 100);
 	CHECK_EQ(calls, 7); /* FIFO-sized */
+	CHECK(!memcmp(sent, text, 100));
 	CHECK_EQ(r->ops->write_rep(r->dev, 0x3f9, 1, text, 100), 0);
 	CHECK_EQ(r->ops->write_rep(r->dev, 0x3f8, 2, text, 50), 0);
 	room = false;
@@ -303,6 +305,44 @@ TEST(switching_fifos_empties_them)
 	CHECK(uart_rx(&uart, 'c'));
 	CHECK(!uart_rx(&uart, 'd'));
 	CHECK_EQ(get(UART_RBR), 'c');
+}
+
+TEST(clearing_the_transmitter_drops_what_is_held)
+{
+	setup();
+	put(UART_IIR, UART_FCR_ENABLE);
+	put(UART_IER, UART_IER_THRE);
+	get(UART_IIR);
+	put(UART_IIR, UART_FCR_ENABLE | UART_FCR_CLEAR_TX); /* nothing held: nothing happens */
+	CHECK(!irq.level);
+	room = false;
+	put(UART_RBR, 'x');
+	CHECK_EQ(get(UART_LSR) & UART_LSR_THRE, 0);
+	put(UART_IIR, UART_FCR_ENABLE | UART_FCR_CLEAR_RX); /* the other one */
+	CHECK_EQ(get(UART_LSR) & UART_LSR_THRE, 0);
+	put(UART_IIR, UART_FCR_ENABLE | UART_FCR_CLEAR_TX);
+	CHECK_EQ(get(UART_LSR) & UART_LSR_THRE, UART_LSR_THRE);
+	CHECK(irq.level);
+	room = true;
+	uart_tx_kick(&uart);
+	CHECK_EQ(nsent, 0);
+}
+
+TEST(a_break_inside_the_fifo_shows_at_its_turn)
+{
+	setup();
+	put(UART_IIR, UART_FCR_ENABLE);
+	put(UART_MCR, UART_MCR_OUT2 | UART_MCR_LOOP);
+	put(UART_RBR, 'a');
+	CHECK_EQ(get(UART_LSR) & UART_LSR_FIFO_ERR, 0);
+	put(UART_LCR, 3 | UART_LCR_BREAK);
+	put(UART_LCR, 3);
+	CHECK_EQ(get(UART_LSR) & (UART_LSR_FIFO_ERR | UART_LSR_BI), UART_LSR_FIFO_ERR);
+	CHECK_EQ(get(UART_RBR), 'a');
+	CHECK_EQ(get(UART_LSR) & (UART_LSR_FIFO_ERR | UART_LSR_BI),
+		 UART_LSR_FIFO_ERR | UART_LSR_BI);
+	CHECK_EQ(get(UART_LSR) & (UART_LSR_FIFO_ERR | UART_LSR_BI), 0);
+	CHECK_EQ(get(UART_RBR), 0);
 }
 
 /* Random accesses and line states: everything accepted arrives once, in order; pin and IIR agree.

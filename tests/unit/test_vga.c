@@ -137,6 +137,8 @@ TEST(protected_crtc_registers_keep_their_values)
 	setup();
 	crtc(VGA_CRTC_HDISP_END, 39);
 	CHECK_EQ(vga.crtc[VGA_CRTC_HDISP_END], 0x4f);
+	crtc(VGA_CRTC_OVERFLOW, 0xe0);
+	CHECK_EQ(vga.crtc[VGA_CRTC_OVERFLOW], 0x0f); /* only line compare bit 8 changes */
 	crtc(VGA_CRTC_VSYNC_END, 0x0e);
 	crtc(VGA_CRTC_HDISP_END, 39);
 	CHECK_EQ(vga.crtc[VGA_CRTC_HDISP_END], 39);

@@ -1,8 +1,8 @@
-/* Storage and hooks behind host16.h.
+/* Storage and hooks behind guestbios_host.h.
  *
  * SPDX-License-Identifier: MIT
  */
-#include "../rom/bios16.h"
+#include "../../guestbios/rom/bios16.h"
 
 u8 host_mem[0x110000];
 struct bios_shared shared;

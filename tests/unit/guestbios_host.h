@@ -3,10 +3,12 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef GUESTBIOS_HOST16_H
-#define GUESTBIOS_HOST16_H
+#ifndef TESTS_GUESTBIOS_HOST_H
+#define TESTS_GUESTBIOS_HOST_H
 
 #include <string.h>
+
+#include "penumbra/types.h"
 
 #define ROM	   static const
 #define ROM_GLOBAL const
