@@ -99,7 +99,7 @@ static u8 read8(void *dev, u16 port)
 	if (port >= DMA2_PORT)
 		return reg_read(&d->chip[1], (port - DMA2_PORT) >> 1);
 	if (port >= DMA_PAGE_PORT)
-		return d->page[port - DMA_PAGE_PORT];
+		return d->page[port & 0x0f];
 	return reg_read(&d->chip[0], port);
 }
 
@@ -110,7 +110,7 @@ static void write8(void *dev, u16 port, u8 value)
 	if (port >= DMA2_PORT)
 		reg_write(&d->chip[1], (port - DMA2_PORT) >> 1, value);
 	else if (port >= DMA_PAGE_PORT)
-		d->page[port - DMA_PAGE_PORT] = value;
+		d->page[port & 0x0f] = value;
 	else
 		reg_write(&d->chip[0], port, value);
 }

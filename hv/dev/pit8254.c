@@ -348,64 +348,43 @@ static u8 read_data(struct pit_channel *c, u64 t)
 /* --- channel 0's interrupt ----------------------------------------------------------------------
  */
 
-/* Rising edges of OUT in (@from, @to], with the count in force at @from and no load in between. */
-static u64 rises(const struct pit_channel *c, u64 from, u64 to)
+/* The first rising edge of OUT that follows from the present load, or TIMER_OFF. The trigger modes
+ * have none: channel 0's gate never moves. */
+static u64 first_rise(const struct pit_channel *c)
 {
-	u64 first, step = 0;
-
 	if (!c->armed || !c->gate)
-		return 0;
+		return TIMER_OFF;
 	switch (c->mode) {
 	case 0:
-		first = c->start + c->n;
-		break;
 	case 2:
-		first = c->start + c->n;
-		step = c->n;
-		break;
+		return c->start + c->n;
 	case 3:
-		first = c->start + (c->phase ? c->n : half_len(c->n, false));
-		step = c->n;
-		break;
+		return c->start + (c->phase ? c->n : half_len(c->n, false));
 	case 4:
-		first = c->start + c->n + 1;
-		break;
+		return c->start + c->n + 1;
 	default:
-		return 0;
+		return TIMER_OFF;
 	}
-	if (to < first)
+}
+
+/* Rising edges up to clock @t, with the count now in force. */
+static u64 rises_until(const struct pit_channel *c, u64 t)
+{
+	u64 first = first_rise(c);
+
+	if (first == TIMER_OFF || t < first)
 		return 0;
-	if (!step)
-		return from < first;
-	return (to - first) / step + 1 - (from < first ? 0 : (from - first) / step + 1);
+	return periodic(c) ? (t - first) / c->n + 1 : 1;
 }
 
 /* The first rising edge after @t, or TIMER_OFF. */
 static u64 next_rise(const struct pit_channel *c, u64 t)
 {
-	u64 first;
+	u64 first = first_rise(c);
 
-	if (!c->armed || !c->gate)
-		return TIMER_OFF;
-	switch (c->mode) {
-	case 0:
-		first = c->start + c->n;
-		break;
-	case 2:
-		first = c->start + c->n;
-		break;
-	case 3:
-		first = c->start + (c->phase ? c->n : half_len(c->n, false));
-		break;
-	case 4:
-		first = c->start + c->n + 1;
-		break;
-	default:
-		return TIMER_OFF;
-	}
-	if (first > t)
+	if (first == TIMER_OFF || first > t)
 		return first;
-	return periodic(c) ? first + ((t - first) / c->n + 1) * c->n : TIMER_OFF;
+	return periodic(c) ? first + rises_until(c, t) * c->n : TIMER_OFF;
 }
 
 /* Rising edges since the last call, a change of count in between included. */
@@ -418,13 +397,13 @@ static u64 count_rises(struct pit *p, u64 t)
 		u64 end = period_end(c, c->next_written);
 
 		if (t >= end && from < end) {
-			n = rises(c, from, end);
+			n = rises_until(c, end) - rises_until(c, from);
 			from = end;
 		}
 		catch_up(c, t);
 	}
 	p->edges_until = t;
-	return n + rises(c, from, t);
+	return n + rises_until(c, t) - rises_until(c, from);
 }
 
 /* When to look again: the next edge, sooner to work off a backlog, never at storm rate. */

@@ -421,7 +421,7 @@ static void write_reg(struct rtc *r, unsigned index, u8 value)
 	u64 now = dev_now(r->host);
 
 	if (index > RTC_D && index != RTC_CENTURY) {
-		r->ram[index] = value;
+		r->ram[index & CMOS_INDEX] = value;
 		return;
 	}
 	collect_flags(r, now);
@@ -440,7 +440,7 @@ static u8 read8(void *dev, u16 port)
 {
 	struct rtc *r = dev;
 
-	return port == RTC_PORT_DATA ? read_reg(r, r->index & 0x7f) : 0xff;
+	return port == RTC_PORT_DATA ? read_reg(r, r->index & CMOS_INDEX) : 0xff;
 }
 
 static void write8(void *dev, u16 port, u8 value)
@@ -448,7 +448,7 @@ static void write8(void *dev, u16 port, u8 value)
 	struct rtc *r = dev;
 
 	if (port == RTC_PORT_DATA)
-		write_reg(r, r->index & 0x7f, value);
+		write_reg(r, r->index & CMOS_INDEX, value);
 	else
 		r->index = value;
 }
