@@ -207,6 +207,13 @@ static unsigned sleep_type(const u8 *fadt)
 	return 0;
 }
 
+u16 acpi_pm1_port(void)
+{
+	const u8 *fadt = find_fadt();
+
+	return fadt ? (u16)read32(fadt + 64) : 0;
+}
+
 static void acpi_off(void)
 {
 	const u8 *fadt = find_fadt();

@@ -43,6 +43,8 @@ void map_window(u64 pa, u64 flags);
 #define PTE_PCD 0x10ull
 #define PTE_PS	0x80ull
 
+/* Port of PM1a_CNT by the FADT, 0: no ACPI. */
+u16 acpi_pm1_port(void);
 /* ACPI S5, else 0x10 to port 0xf4, else halt. */
 __attribute__((noreturn)) void power_off(void);
 

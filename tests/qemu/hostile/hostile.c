@@ -1,0 +1,589 @@
+/* A guest that behaves as badly as ring 0 allows. One image per behaviour, chosen by HOSTILE at
+ * build time, so that no menu or key press is needed.
+ *
+ * Every image says "hostile NAME: begin". Those that survive their own deeds end with "ok NAME" (or
+ * "not ok ..." where an access that must fault did not) and power off; the others never come back,
+ * which is what their test waits for:
+ *
+ *   triple    triple-faults at once: resets for ever, or until it is declared crashed
+ *   cliloop   spins with interrupts off
+ *   hltoff    HLT with interrupts off
+ *   badcr3    CR3 points outside RAM
+ *   badstack  every exception faults again: IDT and stack outside RAM
+ *   ports     writes and reads every I/O port in every size, but those that reset or end the
+ * machine mmio      reads, writes and executes physical memory that does not exist tables    page
+ * tables full of random bytes, at addresses in and out of RAM virt      instructions of
+ * virtualisation and system-management extensions msrs      reads and writes every MSR of the
+ * populated ranges with wild values desc      garbage descriptors loaded into every segment
+ * register cr        control registers, XCR0 and debug registers with every single bit flipped
+ *   lme       long mode enabled, but paging and PAE off, and then exits
+ *   storm     as many timer and self-interrupts as the machine will give
+ *   ipi       every kind of inter-processor interrupt to others, and start-up messages
+ *   disk      disk requests of the BIOS channel at wild addresses
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "lib/str.h"
+#include "penumbra/bioschan.h"
+#include "rt.h"
+
+#define NAME_(x) #x
+#define NAME(x)	 NAME_(x)
+
+#define VEC_UD 6
+#define VEC_GP 13
+
+static u64 rng = 0x9e3779b97f4a7c15ull;
+static u64 rnd(void)
+{
+	rng ^= rng << 13;
+	rng ^= rng >> 7;
+	rng ^= rng << 17;
+	return rng;
+}
+
+static unsigned failures;
+static void expect(bool good, const char *what)
+{
+	if (good)
+		return;
+	failures++;
+	say("not ok %s\n", what);
+}
+
+/* --- ends without return ------------------------------------------------------------------- */
+
+__attribute__((unused)) static void triple(void)
+{
+	static const struct {
+		u16 limit;
+		u64 base;
+	} __attribute__((packed)) nothing = {0, 0};
+
+	asm volatile("lidt %0; int3" ::"m"(nothing));
+}
+
+__attribute__((unused)) static void cliloop(void)
+{
+	for (;;)
+		asm volatile("cli");
+}
+
+__attribute__((unused)) static void hltoff(void)
+{
+	for (;;)
+		asm volatile("cli; hlt");
+}
+
+__attribute__((unused)) static void badcr3(void)
+{
+	asm volatile("mov %0, %%cr3; int3" ::"r"(0xd0000000ull) : "memory");
+}
+
+__attribute__((unused)) static void badstack(void)
+{
+	static const struct {
+		u16 limit;
+		u64 base;
+	} __attribute__((packed)) outside = {0xfff, 0xd0000000};
+
+	asm volatile("lidt %0; mov %1, %%rsp; ud2" ::"m"(outside), "r"(0xd8000000ull));
+}
+
+/* --- I/O ports ----------------------------------------------------------------------------- */
+
+/* Ports whose writes end or reset the machine; the deed is the business of other tests. */
+static unsigned pm1;
+static bool ends_the_machine(unsigned port)
+{
+	return port == 0x64 || port == 0x92 || port == 0xcf9 || (port & ~3u) == 0xf4 ||
+	       (pm1 && port - (pm1 - 4) < 8) || port == BIOSCHAN_PORT_EVENT;
+}
+
+static bool port_is_safe(unsigned port, unsigned size)
+{
+	for (unsigned i = 0; i < size; i++)
+		if (ends_the_machine(port + i))
+			return false;
+	return true;
+}
+
+static void poke_port(unsigned port, u32 value)
+{
+	if (port_is_safe(port, 1)) {
+		in8((u16)port);
+		out8((u16)port, (u8)value);
+	}
+	if (port_is_safe(port, 2)) {
+		in16((u16)port);
+		out16((u16)port, (u16)value);
+	}
+	if (port_is_safe(port, 4)) {
+		in32((u16)port);
+		out32((u16)port, value);
+	}
+}
+
+__attribute__((unused)) static void ports(void)
+{
+	static u8 buffer[64];
+	void *p = buffer;
+	u64 n = 16;
+
+	pm1 = acpi_pm1_port();
+	for (unsigned port = 0; port < 0x10000; port++) {
+		poke_port(port, 0);
+		poke_port(port, 0xffffffff);
+		poke_port(port, (u32)rnd());
+	}
+	asm volatile("rep outsl" : "+S"(p), "+c"(n) : "d"(0x1f0) : "memory");
+	p = buffer, n = 16;
+	asm volatile("rep insl" : "+D"(p), "+c"(n) : "d"(0xffff) : "memory");
+	out8(0x21, 0xff);
+	out8(0xa1, 0xff);
+	serial_init();
+}
+
+/* --- memory that is not there -------------------------------------------------------------- */
+
+static void run_window(void *arg)
+{
+	((void (*)(void))(uintptr_t)(MAP_WINDOW + (u64)(uintptr_t)arg))();
+}
+
+static void touch_window(u64 pa)
+{
+	volatile u64 *p = (volatile u64 *)(uintptr_t)(MAP_WINDOW + 0x1000);
+	volatile u8 *edge = (volatile u8 *)(uintptr_t)(MAP_WINDOW + 0x1fff);
+	u64 old;
+
+	map_window(pa, PTE_P | PTE_W);
+	old = *p;
+	*p = old;
+	*edge = (u8)old;
+	*(volatile u32 *)(uintptr_t)(MAP_WINDOW + 0x1ffe) = 0xffffffff; /* across a page */
+	asm volatile("lock incq %0" : "+m"(*p));
+	asm volatile("xchg %0, %1" : "+m"(*p), "+r"(old));
+}
+
+__attribute__((unused)) static void mmio(void)
+{
+	/* The hole below the chips; then far above all RAM, up to 2^40. */
+	for (u64 pa = 0xc0000000; pa < 0xfe000000; pa += 0x1000000)
+		touch_window(pa);
+	for (unsigned bit = 36; bit < 40; bit++)
+		touch_window(1ull << bit);
+	touch_window(0xffffe00000ull);
+	map_window(0xd0000000, PTE_P | PTE_W);
+	/* Open bus reads as all ones, and FF FF is #UD; whatever comes, it must be a fault. */
+	expect(guard(run_window, NULL) >= 0, "executing open bus faults");
+	/* The chips' own pages, in sizes and places they do not have. */
+	for (u64 off = 0; off < 0x1000; off += 4) {
+		*(volatile u8 *)(uintptr_t)(0xfec00000 + off) = (u8)rnd();
+		*(volatile u64 *)(uintptr_t)(0xfec00000 + (off & ~7ull)) = rnd();
+		(void)*(volatile u16 *)(uintptr_t)(0xfee00000 + (off & 0xffe));
+	}
+}
+
+static u64 wild_pdpt[512] __attribute__((aligned(4096)));
+static u64 wild_pd[512] __attribute__((aligned(4096)));
+
+static void touch_wild(void *arg)
+{
+	volatile u8 *p = (volatile u8 *)arg;
+
+	*p = *p;
+}
+
+__attribute__((unused)) static void tables(void)
+{
+	u64 *pml4 = (u64 *)0x70000;
+
+	asm("" : "+r"(pml4));
+	for (unsigned round = 0; round < 64; round++) {
+		for (unsigned i = 0; i < 512; i++) {
+			/* Present, at random places that are no RAM of any guest here or below
+			 * what this kernel uses. */
+			wild_pdpt[i] = (rnd() & 0xfff0000000000fffull) | 1 |
+				       (rnd() & 0xff00000000) | 0xc0000000 | (rnd() & 0x1ffff000);
+			wild_pd[i] = (rnd() & 0x8000ff00c0000fffull) | 0xc0000001;
+		}
+		wild_pdpt[1] = (u64)(uintptr_t)wild_pd | 7;
+		pml4[256] = (u64)(uintptr_t)wild_pdpt | 7;
+		pml4[257] = (rnd() & 0xffc0000000) | 0xc0000007;
+		asm volatile("mov %0, %%cr3" ::"r"(pml4) : "memory");
+		for (unsigned i = 0; i < 64; i++) {
+			u64 va = 0xffff800000000000ull | (rnd() & 0xffffffffffull);
+
+			guard(touch_wild, (void *)(uintptr_t)va);
+			va = 0xffff800040000000ull | (rnd() & 0x3fffffff);
+			guard(touch_wild, (void *)(uintptr_t)va);
+		}
+	}
+	pml4[256] = pml4[257] = 0;
+}
+
+/* --- instructions -------------------------------------------------------------------------- */
+
+#define INSN(name, text)                                                                           \
+	static void insn_##name(void *arg)                                                         \
+	{                                                                                          \
+		asm volatile(text ::"a"(arg), "b"(0), "c"(0), "d"(0) : "memory");                  \
+	}
+INSN(vmrun, ".byte 0x0f, 0x01, 0xd8")
+INSN(vmmcall, ".byte 0x0f, 0x01, 0xd9")
+INSN(vmload, ".byte 0x0f, 0x01, 0xda")
+INSN(vmsave, ".byte 0x0f, 0x01, 0xdb")
+INSN(stgi, ".byte 0x0f, 0x01, 0xdc")
+INSN(clgi, ".byte 0x0f, 0x01, 0xdd")
+INSN(skinit, ".byte 0x0f, 0x01, 0xde")
+INSN(invlpga, ".byte 0x0f, 0x01, 0xdf")
+INSN(vmcall, ".byte 0x0f, 0x01, 0xc1")
+INSN(vmxon, "movq $0, -8(%%rsp); .byte 0xf3, 0x0f, 0xc7, 0x74, 0x24, 0xf8")
+INSN(vmxoff, ".byte 0x0f, 0x01, 0xc4")
+INSN(vmlaunch, ".byte 0x0f, 0x01, 0xc2")
+INSN(getsec, ".byte 0x0f, 0x37")
+INSN(rsm, ".byte 0x0f, 0xaa")
+INSN(monitor, ".byte 0x0f, 0x01, 0xc8")
+INSN(mwait, ".byte 0x0f, 0x01, 0xc9")
+
+static const struct {
+	const char *name;
+	void (*run)(void *arg);
+} virt_insns[] = {
+	{"vmrun", insn_vmrun},	 {"vmmcall", insn_vmmcall}, {"vmload", insn_vmload},
+	{"vmsave", insn_vmsave}, {"stgi", insn_stgi},	    {"clgi", insn_clgi},
+	{"skinit", insn_skinit}, {"invlpga", insn_invlpga}, {"vmcall", insn_vmcall},
+	{"vmxon", insn_vmxon},	 {"vmxoff", insn_vmxoff},   {"vmlaunch", insn_vmlaunch},
+	{"getsec", insn_getsec}, {"rsm", insn_rsm},	    {"monitor", insn_monitor},
+	{"mwait", insn_mwait},
+};
+
+static void write_svme(void *arg)
+{
+	(void)arg;
+	wrmsr(0xc0000080, rdmsr(0xc0000080) | 1u << 12);
+}
+
+static void write_vmxe(void *arg)
+{
+	(void)arg;
+	asm volatile("mov %%cr4, %%rax; or $0x2000, %%rax; mov %%rax, %%cr4" ::: "rax");
+}
+
+static bool has_monitor(void)
+{
+	u32 a = 1, c = 0;
+
+	asm volatile("cpuid" : "+a"(a), "+c"(c)::"rbx", "rdx");
+	return c & 8;
+}
+
+__attribute__((unused)) static void virt(void)
+{
+	static void *const operands[] = {NULL, (void *)0x1000, (void *)0xd0000000,
+					 (void *)0x800000000000, (void *)~0ull};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(virt_insns); i++)
+		for (unsigned o = 0; o < ARRAY_SIZE(operands); o++) {
+			int vector;
+
+			if (has_monitor() && i >= ARRAY_SIZE(virt_insns) - 2)
+				break; /* a machine that has them may stop for good */
+			vector = guard(virt_insns[i].run, operands[o]);
+
+			expect(vector == VEC_UD || vector == VEC_GP, virt_insns[i].name);
+		}
+	expect(guard(write_svme, NULL) == VEC_GP, "EFER.SVME is #GP");
+	expect(guard(write_vmxe, NULL) == VEC_GP, "CR4.VMXE is #GP");
+	asm volatile("wbinvd");
+}
+
+/* --- registers ----------------------------------------------------------------------------- */
+
+struct msr_access {
+	u32 msr;
+	u64 value;
+};
+
+static void read_msr(void *arg)
+{
+	struct msr_access *a = arg;
+
+	a->value = rdmsr(a->msr);
+}
+
+static void write_msr(void *arg)
+{
+	const struct msr_access *a = arg;
+
+	wrmsr(a->msr, a->value);
+}
+
+/* Wild values only where they can hurt others, not where they merely end this kernel. */
+static bool msr_is_ours(u32 msr)
+{
+	return msr == 0xc0000080 || msr == 0x1b || (msr >= 0xc0000100 && msr <= 0xc0000102);
+}
+
+static void poke_msr(u32 msr, unsigned *faults)
+{
+	static const u64 wild[] = {0, ~0ull, 0x8000000000000000ull, 0x0000800000000000ull};
+	struct msr_access a = {.msr = msr}, w = {.msr = msr};
+
+	*faults += guard(read_msr, &a) >= 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(wild) && !msr_is_ours(msr); i++) {
+		w.value = i ? wild[i] : rnd();
+		*faults += guard(write_msr, &w) >= 0;
+	}
+}
+
+__attribute__((unused)) static void msrs(void)
+{
+	static const u32 from[] = {0, 0x40000000, 0xc0000000, 0xc0010000, 0xc0011000, 0xffffff00};
+	static const u32 count[] = {0x1000, 0x200, 0x400, 0x400, 0x200, 0x100};
+	unsigned faults = 0;
+
+	for (unsigned r = 0; r < ARRAY_SIZE(from); r++)
+		for (u32 i = 0; i < count[r]; i++)
+			poke_msr(from[r] + i, &faults);
+	say("hostile msrs: %u accesses faulted\n", faults);
+}
+
+static void load_selector(void *arg)
+{
+	u64 v = (u64)(uintptr_t)arg;
+	u16 sel = (u16)v;
+
+	switch (v >> 16) {
+	case 0:
+		asm volatile("mov %0, %%ds" ::"r"(sel));
+		break;
+	case 1:
+		asm volatile("mov %0, %%es" ::"r"(sel));
+		break;
+	case 2:
+		asm volatile("mov %0, %%fs" ::"r"(sel));
+		break;
+	case 3:
+		asm volatile("mov %0, %%gs" ::"r"(sel));
+		break;
+	case 4:
+		asm volatile("lldt %0" ::"r"(sel));
+		break;
+	default:
+		asm volatile("ltr %0" ::"r"(sel));
+		break;
+	}
+}
+
+static u64 wild_gdt[8192] __attribute__((aligned(8)));
+
+__attribute__((unused)) static void desc(void)
+{
+	extern u64 boot_gdt[];
+	const struct {
+		u16 limit;
+		u64 base;
+	} __attribute__((packed)) g = {sizeof(wild_gdt) - 1, (u64)(uintptr_t)wild_gdt};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(wild_gdt); i++)
+		/* Bit 8 is bit 40 of a table base in the entry before: accessed bits must
+		 * not be written into this kernel. */
+		wild_gdt[i] = i < 5 ? boot_gdt[i] : rnd() | 0x100;
+	asm volatile("lgdt %0" ::"m"(g));
+	for (unsigned i = 0; i < 12000; i++)
+		guard(load_selector, (void *)(uintptr_t)((i % 6) << 16 | (rnd() & 0xffff)));
+	asm volatile("mov %0, %%ds; mov %0, %%es; mov %1, %%fs; mov %1, %%gs; lldt %w1" ::"r"(0x10),
+		     "r"(0));
+	load_tables();
+}
+
+/* Bits whose change takes 64-bit code away from under itself. CPUs refuse that; an emulator that
+ * does not would only end this kernel. */
+#define CR0_KEEP (1ull << 31 | 1)
+#define CR4_KEEP (1ull << 5 | 1ull << 12 | 1ull << 17)
+
+static void flip_cr(void *arg)
+{
+	u64 v = (u64)(uintptr_t)arg, bit = 1ull << (v & 63), saved;
+
+	switch (v >> 8) {
+	case 0:
+		asm volatile("mov %%cr0, %0; mov %0, %%rcx; xor %1, %%rcx; mov %%rcx, %%cr0; mov "
+			     "%0, %%cr0"
+			     : "=&r"(saved)
+			     : "r"(bit)
+			     : "rcx", "memory");
+		break;
+	case 1:
+		asm volatile("mov %%cr4, %0; mov %0, %%rcx; xor %1, %%rcx; mov %%rcx, %%cr4; mov "
+			     "%0, %%cr4"
+			     : "=&r"(saved)
+			     : "r"(bit)
+			     : "rcx", "memory");
+		break;
+	case 2:
+		asm volatile("mov %0, %%cr8; mov %1, %%cr8" ::"r"(bit), "r"(0ull));
+		break;
+	case 3:
+		asm volatile("mov %0, %%dr7; mov %1, %%dr7" ::"r"(bit), "r"(0x400ull));
+		break;
+	case 4:
+		asm volatile("mov %0, %%dr6; mov %0, %%dr0; mov %1, %%dr0" ::"r"(bit), "r"(0ull));
+		break;
+	case 5:
+		asm volatile("xsetbv" ::"a"((u32)bit | 1), "d"((u32)(bit >> 32)), "c"(0));
+		break;
+	case 6:
+		asm volatile("lmsw %w0; clts" ::"r"(bit));
+		break;
+	default: /* reserved whatever the physical address width */
+		asm volatile("mov %%cr3, %0; mov %0, %%rcx; or %1, %%rcx; mov %%rcx, %%cr3; mov "
+			     "%0, %%cr3"
+			     : "=&r"(saved)
+			     : "r"(bit & 0x7ff0000000000000ull)
+			     : "rcx", "memory");
+		break;
+	}
+}
+
+__attribute__((unused)) static void cr(void)
+{
+	u64 before, after;
+
+	asm volatile("mov %%cr0, %0" : "=r"(before));
+	for (u64 reg = 0; reg < 8; reg++)
+		for (u64 bit = 0; bit < 64; bit++) {
+			if (reg < 2 && ((reg ? CR4_KEEP : CR0_KEEP) >> bit & 1))
+				continue;
+			guard(flip_cr, (void *)(uintptr_t)(reg << 8 | bit));
+		}
+	asm volatile("mov %%cr0, %0" : "=r"(after));
+	expect((after & ~0x3eull) == (before & ~0x3eull), "CR0 survives");
+}
+
+/* Leaves long mode for 32-bit code, turns paging and PAE off with EFER.LME still set, and goes on
+ * with instructions that exit. The text and the power-off are done by port from there. */
+__attribute__((unused, naked)) static void lme(void)
+{
+	asm volatile("pushq $0x08; pushq $1f; lretq\n"
+		     ".code32\n"
+		     "1: mov $0x10, %%eax; mov %%eax, %%ds; mov %%eax, %%ss\n"
+		     "mov %%cr0, %%eax; and $0x7fffffff, %%eax; mov %%eax, %%cr0\n"
+		     "mov %%cr4, %%eax; and $~0x20, %%eax; mov %%eax, %%cr4\n"
+		     "mov $1000, %%edi\n"
+		     "2: xor %%eax, %%eax; cpuid; inb $0x61, %%al; dec %%edi; jnz 2b\n"
+		     "mov %0, %%esi; mov $0x3f8, %%edx\n"
+		     "3: lodsb; test %%al, %%al; jz 4f; outb %%al, %%dx\n"
+		     "mov $20000, %%ecx; 5: loop 5b; jmp 3b\n"
+		     "4: mov $0x10, %%al; outb %%al, $0xf4; cli; hlt; jmp 4b\n"
+		     ".code64" ::"i"("ok lme\r\n"));
+}
+
+/* --- interrupts ---------------------------------------------------------------------------- */
+
+#define LAPIC(r)	 (*(volatile u32 *)(uintptr_t)(0xfee00000 + (r)))
+#define LAPIC_EOI	 0xb0
+#define LAPIC_SVR	 0xf0
+#define LAPIC_ICR_LOW	 0x300
+#define LAPIC_ICR_HIGH	 0x310
+#define LAPIC_LVT_TIMER	 0x320
+#define LAPIC_TIMER_INIT 0x380
+#define LAPIC_TIMER_DIV	 0x3e0
+#define TIMER_VECTOR	 0x40
+#define SELF_VECTOR	 0x41
+#define TIMER_LIMIT	 20000
+#define ICR_SELF	 0x40000
+#define ICR_OTHERS	 0xc0000
+
+static volatile unsigned timer_irqs, self_irqs;
+
+static bool take_irq(struct trap_frame *f)
+{
+	if (f->vector < 32)
+		return false;
+	if (f->vector == TIMER_VECTOR && ++timer_irqs == TIMER_LIMIT)
+		LAPIC(LAPIC_TIMER_INIT) =
+			0; /* or an unbounded timer would leave no other progress */
+	if (f->vector == SELF_VECTOR)
+		self_irqs++;
+	LAPIC(LAPIC_EOI) = 0;
+	return true;
+}
+
+/* Half a second or more of interrupts, the timer counting down from @count. */
+static void storm_with(u32 count)
+{
+	u64 end = rdtsc() + 500000000ull;
+
+	timer_irqs = self_irqs = 0;
+	LAPIC(LAPIC_TIMER_INIT) = count;
+	asm volatile("sti");
+	while (rdtsc() < end)
+		LAPIC(LAPIC_ICR_LOW) = ICR_SELF | SELF_VECTOR;
+	asm volatile("cli");
+	LAPIC(LAPIC_TIMER_INIT) = 0;
+	say("hostile storm: period %u: %u timer and %u self-interrupts\n", count, timer_irqs,
+	    self_irqs);
+}
+
+__attribute__((unused)) static void storm(void)
+{
+	trap_hook = take_irq;
+	out8(0x21, 0xff);
+	out8(0xa1, 0xff);
+	LAPIC(LAPIC_SVR) = 0x1ff;
+	LAPIC(LAPIC_TIMER_DIV) = 0xb;
+	LAPIC(LAPIC_LVT_TIMER) = 0x20000 | TIMER_VECTOR;
+	storm_with(20000);
+	expect(timer_irqs > 0 && self_irqs > 0, "interrupts arrive");
+	storm_with(1);
+	trap_hook = NULL;
+}
+
+__attribute__((unused)) static void ipi(void)
+{
+	trap_hook = take_irq;
+	LAPIC(LAPIC_SVR) = 0x1ff;
+	for (unsigned round = 0; round < 200; round++)
+		for (unsigned mode = 0; mode < 8; mode++) {
+			u32 low = mode << 8 | (u8)rnd();
+
+			/* INIT and SMI would hit this CPU only if it addressed itself. */
+			LAPIC(LAPIC_ICR_LOW) = low | ICR_OTHERS | 0x4000;
+			LAPIC(LAPIC_ICR_HIGH) = (u32)(1 + rnd() % 254) << 24;
+			LAPIC(LAPIC_ICR_LOW) = low | 0x4000;
+		}
+	for (unsigned id = 0; id < 256; id++) {
+		LAPIC(LAPIC_ICR_HIGH) = id << 24;
+		LAPIC(LAPIC_ICR_LOW) = 0x4600 | (u8)rnd(); /* start-up: ignored by a running CPU */
+	}
+	trap_hook = NULL;
+}
+
+__attribute__((unused)) static void disk(void)
+{
+	static struct bios_disk_req req;
+	static const u64 wild[] = {0,	       0xa0000,	       0xe0000,
+				   0xd0000000, 0xfee00000,     0xfffffff0,
+				   ~0ull,      0x100000000ull, 0x7ffffffffff0ull};
+
+	for (unsigned i = 0; i < 2000; i++) {
+		req = (struct bios_disk_req){.op = (u32)rnd() & 3,
+					     .drive = (u32)rnd() & 7,
+					     .lba = i & 1 ? rnd() : rnd() & 0xff,
+					     .count = i & 2 ? (u32)rnd() : (u32)rnd() & 0xff,
+					     .status = BIOS_DISK_PENDING,
+					     .gpa = wild[rnd() % ARRAY_SIZE(wild)]};
+		out32(BIOSCHAN_PORT_DISK, i & 4 ? (u32)(uintptr_t)&req : (u32)rnd() | 0xc0000000);
+	}
+}
+
+void kernel(void)
+{
+	say("hostile " NAME(HOSTILE) ": begin\n");
+	HOSTILE();
+	if (!failures)
+		say("ok " NAME(HOSTILE) "\n");
+}
