@@ -16,6 +16,7 @@
 #define YEAR_MIN	   1900u
 #define YEAR_MAX	   9999u
 #define ALARM_NEVER	   (-1)
+#define CMOS_INDEX	   0x7fu
 
 struct date {
 	unsigned year, month, day, hour, min, sec;
