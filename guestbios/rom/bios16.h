@@ -115,6 +115,14 @@ static inline u32 linear(u16 seg, u32 off)
 void irq_window_wait(void);
 /* STI; NOP; CLI: let what is pending in. */
 void irq_window(void);
+/* Wait a while: asleep if the timer will wake us, else with interrupts let in once. */
+static inline void tick_wait(void)
+{
+	if (inb(0x21) & 0x01)
+		irq_window();
+	else
+		irq_window_wait();
+}
 /* Run a software interrupt with *ax in AX and CF from/to *cf. */
 void call_int(u8 vector, u16 *ax, bool *cf);
 

@@ -11,7 +11,7 @@ void channel_disk(struct bios_disk_req *req)
 	r->status = BIOS_DISK_PENDING;
 	outl(BIOSCHAN_PORT_DISK, EBDA_PHYS + (u32)req);
 	while (r->status == BIOS_DISK_PENDING)
-		irq_window_wait();
+		tick_wait();
 }
 
 void channel_event(u8 event)

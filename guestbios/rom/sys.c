@@ -130,7 +130,7 @@ static void wait_us(u32 us)
 		u64 left = cycles - (rdtsc() - start);
 
 		if ((s64)left > per_tick)
-			irq_window_wait();
+			tick_wait();
 		else
 			irq_window();
 	}

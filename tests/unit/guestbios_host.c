@@ -11,6 +11,7 @@ unsigned host_text_len, host_exits;
 u8 host_in[256];
 unsigned host_in_pos;
 void (*host_wait)(void);
+u64 host_tsc;
 
 const u8 font8x8_low[1024], font8x8_high[1024], font8x16[4096], video_static[16];
 
