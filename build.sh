@@ -55,7 +55,7 @@ apt_get() {
 }
 
 run_make() {
-	make --no-print-directory -j"$jobs" "$@"
+	make -s --no-print-directory -j"$jobs" "$@"
 }
 
 # KEY=VALUE arguments; file names are relative to the directory build.sh was called from.

@@ -3,7 +3,7 @@
 (real mode switched thousands of times, keyboard, text written straight to VGA memory, power-off by
 APM). Catches a BIOS that only just suffices for a Linux loader."""
 TIER = "ci"
-SECONDS = 20
+SECONDS = 45
 CD = "[guest alpha]\nmemory = 64M\ncdrom = module:{}\nboot = cdrom\n"
 DISK = "[guest alpha]\nmemory = 64M\ndisk = module:{}\nboot = disk\n"
 SCREEN = "alpha:vga"
