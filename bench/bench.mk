@@ -1,6 +1,6 @@
 # Workloads that run in guests and natively: a bootable kernel of ring-0 loops (bench/nano) and
 # user-space loops for a Linux initramfs (bench/linux).
-#   make bench-images    $(B)/bench/nano.iso, $(B)/bench/linux/bench
+#   make bench-images    $(B)/bench/nano.iso, $(B)/bench/linux.iso
 
 # Test kernels (also tests/qemu/hostile): flat images behind El Torito.
 TK_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mno-red-zone -mgeneral-regs-only \
@@ -38,7 +38,20 @@ $(B)/bench/nano.iso: $(B)/bench/nano.bin
 	$(call say,ISO,$@)
 	$(Q)$(call tk_iso,$@,$<)
 
+# Linux workloads: a static program as the initramfs's /init, on the CD of the demo's kernel.
+$(B)/bench/linux/bench: bench/linux/bench.c
+	@mkdir -p $(@D)
+	$(call say,MUSLCC,$@)
+	$(Q)musl-gcc -std=gnu11 -O2 -static -s $(WARN) -o $@ $<
+$(B)/bench/linux/initrd.gz: $(B)/bench/linux/bench
+	$(call say,INITRD,$@)
+	$(Q)rm -rf $(@D)/tree && mkdir -p $(@D)/tree && cp $< $(@D)/tree/init && touch -hd @0 $(@D)/tree/init
+	$(Q)cd $(@D)/tree && echo init | cpio -o -H newc -R 0:0 --reproducible --quiet | gzip -9n >../initrd.gz
+$(B)/bench/linux.iso: $(B)/bench/linux/initrd.gz $(G)/kernel/cloud-amd64/version rootfs/linux-cd.sh
+	$(call say,ISO,$@)
+	$(Q)rootfs/linux-cd.sh '$@' '$(G)/kernel/cloud-amd64/vmlinuz' '$<' /dev/null 'console=ttyS0,115200 quiet'
+
 -include tests/qemu/hostile/hostile.mk
 
 .PHONY: bench-images
-bench-images: $(B)/bench/nano.iso
+bench-images: $(B)/bench/nano.iso $(B)/bench/linux.iso
