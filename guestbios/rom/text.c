@@ -91,15 +91,16 @@ static u8 printable(u8 c)
 	return c >= 0xb4 && c <= 0xda ? '+' : '?';
 }
 
-/* Send the collected part of the row; with `lf` finish the line, without its trailing blanks. */
-static void line_send(bool lf)
+/* Send the collected part of the row up to column `upto`; with `lf` finish the line, without its
+ * trailing blanks. */
+static void line_send(bool lf, u8 upto)
 {
 	u8 buf[MAX_COLS + 1], n = 0, used = 0;
 
 	if (line.live) {
 		u32 at = cell(line.page, line.row, line.sent);
 
-		while (line.sent < line.end) {
+		while (line.sent < upto) {
 			buf[n] = printable(far_u8(TEXT_SEG, at));
 			at += 2;
 			line.sent++;
@@ -116,6 +117,19 @@ static void line_send(bool lf)
 	line.open = !lf && (line.open || n);
 }
 
+/* Where the row's visible text ends: programs blank the rest of a row behind their prompt. */
+static u8 line_visible_end(void)
+{
+	u8 page = line.page, end = line.end;
+	u32 at = cell(page, line.row, 0);
+	u8 cursor = bda.cursor[page].row == line.row ? bda.cursor[page].col : 0;
+
+	while (end > line.sent && end > cursor &&
+	       printable(far_u8(TEXT_SEG, at + (end - 1) * 2)) == ' ')
+		end--;
+	return end;
+}
+
 static bool line_blank(void)
 {
 	u32 at = cell(line.page, line.row, 0);
@@ -129,10 +143,8 @@ static bool line_blank(void)
 /* Writing moves away from the collected row: finish its line, unless there is nothing to tell. */
 static void line_end(void)
 {
-	if (line.live && (line.open || !line_blank()))
-		line_send(true);
-	else if (line.open)
-		line_send(true);
+	if (line.open || (line.live && !line_blank()))
+		line_send(true, line.end);
 	line.live = false;
 	line.open = false;
 }
@@ -177,8 +189,8 @@ static void cursor_to_crtc(void)
 void text_sync(void)
 {
 	text_pending = 0;
-	if (line.live && line.sent < line.end)
-		line_send(false);
+	if (line.live)
+		line_send(false, line_visible_end());
 	cursor_to_crtc();
 }
 
@@ -290,7 +302,7 @@ static void teletype(u8 page, u8 c, int attr)
 	case '\n':
 		if (line.live && (line.page != page || line.row != row))
 			line_end();
-		line_send(true);
+		line_send(true, line.end);
 		line.live = false;
 		line_feed(page, &row);
 		break;
@@ -301,7 +313,7 @@ static void teletype(u8 page, u8 c, int attr)
 			far_set_u8(TEXT_SEG, cell(page, row, col) + 1, attr);
 		if (++col == columns()) {
 			col = 0;
-			line_send(false);
+			line_send(false, line.end);
 			line_feed(page, &row);
 			line_start(page, row);
 		}

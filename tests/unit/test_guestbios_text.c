@@ -74,6 +74,20 @@ TEST(unfinished_line_is_sent_once_and_then_continued)
 	CHECK_STR(host_text, "boot: linux\n");
 }
 
+TEST(prompt_comes_without_the_blanks_behind_it)
+{
+	start();
+	tty("grub>                    ");
+	call(0x0200, 0, 0, 0x0006);
+	text_sync();
+	CHECK_STR(host_text, "grub> ");
+	tty("ls");
+	text_sync();
+	CHECK_STR(host_text, "grub> ls");
+	tty("\r\n");
+	CHECK_STR(host_text, "grub> ls\n");
+}
+
 TEST(rewritten_line_is_told_again)
 {
 	start();
