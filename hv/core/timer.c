@@ -14,9 +14,9 @@ static void timer_interrupt(unsigned vector, struct trap_frame *f)
 	this_cpu()->attention = true;
 }
 
+/* The queue itself is empty from the start: what was set before this call stays in it. */
 void timer_init_cpu(void)
 {
-	this_cpu()->timers.head = NULL;
 	this_cpu()->timer_programmed = TIMER_OFF;
 	irq_register(VECTOR_TIMER, timer_interrupt);
 }
