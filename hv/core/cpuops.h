@@ -246,6 +246,12 @@ static inline void irq_wait(void)
 	asm volatile("sti; hlt; cli" : : : "memory");
 }
 
+/* Take what interrupts are pending: STI's shadow is the NOP. Interrupts off after. */
+static inline void irq_let_in(void)
+{
+	asm volatile("sti; nop; cli" : : : "memory");
+}
+
 static inline u64 read_rflags(void)
 {
 	u64 v;

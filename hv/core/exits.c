@@ -88,9 +88,7 @@ void vcpu_advance(struct vcpu *v, unsigned len)
 static void exit_intr(struct vcpu *v, struct exit *x)
 {
 	(void)v, (void)x;
-	irq_enable();
-	asm volatile("nop");
-	irq_disable();
+	irq_let_in();
 }
 
 static void exit_nothing(struct vcpu *v, struct exit *x)

@@ -134,6 +134,10 @@ void vcpu_run(struct vcpu *v)
 			     pc_intr_pending(&v->part->pc) || pc_nmi_pending(&v->part->pc)))
 			deliver_events(v);
 		enter(v, &x);
+		/* Not every CPU lets an interrupt end a guest that keeps them off: take it at the
+		 * next exit, whatever that is for. */
+		if (unlikely(!(v->rflags & RFLAGS_IF)))
+			irq_let_in();
 		vcpu_handle_exit(v, &x);
 	}
 }
