@@ -536,8 +536,7 @@ u32 cpuid_xsave_size(const struct cpuid_policy *p, u64 xcr0, bool compact)
 
 static void set_all(u32 out[4], const u32 in[4])
 {
-	for (unsigned i = 0; i < 4; i++)
-		out[i] = in[i];
+	memcpy(out, in, 4 * sizeof(out[0]));
 }
 
 static const u32 zeros[4];

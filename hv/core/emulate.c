@@ -67,19 +67,20 @@ static int split(struct emul_ctx *c, gva_t gva, unsigned len, u32 access, struct
 	return n;
 }
 
-/* Device accesses are made in naturally aligned units of at most 8 bytes, as a CPU's bus would. */
-static unsigned mmio_unit(gpa_t gpa, unsigned len)
+/* Device accesses are made in naturally aligned units of at most 8 bytes, as a CPU's bus would;
+ * those of a string instruction in its items. */
+static unsigned mmio_unit(gpa_t gpa, unsigned len, unsigned item)
 {
-	for (unsigned size = 8; size > 1; size /= 2)
+	for (unsigned size = item ? item : 8; size > 1; size /= 2)
 		if (size <= len && !(gpa & (size - 1)))
 			return size;
 	return 1;
 }
 
-static void mmio_read(struct partition *p, gpa_t gpa, u8 *buf, unsigned len)
+static void mmio_read(struct partition *p, gpa_t gpa, u8 *buf, unsigned len, unsigned item)
 {
 	while (len) {
-		unsigned size = mmio_unit(gpa, len);
+		unsigned size = mmio_unit(gpa, len, item);
 		const struct mmio_range *r = bus_find_mmio(&p->pc.bus, gpa);
 		u64 value = r ? r->ops->read(r->dev, gpa - r->base, size) : ~0ull;
 
@@ -90,10 +91,10 @@ static void mmio_read(struct partition *p, gpa_t gpa, u8 *buf, unsigned len)
 	}
 }
 
-static void mmio_write(struct partition *p, gpa_t gpa, const u8 *buf, unsigned len)
+static void mmio_write(struct partition *p, gpa_t gpa, const u8 *buf, unsigned len, unsigned item)
 {
 	while (len) {
-		unsigned size = mmio_unit(gpa, len);
+		unsigned size = mmio_unit(gpa, len, item);
 		const struct mmio_range *r = bus_find_mmio(&p->pc.bus, gpa);
 		u64 value = 0;
 
@@ -106,25 +107,26 @@ static void mmio_write(struct partition *p, gpa_t gpa, const u8 *buf, unsigned l
 	}
 }
 
-static void phys_read_any(struct partition *p, gpa_t gpa, u8 *buf, unsigned len)
+static void phys_read_any(struct partition *p, gpa_t gpa, u8 *buf, unsigned len, unsigned item)
 {
 	const void *ram = p2m_ptr_read(&p->p2m, gpa);
 
 	if (ram)
 		memcpy(buf, ram, len);
 	else
-		mmio_read(p, gpa, buf, len);
+		mmio_read(p, gpa, buf, len, item);
 }
 
 /* Writes to ROM are dropped, as the board does. */
-static void phys_write_any(struct partition *p, gpa_t gpa, const u8 *buf, unsigned len)
+static void phys_write_any(struct partition *p, gpa_t gpa, const u8 *buf, unsigned len,
+			   unsigned item)
 {
 	void *ram = p2m_ptr(&p->p2m, gpa);
 
 	if (ram)
 		memcpy(ram, buf, len);
 	else if (!p2m_ptr_read(&p->p2m, gpa))
-		mmio_write(p, gpa, buf, len);
+		mmio_write(p, gpa, buf, len, item);
 }
 
 static int op_read(struct emul *e, gva_t gva, void *buf, unsigned len, enum emul_access a,
@@ -138,7 +140,7 @@ static int op_read(struct emul *e, gva_t gva, void *buf, unsigned len, enum emul
 	if (n < 0)
 		return n;
 	for (int i = 0; i < n; i++) {
-		phys_read_any(c->v->part, piece[i].gpa, buf, piece[i].len);
+		phys_read_any(c->v->part, piece[i].gpa, buf, piece[i].len, e->item);
 		buf = (u8 *)buf + piece[i].len;
 	}
 	return 0;
@@ -153,20 +155,30 @@ static int op_write(struct emul *e, gva_t gva, const void *buf, unsigned len, st
 	if (n < 0)
 		return n;
 	for (int i = 0; i < n; i++) {
-		phys_write_any(c->v->part, piece[i].gpa, buf, piece[i].len);
+		phys_write_any(c->v->part, piece[i].gpa, buf, piece[i].len, e->item);
 		buf = (const u8 *)buf + piece[i].len;
 	}
 	return 0;
 }
 
+static bool is_ram(struct emul_ctx *c, gva_t gva, struct emul_fault *f)
+{
+	gpa_t gpa;
+
+	return translate(c, gva, PFEC_W, &gpa, f) == 0 && p2m_ptr(&c->v->part->p2m, gpa);
+}
+
 /* A machine has one vCPU and no device runs beside it, so compare and write are atomic for all who
- * can look. */
+ * can look. A device register was read already and must not be read again: just write. */
 static int op_cmpxchg(struct emul *e, gva_t gva, void *old, const void *new_val, unsigned len,
 		      struct emul_fault *f)
 {
 	u8 now[16];
-	int err = op_read(e, gva, now, len, EMUL_RMW_READ, f);
+	int err;
 
+	if (!is_ram(ctx_of(e), gva, f))
+		return op_write(e, gva, new_val, len, f);
+	err = op_read(e, gva, now, len, EMUL_RMW_READ, f);
 	if (err)
 		return err;
 	if (memcmp(now, old, len) != 0) {
@@ -296,7 +308,11 @@ void vcpu_emulate(struct vcpu *v)
 		inject_fault(v, &e.fault);
 		break;
 	case EMUL_UNHANDLED:
-		report_unhandled(v, &e);
+		/* User code must not be able to stop its own system. */
+		if (e.cpl == 3)
+			vcpu_inject(v, VEC_UD, false, 0);
+		else
+			report_unhandled(v, &e);
 		break;
 	}
 }

@@ -53,35 +53,26 @@ static void inject_ud(struct vcpu *v)
 	vcpu_inject(v, VEC_UD, false, 0);
 }
 
-/* RIP wraps at the code segment's width; a set TF traps after the instruction. */
-static void finish_instruction(struct vcpu *v)
+/* A set TF traps after the instruction. */
+void vcpu_single_step(struct vcpu *v)
 {
 	struct vcpu_sregs r;
 
-	v->int_shadow = false;
-	v->rflags &= ~RFLAGS_RF;
-	if (v->rflags & RFLAGS_TF) {
-		v->engine->get_sregs(v, &r);
-		r.dr6 |= DR6_BS;
-		v->engine->set_sregs(v, &r);
-		vcpu_inject(v, VEC_DB, false, 0);
-	}
+	v->engine->get_sregs(v, &r);
+	r.dr6 |= DR6_BS;
+	v->engine->set_sregs(v, &r);
+	vcpu_inject(v, VEC_DB, false, 0);
 }
 
-void vcpu_advance(struct vcpu *v, unsigned len)
+/* RIP wraps at the code segment's width. Only code outside 64-bit mode can reach the 4 GiB line
+ * from below. */
+void vcpu_wrap_rip(struct vcpu *v)
 {
-	u64 next = v->rip + len;
+	struct vcpu_code c;
 
-	/* Only code outside 64-bit mode can reach the 4 GiB line from below. */
-	if (v->rip <= UINT32_MAX && next > UINT32_MAX) {
-		struct vcpu_code c;
-
-		v->engine->get_code(v, &c);
-		if (vcpu_code_mode(&c) != CODE_64)
-			next = (u32)next;
-	}
-	v->rip = next;
-	finish_instruction(v);
+	v->engine->get_code(v, &c);
+	if (vcpu_code_mode(&c) != CODE_64)
+		v->rip = (u32)v->rip;
 }
 
 /* Physical interrupts are taken by opening the window for one instruction. */
@@ -98,18 +89,21 @@ static void exit_nothing(struct vcpu *v, struct exit *x)
 
 static void exit_cpuid(struct vcpu *v, struct exit *x)
 {
-	unsigned len = vcpu_insn_len(v, x, EXITOP_CPUID);
 	struct cpuid_dynamic dyn;
 	struct vcpu_code c;
 	u32 out[4];
+	unsigned len;
 
+	v->engine->get_code(v, &c);
+	len = vcpu_code_len(v, x, &c, EXITOP_CPUID);
 	if (!len)
 		return;
 	/* Not every CPU lets XSETBV be intercepted: ask the CPU, which has the guest's XCR0 now. */
 	if ((u32)v->gpr[GPR_RAX] == CPUID_XSAVE_LEAF && (read_cr4() & CR4_OSXSAVE))
 		v->xcr0 = xgetbv(0);
-	v->engine->get_code(v, &c);
-	dyn = (struct cpuid_dynamic){.cr4 = c.cr4, .xcr0 = v->xcr0, .apic_id = v->id};
+	dyn.cr4 = c.cr4;
+	dyn.xcr0 = v->xcr0;
+	dyn.apic_id = v->id;
 	cpuid_query(&v->part->cpuid, &dyn, (u32)v->gpr[GPR_RAX], (u32)v->gpr[GPR_RCX], out);
 	v->gpr[GPR_RAX] = out[0];
 	v->gpr[GPR_RBX] = out[1];

@@ -6,6 +6,7 @@
 #include "core/partition.h"
 #include "core/vcpu_run.h"
 #include "lib/str.h"
+#include "paging/look.h"
 
 #define INSN_MAX 15u
 /* An exit whose instruction cannot be found is run again; a guest that cannot get past it is
@@ -50,13 +51,6 @@ void vcpu_walk_regs(const struct vcpu *v, struct walk_regs *r)
 	walk_regs_from_code(v, &c, r);
 }
 
-enum code_mode vcpu_code_mode(const struct vcpu_code *c)
-{
-	if ((c->efer & EFER_LMA) && (c->cs_attr & SEG_ATTR_L))
-		return CODE_64;
-	return (c->cr0 & CR0_PE) && (c->cs_attr & SEG_ATTR_DB) ? CODE_32 : CODE_16;
-}
-
 static gva_t code_address(const struct vcpu *v, const struct vcpu_code *c)
 {
 	if ((c->efer & EFER_LMA) && (c->cs_attr & SEG_ATTR_L))
@@ -79,8 +73,27 @@ static const u8 *code_page(const struct vcpu *v, const struct walk_regs *r, gva_
 	return p2m_ptr_read(&v->part->p2m, res.gpa);
 }
 
+static const void *look_ram(const void *ctx, gpa_t gpa)
+{
+	return p2m_ptr(ctx, gpa);
+}
+
+/* The common case, on the way of every exit that has to know a length: 64-bit code, whole in one
+ * page of RAM. NULL: take the general way. */
+static inline __attribute__((always_inline)) const u8 *fetch_long(const struct vcpu *v,
+								  const struct vcpu_code *c)
+{
+	const struct p2m *m = &v->part->p2m;
+	gpa_t gpa;
+
+	if ((v->rip & (PAGE_SIZE - 1)) > PAGE_SIZE - INSN_MAX || !(c->efer & EFER_LMA) ||
+	    !(c->cs_attr & SEG_ATTR_L) || !look_long(c->cr3, v->rip, look_ram, m, &gpa))
+		return NULL;
+	return p2m_ptr(m, gpa);
+}
+
 /* Bytes at RIP without copying where one page holds them all, else gathered in @buf. */
-static const u8 *fetch(const struct vcpu *v, const struct vcpu_code *c, u8 *buf, unsigned *n)
+static const u8 *fetch_any(const struct vcpu *v, const struct vcpu_code *c, u8 *buf, unsigned *n)
 {
 	struct walk_regs r;
 	gva_t gva = code_address(v, c);
@@ -103,6 +116,14 @@ static const u8 *fetch(const struct vcpu *v, const struct vcpu_code *c, u8 *buf,
 		memcpy(buf + have, second, INSN_MAX - have);
 	*n = second ? INSN_MAX : have;
 	return buf;
+}
+
+static inline const u8 *fetch(const struct vcpu *v, const struct vcpu_code *c, u8 *buf, unsigned *n)
+{
+	const u8 *bytes = fetch_long(v, c);
+
+	*n = INSN_MAX;
+	return bytes ? bytes : fetch_any(v, c, buf, n);
 }
 
 unsigned vcpu_fetch(const struct vcpu *v, u8 *buf)
@@ -152,19 +173,39 @@ static void insn_lost(struct vcpu *v, const struct exit *x, const u8 *bytes, uns
 			      (unsigned long long)x->code, (unsigned long long)v->rip);
 }
 
-unsigned vcpu_insn_len(struct vcpu *v, const struct exit *x, enum exitop op)
+/* Everything but the plain case: other modes, page borders, prefixes, what is not there any more.
+ */
+static __attribute__((noinline)) unsigned code_len_slow(struct vcpu *v, const struct exit *x,
+							const struct vcpu_code *c, enum exitop op)
 {
-	struct vcpu_code c;
 	u8 buf[INSN_MAX];
 	const u8 *bytes;
 	unsigned n, len;
 
-	if (x->insn_len)
-		return x->insn_len;
-	v->engine->get_code(v, &c);
-	bytes = fetch(v, &c, buf, &n);
-	len = exitop_len(bytes, n, vcpu_code_mode(&c), op);
+	bytes = fetch(v, c, buf, &n);
+	len = exitop_len(bytes, n, vcpu_code_mode(c), op);
 	if (!len)
 		insn_lost(v, x, bytes, n);
 	return len;
+}
+
+unsigned vcpu_code_len(struct vcpu *v, const struct exit *x, const struct vcpu_code *c,
+		       enum exitop op)
+{
+	const u8 *bytes;
+	unsigned len;
+
+	if (x->insn_len)
+		return x->insn_len;
+	bytes = fetch_long(v, c);
+	len = bytes ? exitop_plain_len(bytes, op) : 0;
+	return len ? len : code_len_slow(v, x, c, op);
+}
+
+unsigned vcpu_insn_len(struct vcpu *v, const struct exit *x, enum exitop op)
+{
+	struct vcpu_code c;
+
+	v->engine->get_code(v, &c);
+	return vcpu_code_len(v, x, &c, op);
 }

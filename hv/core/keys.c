@@ -88,7 +88,7 @@ static const struct {
 static void key_help(const char *arg)
 {
 	(void)arg;
-	hv_log(LOG_WARN, "Ctrl-] 0, 1, 2 ...: focus the control partition or a guest");
+	hv_log(LOG_WARN, "Ctrl-] 0, 1, 2 ...: focus the control partition or a guest; - none");
 	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
 		hv_log(LOG_WARN, "Ctrl-] %c: %s", keys[i].key, keys[i].help);
 }

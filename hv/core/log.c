@@ -134,6 +134,7 @@ static void pump_timer(void *arg, u64 now_ns)
 	spin_lock(&log.lock);
 	next = mux_tick(&log.mux, now_ns);
 	pump();
+	record_pump(&log.store);
 	if (mux_pending(&log.mux))
 		next = now_ns + PUMP_NS;
 	spin_unlock(&log.lock);
@@ -276,14 +277,21 @@ void log_service(void)
 		receive();
 }
 
+/* One tick can hold back what another lets go: until nothing is left. */
 void log_drain(void)
 {
 	char buf[PUMP_CHUNK];
-	unsigned n;
+	unsigned n, wrote;
 
 	spin_lock(&log.lock);
-	mux_tick(&log.mux, TIMER_OFF - 1);
-	while ((n = mux_drain(&log.mux, buf, sizeof(buf))))
-		console_write_raw(buf, n);
+	do {
+		wrote = 0;
+		record_pump(&log.store);
+		mux_tick(&log.mux, TIMER_OFF - 1);
+		while ((n = mux_drain(&log.mux, buf, sizeof(buf)))) {
+			console_write_raw(buf, n);
+			wrote += n;
+		}
+	} while (wrote);
 	spin_unlock(&log.lock);
 }

@@ -22,6 +22,7 @@
 #include "firmware/firmware.h"
 #include "firmware/power.h"
 #include "firmware/rtc.h"
+#include "firmware/smp.h"
 #include "lib/str.h"
 #include "mem/frames.h"
 
@@ -43,7 +44,6 @@ static struct {
 	unsigned running; /* guests started and not ended */
 	bool failed;	  /* some guest did not pass */
 	u64 boot_seconds; /* wall clock at clock_ns() 0, since 1970; 0: unknown */
-	volatile bool go; /* the other CPUs may enter their loops */
 } hv;
 
 const struct cmdline *hv_cmdline(void)
@@ -226,6 +226,8 @@ static void apply_overrides(void)
 		struct guest_config *g = find_guest(o->guest);
 		char why[128];
 
+		if (strcmp(o->guest, "policy") == 0)
+			continue; /* thresholds of the adaptive policy */
 		if (!g)
 			report_error(NULL, "command line", "%s.%s: the config has no guest %s",
 				     o->guest, o->key, o->guest);
@@ -305,8 +307,6 @@ static void pick_engine(void)
 void hv_ap_main(struct cpu *c)
 {
 	(void)c;
-	while (!__atomic_load_n(&hv.go, __ATOMIC_ACQUIRE))
-		cpu_pause();
 	if (cpu_start() != 0)
 		panic("CPU %u: cannot switch the engine on", this_cpu()->id);
 	sched_loop();
@@ -316,7 +316,7 @@ static void start_guests(void)
 {
 	hv.running = npartitions;
 	report_boot(hv.bi, hv.engine, &hv.caps);
-	__atomic_store_n(&hv.go, true, __ATOMIC_RELEASE);
+	smp_release();
 	log_enable_input();
 	if (!npartitions) {
 		report_error(NULL, "guests", "no guest was started");

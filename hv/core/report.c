@@ -186,7 +186,6 @@ void report_stats(const struct partition *p, bool periodic)
 	record_begin(&r, "stats");
 	record_str(&r, "guest", p->cfg.name);
 	record_str(&r, "paging", v->paging->name);
-	record_u64(&r, "entries", v->entries);
 	record_u64(&r, "guest_cycles", v->guest_cycles);
 	report_exits(&r, p);
 	record_u64(&r, "polled_reads", pc_polled_reads(&p->pc));

@@ -82,45 +82,58 @@ static void sync_tpr_in(struct vcpu *v)
 {
 	const struct lapic *l = &v->part->pc.lapic;
 
-	v->tpr = lapic_cr8(l);
-	v->want_tpr_exit = v->tpr && l->irr_max >= 0 && l->deliverable < 0;
+	v->tpr = l->tpr >> 4;
+	v->want_tpr_exit = unlikely(l->tpr) && l->irr_max >= 0 && l->deliverable < 0;
 }
 
 static void sync_tpr_out(struct vcpu *v)
 {
 	struct lapic *l = &v->part->pc.lapic;
 
-	if (unlikely(v->tpr != lapic_cr8(l)))
+	if (unlikely(v->tpr != l->tpr >> 4))
 		lapic_set_cr8(l, v->tpr);
 }
 
-static void enter(struct vcpu *v, struct exit *x)
+static inline void enter(struct vcpu *v, struct exit *x)
 {
-	struct exit_stats *s = &v->part->exits;
+	struct partition *p = v->part;
 	u64 entry_tsc;
 
 #if PN_DEBUG
-	ASSERT(ledger_clean(v, v->part->p2m.gen));
+	ASSERT(ledger_clean(v, p->p2m.gen));
 #endif
 	sync_tpr_in(v);
 	entry_tsc = rdtsc();
-	s->cycles[v->part->last_reason] += entry_tsc - v->exit_tsc;
+	p->exits.cycles[p->last_reason] += entry_tsc - v->exit_tsc;
 	v->engine->run(v, x);
 	v->guest_cycles += v->exit_tsc - entry_tsc;
-	v->entries++;
-	v->part->last_reason = (u8)x->reason;
-	s->count[x->reason]++;
+	p->last_reason = (u8)x->reason;
+	p->exits.count[x->reason]++;
 	sync_tpr_out(v);
 }
 
-static bool must_stop(struct vcpu *v, struct cpu *c)
+/* Rare work stands behind one flag. */
+static inline bool must_stop(struct vcpu *v, struct cpu *c)
 {
 	if (unlikely(c->attention)) {
 		cpu_service();
 		if (sched_must_yield(v))
 			return true;
 	}
-	return v->state != VCPU_RUNNABLE;
+	return unlikely(v->state != VCPU_RUNNABLE);
+}
+
+/* Has anything changed that deliver_events() must look at? An interrupt that waits for the window
+ * it asked for has not. */
+static inline bool events_to_deliver(const struct vcpu *v)
+{
+	const struct pc *pc = &v->part->pc;
+
+	if (unlikely(v->event.type != EVENT_NONE || pc_nmi_pending(pc)))
+		return true;
+	if (v->want_window)
+		return v->rflags & RFLAGS_IF;
+	return unlikely(lapic_pending(&pc->lapic) >= 0 || pic_pending(&pc->pic));
 }
 
 void vcpu_run(struct vcpu *v)
@@ -130,8 +143,7 @@ void vcpu_run(struct vcpu *v)
 
 	v->exit_tsc = rdtsc();
 	while (!must_stop(v, c)) {
-		if (unlikely(v->event.type != EVENT_NONE || v->want_window ||
-			     pc_intr_pending(&v->part->pc) || pc_nmi_pending(&v->part->pc)))
+		if (events_to_deliver(v))
 			deliver_events(v);
 		enter(v, &x);
 		/* Not every CPU lets an interrupt end a guest that keeps them off: take it at the

@@ -23,8 +23,22 @@ void vcpu_fpu_reset(struct vcpu *v);
 
 /* One exit: dispatch to its handler (exits.c). */
 void vcpu_handle_exit(struct vcpu *v, struct exit *x);
+/* The rare ends of vcpu_advance(): RIP crossed the 4 GiB line, TF is set. */
+void vcpu_wrap_rip(struct vcpu *v);
+void vcpu_single_step(struct vcpu *v);
 /* The current instruction is done: @len bytes. */
-void vcpu_advance(struct vcpu *v, unsigned len);
+static inline void vcpu_advance(struct vcpu *v, unsigned len)
+{
+	u64 old = v->rip;
+
+	v->rip += len;
+	v->int_shadow = false;
+	v->rflags &= ~RFLAGS_RF;
+	if (__builtin_expect((old ^ v->rip) >> 32, 0))
+		vcpu_wrap_rip(v);
+	if (__builtin_expect(v->rflags & RFLAGS_TF, 0))
+		vcpu_single_step(v);
+}
 /* Queue an exception for the next entry. A fault while another event waits becomes #DF or a triple
  * fault as APM vol. 2 §8.2.9 has it. */
 void vcpu_inject(struct vcpu *v, u8 vector, bool has_error, u32 error);
@@ -37,11 +51,19 @@ int vcpu_write_efer(struct vcpu *v, u64 value);
 /* The guest's paging state now, for walk_gva(). */
 void vcpu_walk_regs(const struct vcpu *v, struct walk_regs *r);
 extern const struct walk_mem *vcpu_walk_mem(const struct vcpu *v, struct walk_mem *m);
-enum code_mode vcpu_code_mode(const struct vcpu_code *c);
+static inline enum code_mode vcpu_code_mode(const struct vcpu_code *c)
+{
+	if ((c->efer & EFER_LMA) && (c->cs_attr & SEG_ATTR_L))
+		return CODE_64;
+	return (c->cr0 & CR0_PE) && (c->cs_attr & SEG_ATTR_DB) ? CODE_32 : CODE_16;
+}
 /* Up to 15 bytes at RIP; returns how many could be read. */
 unsigned vcpu_fetch(const struct vcpu *v, u8 *buf);
 /* Length of the current instruction, which must be @op. 0: it is not (any more): run it again. */
 unsigned vcpu_insn_len(struct vcpu *v, const struct exit *x, enum exitop op);
+/* The same where the caller has asked the engine for @c already. */
+unsigned vcpu_code_len(struct vcpu *v, const struct exit *x, const struct vcpu_code *c,
+		       enum exitop op);
 
 /* Execute the current instruction in software (emulate.c). */
 void vcpu_emulate(struct vcpu *v);

@@ -330,6 +330,12 @@ static const struct plain_op {
 	[EXITOP_VMMCALL] = {3, {0x0f, 0x01, 0xd9}}, [EXITOP_VMCALL] = {3, {0x0f, 0x01, 0xc1}},
 };
 
+const u16 exitop_two_bytes[EXITOP_RSM + 1] = {
+	[EXITOP_CPUID] = 0xa20f,  [EXITOP_RDMSR] = 0x320f, [EXITOP_WRMSR] = 0x300f,
+	[EXITOP_RDTSC] = 0x310f,  [EXITOP_RDPMC] = 0x330f, [EXITOP_INVD] = 0x080f,
+	[EXITOP_WBINVD] = 0x090f, [EXITOP_CLTS] = 0x060f,
+};
+
 static bool is_plain(const struct plain_op *p, const u8 *bytes, unsigned n)
 {
 	if (!p->len || n < p->len || bytes[0] != p->byte[0])

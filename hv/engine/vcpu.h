@@ -43,13 +43,17 @@ struct vcpu {
 	u64 gpr[GPR_COUNT];
 	u64 rip, rflags;
 	bool int_shadow; /* STI or MOV SS just ran: no interrupt before the next instruction */
-	bool nmi_blocked;
 	struct vcpu_event event;
-	bool want_window; /* exit as soon as the guest can take an interrupt */
-	/* Task priority as CR8 shows it (0..15), in and out; @want_tpr_exit: exit when CR8 is
-	 * written. */
-	u8 tpr;
-	bool want_tpr_exit;
+	/* What the engine is asked to watch for; one word, so that a change is seen at a glance. */
+	union {
+		struct {
+			u8 tpr; /* task priority as CR8 shows it (0..15), in and out */
+			bool want_tpr_exit; /* exit when CR8 is written */
+			bool want_window; /* exit as soon as the guest can take an interrupt */
+			bool nmi_blocked; /* an NMI was delivered, its IRET not seen yet */
+		};
+		u32 controls;
+	};
 
 	const struct engine_ops *engine;
 	void *engine_data;
@@ -74,7 +78,6 @@ struct vcpu {
 	u64 tsc_aux;
 	bool loaded;
 
-	u64 entries;
 	u64 guest_cycles;
 	u64 exit_tsc; /* when the last exit came in */
 };

@@ -15,12 +15,15 @@
 
 #define P2M_CHUNK_SHIFT 21
 #define P2M_CHUNK	(1ull << P2M_CHUNK_SHIFT)
+#define P2M_WINDOW	0xa0000ull /* where low pages may be other than RAM: up to 1 MiB */
+#define P2M_WINDOW_SIZE (MIB - P2M_WINDOW)
 #define P2M_LOW_PAGES	512 /* 4 KiB pages with a kind of their own */
 
 enum p2m_kind { P2M_NONE, P2M_RAM, P2M_ROM };
 
 struct p2m {
 	hpa_t *chunk; /* per 2 MiB of guest-physical space; 0 where there is no RAM */
+	u8 **va;      /* the same as pointers of the hypervisor's; NULL where there is no RAM */
 	u64 nchunks;
 	u64 low_bytes, high_bytes;  /* RAM below the PCI hole, RAM from 4 GiB up */
 	u8 low_kind[P2M_LOW_PAGES]; /* enum p2m_kind */
@@ -49,11 +52,13 @@ static inline void *p2m_ptr(const struct p2m *m, gpa_t gpa)
 {
 	u64 i = gpa >> P2M_CHUNK_SHIFT;
 
-	if (i >= m->nchunks || !m->chunk[i])
+	if (__builtin_expect(i >= m->nchunks || !m->va[i], 0))
 		return NULL;
-	if (i == 0 && m->low_kind[gpa >> PAGE_SHIFT] != P2M_RAM)
+	/* Kinds other than RAM exist only in the window of video memory and ROMs. */
+	if (__builtin_expect(gpa - P2M_WINDOW < P2M_WINDOW_SIZE, 0) &&
+	    m->low_kind[gpa >> PAGE_SHIFT] != P2M_RAM)
 		return NULL;
-	return (u8 *)hpa_va(m->chunk[i]) + (gpa & (P2M_CHUNK - 1));
+	return m->va[i] + (gpa & (P2M_CHUNK - 1));
 }
 const void *p2m_ptr_read(const struct p2m *m, gpa_t gpa);
 

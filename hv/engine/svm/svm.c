@@ -22,10 +22,14 @@
 #define SVM_EDX_PAUSE		BIT(10)
 #define SVM_EDX_PAUSE_THRESHOLD BIT(12)
 
+#define unlikely(x) __builtin_expect(!!(x), 0)
+
 #define PAUSE_COUNT	3000
 #define PAUSE_THRESHOLD 128
 
 struct engine_caps svm_caps;
+/* The clean bits of an entry that follows one with no change: all, where the CPU looks at them. */
+static u32 svm_clean_after;
 
 /* Per physical CPU: where VMRUN keeps the host's state, and the host's VMLOAD image. */
 static hpa_t host_vmcb[BOOT_MAX_CPUS];
@@ -86,6 +90,7 @@ static int svm_cpu_enable(unsigned cpu)
 	asm volatile("vmsave %0" : : "a"(host_vmcb[cpu]) : "memory");
 	if (!svm_iopm_pa()) {
 		svm_read_caps(&svm_caps);
+		svm_clean_after = svm_caps.clean_bits ? CLEAN_ALL : 0;
 		return svm_perms_init();
 	}
 	return 0;
@@ -171,7 +176,7 @@ static void svm_set_window(struct svm_vcpu *s, bool on)
 		c->intercept3 &= ~(u32)SVM_INTERCEPT_VINTR;
 		c->int_ctl &= ~(u32)(V_IRQ | V_IGN_TPR);
 	}
-	s->dirty |= CLEAN_INTERCEPTS | CLEAN_TPR;
+	s->clean &= ~(u32)(CLEAN_INTERCEPTS | CLEAN_TPR);
 }
 
 /* NMIs stay blocked until the guest's IRET: watch for it. */
@@ -182,25 +187,30 @@ static void svm_watch_iret(struct svm_vcpu *s, bool on)
 	if (on == is_on)
 		return;
 	s->vmcb->intercept3 ^= SVM_INTERCEPT_IRET;
-	s->dirty |= CLEAN_INTERCEPTS;
+	s->clean &= ~(u32)(CLEAN_INTERCEPTS);
 }
 
-/* CR8 lives in V_TPR while the guest runs. */
-static void svm_load_tpr(const struct vcpu *v, struct svm_vcpu *s)
+/* What differs from the last entry is rare: one comparison finds out. */
+static void svm_load_controls(const struct vcpu *v, struct svm_vcpu *s)
 {
 	struct vmcb *c = s->vmcb;
+	/* Some CPUs do not survive a CR8 write while a virtual interrupt waits: take it over. */
+	bool watch_tpr = v->want_tpr_exit || v->want_window;
 
+	svm_set_window(s, v->want_window);
+	svm_watch_iret(s, v->nmi_blocked);
 	if ((c->int_ctl & V_TPR_MASK) != v->tpr) {
 		c->int_ctl = (c->int_ctl & ~V_TPR_MASK) | v->tpr;
-		s->dirty |= CLEAN_TPR;
+		s->clean &= ~(u32)(CLEAN_TPR);
 	}
-	if (((c->cr_write >> 8) & 1) != v->want_tpr_exit) {
+	if (((c->cr_write >> 8) & 1) != watch_tpr) {
 		c->cr_write ^= BIT(8);
-		s->dirty |= CLEAN_INTERCEPTS;
+		s->clean &= ~(u32)(CLEAN_INTERCEPTS);
 	}
+	s->controls = v->controls;
 }
 
-static void svm_load_entry(struct vcpu *v, struct svm_vcpu *s)
+static inline void svm_load_entry(struct vcpu *v, struct svm_vcpu *s)
 {
 	struct vmcb *c = s->vmcb;
 
@@ -209,19 +219,18 @@ static void svm_load_entry(struct vcpu *v, struct svm_vcpu *s)
 	c->rip = v->rip;
 	c->rflags = v->rflags;
 	c->int_state = v->int_shadow;
-	svm_set_window(s, v->want_window);
-	svm_watch_iret(s, v->nmi_blocked);
-	svm_load_tpr(v, s);
 	c->event_inj = 0;
-	if (v->event.type != EVENT_NONE)
-		svm_inject(v, c);
 	c->tlb_control = TLB_FLUSH_NONE;
-	if (s->flush) {
+	if (unlikely(s->controls != v->controls))
+		svm_load_controls(v, s);
+	if (unlikely(v->event.type != EVENT_NONE))
+		svm_inject(v, c);
+	if (unlikely(s->flush)) {
 		c->tlb_control = svm_caps.flush_by_tag ? TLB_FLUSH_ASID : TLB_FLUSH_ALL;
 		s->flush = false;
 	}
-	c->clean = svm_caps.clean_bits ? CLEAN_ALL & ~s->dirty : 0;
-	s->dirty = 0;
+	c->clean = s->clean;
+	s->clean = svm_clean_after;
 }
 
 static void svm_run(struct vcpu *v, struct exit *x)
@@ -243,7 +252,7 @@ static void svm_run(struct vcpu *v, struct exit *x)
 static void svm_set_tsc_offset(struct vcpu *v, u64 offset)
 {
 	svm_of(v)->vmcb->tsc_offset = offset;
-	svm_of(v)->dirty |= CLEAN_INTERCEPTS;
+	svm_of(v)->clean &= ~(u32)CLEAN_INTERCEPTS;
 }
 
 static void svm_set_nested_root(struct vcpu *v, hpa_t root)
@@ -252,7 +261,7 @@ static void svm_set_nested_root(struct vcpu *v, hpa_t root)
 
 	s->vmcb->np_enable = 1;
 	s->vmcb->nested_cr3 = root;
-	s->dirty |= CLEAN_NESTED;
+	s->clean &= ~(u32)(CLEAN_NESTED);
 	s->flush = true;
 }
 
@@ -264,7 +273,7 @@ static void svm_flush(struct vcpu *v)
 /* APM vol. 2 §15.15.2: clean bits hold for one physical CPU only; so do its cached translations. */
 static void svm_moved(struct vcpu *v)
 {
-	svm_of(v)->dirty = CLEAN_ALL;
+	svm_of(v)->clean = 0;
 	svm_of(v)->flush = true;
 }
 

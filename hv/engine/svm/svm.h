@@ -20,7 +20,8 @@ struct svm_vcpu {
 	u64 efer;	/* as the guest sees it, without LMA */
 	u64 cr0_hidden; /* CD and NW as the guest believes them: kept out of the VMCB */
 	bool flush;	/* flush the tag at the next entry */
-	u32 dirty;	/* clean bits to drop at the next entry */
+	u32 controls;	/* what svm_load_controls() last put into the VMCB */
+	u32 clean; /* VMCB clean bits of the next entry: what was changed since the last is 0 */
 };
 
 static inline struct svm_vcpu *svm_of(const struct vcpu *v)

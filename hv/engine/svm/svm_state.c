@@ -50,7 +50,7 @@ static void svm_intercept_cr0(struct svm_vcpu *s)
 	c->intercept3 &= ~(u32)SVM_INTERCEPT_CR0_SEL;
 	if (lme && pg)
 		c->intercept3 |= SVM_INTERCEPT_CR0_SEL;
-	s->dirty |= CLEAN_INTERCEPTS | CLEAN_CR;
+	s->clean &= ~(u32)(CLEAN_INTERCEPTS | CLEAN_CR);
 }
 
 void svm_load_modes(struct svm_vcpu *s, u64 guest_cr0)
@@ -143,7 +143,7 @@ void svm_set_sregs(struct vcpu *v, const struct vcpu_sregs *r)
 	b->dr6 = r->dr6;
 	b->dr7 = r->dr7;
 	b->cpl = r->cpl;
-	s->dirty = CLEAN_ALL;
+	s->clean = 0;
 }
 
 void svm_set_cr(struct vcpu *v, unsigned cr, u64 value)
@@ -157,15 +157,15 @@ void svm_set_cr(struct vcpu *v, unsigned cr, u64 value)
 		break;
 	case 2:
 		b->cr2 = value;
-		s->dirty |= CLEAN_CR2;
+		s->clean &= ~(u32)(CLEAN_CR2);
 		break;
 	case 3:
 		b->cr3 = value;
-		s->dirty |= CLEAN_CR;
+		s->clean &= ~(u32)(CLEAN_CR);
 		break;
 	case 4:
 		b->cr4 = value;
-		s->dirty |= CLEAN_CR;
+		s->clean &= ~(u32)(CLEAN_CR);
 		break;
 	}
 	/* A mode change drops the guest's own cached translations as the architecture has it. */
@@ -239,7 +239,7 @@ int svm_set_msr(struct vcpu *v, u32 msr, u64 value)
 	if (!slot)
 		return -ENOENT;
 	*slot = value;
-	svm_of(v)->dirty |= CLEAN_SEG | CLEAN_NESTED;
+	svm_of(v)->clean &= ~(u32)(CLEAN_SEG | CLEAN_NESTED);
 	return 0;
 }
 
