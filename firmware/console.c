@@ -146,6 +146,12 @@ void console_write_raw(const char *buf, size_t len)
 		screen_write(buf, len);
 }
 
+void console_flush(void)
+{
+	if (con.uart.present)
+		uart_flush(&con.uart);
+}
+
 void console_write(const char *buf, size_t len)
 {
 	while (len) {

@@ -33,6 +33,8 @@ void console_map(void);
 void console_write(const char *buf, size_t len);
 /* The same without translation. */
 void console_write_raw(const char *buf, size_t len);
+/* Wait until all of it has left the device. */
+void console_flush(void);
 /* Bytes the device takes now without waiting; 0 while its FIFO is not empty. Without a UART, what
  * the memory ring takes: output never stalls. */
 unsigned console_tx_room(void);

@@ -27,6 +27,7 @@
 #define MSR_LOOP_SEEN	 0x90 /* … which loop back as CTS and DCD */
 #define LSR_RX		 0x01
 #define LSR_THRE	 0x20
+#define LSR_TEMT	 0x40
 
 #define UART_CLOCK_BAUD 115200u
 #define FIFO_BYTES	16
@@ -120,6 +121,12 @@ void uart_write(const struct host_uart *u, const char *buf, size_t len)
 		buf += n;
 		len -= n;
 	}
+}
+
+void uart_flush(const struct host_uart *u)
+{
+	for (unsigned i = 0; i < TX_WAIT_READS && !(reg_read(u, UART_LSR) & LSR_TEMT); i++)
+		cpu_pause();
 }
 
 int uart_getc(const struct host_uart *u)

@@ -24,6 +24,9 @@ bool uart_tx_ready(const struct host_uart *u);
 void uart_tx(const struct host_uart *u, const char *buf, unsigned n);
 /* Wait (bounded) for an empty transmitter, FIFO-wise until @len bytes are out. */
 void uart_write(const struct host_uart *u, const char *buf, size_t len);
+/* Wait (bounded) until the last bit is on the line: a machine that loses power takes the FIFO with
+ * it. */
+void uart_flush(const struct host_uart *u);
 /* A received byte, or -1. */
 int uart_getc(const struct host_uart *u);
 void uart_irq_enable(const struct host_uart *u, bool rx, bool tx);

@@ -293,5 +293,6 @@ void log_drain(void)
 			wrote += n;
 		}
 	} while (wrote);
+	console_flush();
 	spin_unlock(&log.lock);
 }
