@@ -89,19 +89,16 @@ static void exit_nothing(struct vcpu *v, struct exit *x)
 
 static void exit_cpuid(struct vcpu *v, struct exit *x)
 {
+	unsigned len = vcpu_insn_len(v, x, EXITOP_CPUID);
 	struct cpuid_dynamic dyn;
-	struct vcpu_code c;
 	u32 out[4];
-	unsigned len;
 
-	v->engine->get_code(v, &c);
-	len = vcpu_code_len(v, x, &c, EXITOP_CPUID);
 	if (!len)
 		return;
 	/* Not every CPU lets XSETBV be intercepted: ask the CPU, which has the guest's XCR0 now. */
 	if ((u32)v->gpr[GPR_RAX] == CPUID_XSAVE_LEAF && (read_cr4() & CR4_OSXSAVE))
 		v->xcr0 = xgetbv(0);
-	dyn.cr4 = c.cr4;
+	dyn.cr4 = v->at_exit.cr4;
 	dyn.xcr0 = v->xcr0;
 	dyn.apic_id = v->id;
 	cpuid_query(&v->part->cpuid, &dyn, (u32)v->gpr[GPR_RAX], (u32)v->gpr[GPR_RCX], out);
@@ -392,9 +389,8 @@ static void exit_invalid(struct vcpu *v, struct exit *x)
 
 static void exit_unknown(struct vcpu *v, struct exit *x)
 {
-	partition_end(v->part, STATUS_FAIL, "crash", "unexpected exit 0x%llx (0x%llx, 0x%llx)",
-		      (unsigned long long)x->code, (unsigned long long)x->info1,
-		      (unsigned long long)x->info2);
+	partition_end(v->part, STATUS_FAIL, "crash", "unexpected exit 0x%llx",
+		      (unsigned long long)x->code);
 }
 
 static void (*const exit_handler[EXIT_REASONS])(struct vcpu *v, struct exit *x) = {

@@ -75,21 +75,21 @@ static const u8 *code_page(const struct vcpu *v, const struct walk_regs *r, gva_
 
 static const void *look_ram(const void *ctx, gpa_t gpa)
 {
-	return p2m_ptr(ctx, gpa);
+	return p2m_peek(ctx, gpa);
 }
 
 /* The common case, on the way of every exit that has to know a length: 64-bit code, whole in one
- * page of RAM. NULL: take the general way. */
-static inline __attribute__((always_inline)) const u8 *fetch_long(const struct vcpu *v,
-								  const struct vcpu_code *c)
+ * page of memory. NULL: take the general way. */
+static inline __attribute__((always_inline)) const u8 *fetch_long(const struct vcpu *v)
 {
 	const struct p2m *m = &v->part->p2m;
 	gpa_t gpa;
 
-	if ((v->rip & (PAGE_SIZE - 1)) > PAGE_SIZE - INSN_MAX || !(c->efer & EFER_LMA) ||
-	    !(c->cs_attr & SEG_ATTR_L) || !look_long(c->cr3, v->rip, look_ram, m, &gpa))
+	if ((v->rip & (PAGE_SIZE - 1)) > PAGE_SIZE - INSN_MAX || !(v->at_exit.efer & EFER_LMA) ||
+	    !(v->at_exit.cs_attr & SEG_ATTR_L) ||
+	    !look_long(v->at_exit.cr3, v->rip, look_ram, m, &gpa))
 		return NULL;
-	return p2m_ptr(m, gpa);
+	return p2m_peek(m, gpa);
 }
 
 /* Bytes at RIP without copying where one page holds them all, else gathered in @buf. */
@@ -118,14 +118,6 @@ static const u8 *fetch_any(const struct vcpu *v, const struct vcpu_code *c, u8 *
 	return buf;
 }
 
-static inline const u8 *fetch(const struct vcpu *v, const struct vcpu_code *c, u8 *buf, unsigned *n)
-{
-	const u8 *bytes = fetch_long(v, c);
-
-	*n = INSN_MAX;
-	return bytes ? bytes : fetch_any(v, c, buf, n);
-}
-
 unsigned vcpu_fetch(const struct vcpu *v, u8 *buf)
 {
 	struct vcpu_code c;
@@ -133,7 +125,7 @@ unsigned vcpu_fetch(const struct vcpu *v, u8 *buf)
 	const u8 *bytes;
 
 	v->engine->get_code(v, &c);
-	bytes = fetch(v, &c, buf, &n);
+	bytes = fetch_any(v, &c, buf, &n);
 	if (bytes != buf)
 		memcpy(buf, bytes, n);
 	return n;
@@ -175,37 +167,37 @@ static void insn_lost(struct vcpu *v, const struct exit *x, const u8 *bytes, uns
 
 /* Everything but the plain case: other modes, page borders, prefixes, what is not there any more.
  */
-static __attribute__((noinline)) unsigned code_len_slow(struct vcpu *v, const struct exit *x,
-							const struct vcpu_code *c, enum exitop op)
+static __attribute__((noinline)) unsigned insn_len_slow(struct vcpu *v, const struct exit *x,
+							enum exitop op)
 {
+	struct vcpu_code c;
 	u8 buf[INSN_MAX];
 	const u8 *bytes;
 	unsigned n, len;
 
-	bytes = fetch(v, c, buf, &n);
-	len = exitop_len(bytes, n, vcpu_code_mode(c), op);
+	v->engine->get_code(v, &c);
+	bytes = fetch_any(v, &c, buf, &n);
+	len = exitop_len(bytes, n, vcpu_code_mode(&c), op);
 	if (!len)
 		insn_lost(v, x, bytes, n);
 	return len;
 }
 
-unsigned vcpu_code_len(struct vcpu *v, const struct exit *x, const struct vcpu_code *c,
-		       enum exitop op)
+/* The hot way also takes the prefixed forms, whose decoder needs nothing but the bytes. */
+unsigned vcpu_insn_len(struct vcpu *v, const struct exit *x, enum exitop op)
 {
 	const u8 *bytes;
 	unsigned len;
 
 	if (x->insn_len)
 		return x->insn_len;
-	bytes = fetch_long(v, c);
-	len = bytes ? exitop_plain_len(bytes, op) : 0;
-	return len ? len : code_len_slow(v, x, c, op);
-}
-
-unsigned vcpu_insn_len(struct vcpu *v, const struct exit *x, enum exitop op)
-{
-	struct vcpu_code c;
-
-	v->engine->get_code(v, &c);
-	return vcpu_code_len(v, x, &c, op);
+	bytes = fetch_long(v);
+	if (bytes) {
+		len = exitop_plain_len(bytes, op);
+		if (!len)
+			len = exitop_len(bytes, INSN_MAX, CODE_64, op);
+		if (len)
+			return len;
+	}
+	return insn_len_slow(v, x, op);
 }

@@ -82,15 +82,17 @@ static void sync_tpr_in(struct vcpu *v)
 {
 	const struct lapic *l = &v->part->pc.lapic;
 
+	if (likely(!(l->tpr | v->tpr)))
+		return;
 	v->tpr = l->tpr >> 4;
-	v->want_tpr_exit = unlikely(l->tpr) && l->irr_max >= 0 && l->deliverable < 0;
+	v->want_tpr_exit = l->tpr && l->irr_max >= 0 && l->deliverable < 0;
 }
 
 static void sync_tpr_out(struct vcpu *v)
 {
 	struct lapic *l = &v->part->pc.lapic;
 
-	if (unlikely(v->tpr != l->tpr >> 4))
+	if (unlikely(l->tpr | v->tpr) && v->tpr != l->tpr >> 4)
 		lapic_set_cr8(l, v->tpr);
 }
 

@@ -61,9 +61,6 @@ static inline enum code_mode vcpu_code_mode(const struct vcpu_code *c)
 unsigned vcpu_fetch(const struct vcpu *v, u8 *buf);
 /* Length of the current instruction, which must be @op. 0: it is not (any more): run it again. */
 unsigned vcpu_insn_len(struct vcpu *v, const struct exit *x, enum exitop op);
-/* The same where the caller has asked the engine for @c already. */
-unsigned vcpu_code_len(struct vcpu *v, const struct exit *x, const struct vcpu_code *c,
-		       enum exitop op);
 
 /* Execute the current instruction in software (emulate.c). */
 void vcpu_emulate(struct vcpu *v);

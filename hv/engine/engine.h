@@ -48,7 +48,6 @@ struct exit {
 	enum exit_reason reason;
 	u8 insn_len; /* 0: the CPU did not say; decode the guest's bytes */
 	u64 code;    /* vendor's own exit code, for dumps only */
-	u64 info1, info2;
 	union {
 		struct {
 			u16 port;

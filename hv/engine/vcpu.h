@@ -39,18 +39,26 @@ struct tlb_tag {
 	u64 flushed_gen;
 };
 
+/* What the engine copies out at every exit, for finding the guest's instruction fast. Reading only;
+ * older than the last set_cr(), set_efer() or set_sregs(). */
+struct vcpu_at_exit {
+	u64 cr3, cr4, efer;
+	u16 cs_attr;
+};
+
 struct vcpu {
 	u64 gpr[GPR_COUNT];
 	u64 rip, rflags;
 	bool int_shadow; /* STI or MOV SS just ran: no interrupt before the next instruction */
+	struct vcpu_at_exit at_exit;
 	struct vcpu_event event;
 	/* What the engine is asked to watch for; one word, so that a change is seen at a glance. */
 	union {
 		struct {
-			u8 tpr; /* task priority as CR8 shows it (0..15), in and out */
+			u8 tpr;		    /* task priority as CR8 shows it (0..15), in and out */
 			bool want_tpr_exit; /* exit when CR8 is written */
-			bool want_window; /* exit as soon as the guest can take an interrupt */
-			bool nmi_blocked; /* an NMI was delivered, its IRET not seen yet */
+			bool want_window;   /* exit as soon as the guest can take an interrupt */
+			bool nmi_blocked;   /* an NMI was delivered, its IRET not seen yet */
 		};
 		u32 controls;
 	};

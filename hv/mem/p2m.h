@@ -46,6 +46,17 @@ void p2m_set_low_kind(struct p2m *m, gpa_t base, u64 len, enum p2m_kind kind);
 /* Kind of the page at @gpa and its host-physical address. */
 enum p2m_kind p2m_lookup(const struct p2m *m, gpa_t gpa, hpa_t *hpa);
 
+/* Hypervisor pointer for reading whatever memory lies at @gpa, ROM or RAM; NULL when none (the
+ * alias of the BIOS below 4 GiB counts as none here). */
+static inline const void *p2m_peek(const struct p2m *m, gpa_t gpa)
+{
+	u64 i = gpa >> P2M_CHUNK_SHIFT;
+
+	if (__builtin_expect(i >= m->nchunks || !m->va[i], 0))
+		return NULL;
+	return m->va[i] + (gpa & (P2M_CHUNK - 1));
+}
+
 /* Hypervisor pointer to the guest RAM at @gpa, NULL when it is no RAM. Valid to the end of its 4
  * KiB page at least. ROM counts only for p2m_ptr_read(). */
 static inline void *p2m_ptr(const struct p2m *m, gpa_t gpa)

@@ -246,6 +246,10 @@ static void svm_run(struct vcpu *v, struct exit *x)
 	v->rflags = c->rflags;
 	v->int_shadow = c->int_state & 1;
 	v->tpr = c->int_ctl & V_TPR_MASK;
+	v->at_exit.cr3 = c->cr3;
+	v->at_exit.cr4 = c->cr4;
+	v->at_exit.efer = c->efer;
+	v->at_exit.cs_attr = c->cs.attr;
 	svm_decode_exit(v, x);
 }
 

@@ -106,8 +106,6 @@ void svm_decode_exit(struct vcpu *v, struct exit *x)
 	u64 code = c->exit_code;
 
 	x->code = code;
-	x->info1 = c->info1;
-	x->info2 = c->info2;
 	x->insn_len = 0;
 	if (svm_caps.next_rip && c->next_rip > v->rip && c->next_rip - v->rip <= 15)
 		x->insn_len = (u8)(c->next_rip - v->rip);
