@@ -12,8 +12,8 @@
 #define PD 0x72000
 #define PD_COUNT 4
 
-#define PTE_PWU 0x7
-#define PTE_LARGE 0x87
+#define PTE_PW 0x3
+#define PTE_LARGE 0x83
 #define MSR_EFER 0xc0000080
 #define EFER_LME_SCE 0x101
 #define CR0_PG_WP_PE 0x80010001
@@ -65,13 +65,13 @@ protected:
 	xorl %eax, %eax
 	movl $((2 + PD_COUNT) * 1024), %ecx
 	rep stosl
-	movl $(PDPT | PTE_PWU), PML4
+	movl $(PDPT | PTE_PW), PML4
 	movl $PDPT, %edi
-	movl $(PD | PTE_PWU), %eax
+	movl $(PD | PTE_PW), %eax
 1:	movl %eax, (%edi)
 	addl $8, %edi
 	addl $0x1000, %eax
-	cmpl $((PD + PD_COUNT * 0x1000) | PTE_PWU), %eax
+	cmpl $((PD + PD_COUNT * 0x1000) | PTE_PW), %eax
 	jne 1b
 	movl $PD, %edi
 	movl $PTE_LARGE, %eax

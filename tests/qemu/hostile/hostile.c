@@ -108,20 +108,35 @@ static bool port_is_safe(unsigned port, unsigned size)
 	return true;
 }
 
-static void poke_port(unsigned port, u32 value)
+static void poke8(unsigned port, u32 value)
 {
-	if (port_is_safe(port, 1)) {
-		in8((u16)port);
-		out8((u16)port, (u8)value);
-	}
-	if (port_is_safe(port, 2)) {
-		in16((u16)port);
-		out16((u16)port, (u16)value);
-	}
-	if (port_is_safe(port, 4)) {
-		in32((u16)port);
-		out32((u16)port, value);
-	}
+	if (!port_is_safe(port, 1))
+		return;
+	in8((u16)port);
+	out8((u16)port, (u8)value);
+}
+
+static void poke16(unsigned port, u32 value)
+{
+	if (!port_is_safe(port, 2))
+		return;
+	in16((u16)port);
+	out16((u16)port, (u16)value);
+}
+
+static void poke32(unsigned port, u32 value)
+{
+	if (!port_is_safe(port, 4))
+		return;
+	in32((u16)port);
+	out32((u16)port, value);
+}
+
+static void poke_all(unsigned port, u32 value)
+{
+	poke8(port, value);
+	poke16(port, value);
+	poke32(port, value);
 }
 
 __attribute__((unused)) static void ports(void)
@@ -131,17 +146,20 @@ __attribute__((unused)) static void ports(void)
 	u64 n = 16;
 
 	pm1 = acpi_pm1_port();
-	for (unsigned port = 0; port < 0x10000; port++) {
-		poke_port(port, 0);
-		poke_port(port, 0xffffffff);
-		poke_port(port, (u32)rnd());
+	for (unsigned port = 0; port < 0x1000; port++) {
+		poke_all(port, 0);
+		poke_all(port, 0xffffffff);
+		poke_all(port, (u32)rnd());
 	}
+	for (unsigned port = 0x1000; port < 0x10000; port++)
+		(port & 1 ? poke8 : port & 2 ? poke16 : poke32)(port, (u32)rnd());
 	asm volatile("rep outsl" : "+S"(p), "+c"(n) : "d"(0x1f0) : "memory");
 	p = buffer, n = 16;
 	asm volatile("rep insl" : "+D"(p), "+c"(n) : "d"(0xffff) : "memory");
 	out8(0x21, 0xff);
 	out8(0xa1, 0xff);
 	serial_init();
+	say("\n"); /* ends a line of what was written to the UART */
 }
 
 /* --- memory that is not there -------------------------------------------------------------- */
@@ -185,8 +203,9 @@ __attribute__((unused)) static void mmio(void)
 	}
 }
 
-static u64 wild_pdpt[512] __attribute__((aligned(4096)));
-static u64 wild_pd[512] __attribute__((aligned(4096)));
+#define WILD_TABLES 8
+#define WILD_VA	    0xffff800000000000ull
+static u64 wild_table[WILD_TABLES][512] __attribute__((aligned(4096)));
 
 static void touch_wild(void *arg)
 {
@@ -195,32 +214,53 @@ static void touch_wild(void *arg)
 	*p = *p;
 }
 
-__attribute__((unused)) static void tables(void)
+/* Hang @entry into the top-level table at WILD_VA. */
+static void set_wild_root(u64 entry)
 {
 	u64 *pml4 = (u64 *)0x70000;
 
 	asm("" : "+r"(pml4));
-	for (unsigned round = 0; round < 64; round++) {
-		for (unsigned i = 0; i < 512; i++) {
-			/* Present, at random places that are no RAM of any guest here or below
-			 * what this kernel uses. */
-			wild_pdpt[i] = (rnd() & 0xfff0000000000fffull) | 1 |
-				       (rnd() & 0xff00000000) | 0xc0000000 | (rnd() & 0x1ffff000);
-			wild_pd[i] = (rnd() & 0x8000ff00c0000fffull) | 0xc0000001;
-		}
-		wild_pdpt[1] = (u64)(uintptr_t)wild_pd | 7;
-		pml4[256] = (u64)(uintptr_t)wild_pdpt | 7;
-		pml4[257] = (rnd() & 0xffc0000000) | 0xc0000007;
-		asm volatile("mov %0, %%cr3" ::"r"(pml4) : "memory");
-		for (unsigned i = 0; i < 64; i++) {
-			u64 va = 0xffff800000000000ull | (rnd() & 0xffffffffffull);
+	pml4[256] = entry;
+	asm volatile("mov %0, %%cr3" ::"r"(pml4) : "memory");
+}
 
-			guard(touch_wild, (void *)(uintptr_t)va);
-			va = 0xffff800040000000ull | (rnd() & 0x3fffffff);
-			guard(touch_wild, (void *)(uintptr_t)va);
-		}
+/* An entry at random: one of the tables, any flags, sometimes any reserved bit. Where it says
+ * "large" the address bits make it a reserved-bit fault: no write can leave the tables. */
+static u64 wild_entry(void)
+{
+	u64 e = (u64)(uintptr_t)wild_table[rnd() % WILD_TABLES] | (rnd() & 0x800000000000017eull);
+
+	e |= rnd() % 8 ? 3 : 0;
+	e |= rnd() % 16 ? 0 : 0x80;
+	return rnd() % 16 ? e : e | 1ull << (40 + rnd() % 23);
+}
+
+static void touch_tables(unsigned rounds, u64 (*entry)(void))
+{
+	for (unsigned round = 0; round < rounds; round++) {
+		for (unsigned t = 0; t < WILD_TABLES; t++)
+			for (unsigned i = 0; i < 512; i++)
+				wild_table[t][i] = entry();
+		set_wild_root((u64)(uintptr_t)wild_table[0] | 7);
+		for (unsigned i = 0; i < 500; i++)
+			guard(touch_wild, (void *)(uintptr_t)(WILD_VA | (rnd() & 0x7fffffffffull)));
 	}
-	pml4[256] = pml4[257] = 0;
+	set_wild_root(0);
+}
+
+__attribute__((unused)) static void tables(void)
+{
+	touch_tables(40, wild_entry);
+}
+
+static u64 outside_entry(void)
+{
+	return 0xc0000003 | (rnd() & 0xff1ffff000);
+}
+
+__attribute__((unused)) static void tablesout(void)
+{
+	touch_tables(1, outside_entry);
 }
 
 /* --- instructions -------------------------------------------------------------------------- */
