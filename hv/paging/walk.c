@@ -22,8 +22,8 @@
 #define PTE_NX	       BIT(63)
 #define PTE_ADDR       0x000ffffffffff000ull
 #define PTE_PKEY_SHIFT 59
-/* Bits 1, 2 and 6-8 of a PAE PDPTE must be zero, as must everything above the address. Bit 5 too, by the
- * book, but some CPUs set it there as if it were an accessed bit. */
+/* Bits 1, 2 and 6-8 of a PAE PDPTE must be zero, as must everything above the address. Bit 5 too,
+ * by the book, but some CPUs set it there as if it were an accessed bit. */
 #define PDPTE_RSVD 0xfff00000000001c6ull
 
 #define SHIFT_4K	12

@@ -1,6 +1,6 @@
-/* Architectural guest page walk in software: gva -> gpa with permissions, accessed/dirty updates and
- * the error code a CPU would push. 32-bit (4K/4M, PSE-36), PAE, and 4-level long mode.
- * Follows AMD APM vol. 2 ch. 5 and Intel SDM vol. 3 ch. 4.
+/* Architectural guest page walk in software: gva -> gpa with permissions, accessed/dirty updates
+ * and the error code a CPU would push. 32-bit (4K/4M, PSE-36), PAE, and 4-level long mode. Follows
+ * AMD APM vol. 2 ch. 5 and Intel SDM vol. 3 ch. 4.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -10,20 +10,20 @@
 #include "penumbra/types.h"
 
 /* #PF error code bits, also used to describe the access asked for. */
-#define PFEC_P 0x01u
-#define PFEC_W 0x02u
-#define PFEC_U 0x04u
+#define PFEC_P	  0x01u
+#define PFEC_W	  0x02u
+#define PFEC_U	  0x04u
 #define PFEC_RSVD 0x08u
-#define PFEC_I 0x10u
-#define PFEC_PK 0x20u
+#define PFEC_I	  0x10u
+#define PFEC_PK	  0x20u
 
 /* The guest's paging state, sampled at the exit. */
 struct walk_regs {
 	u64 cr0, cr3, cr4, efer, rflags;
 	u32 pkru;
 	u8 cpl;
-	u8 maxphyaddr; /* guest's, in bits */
-	bool has_1g;   /* guest's CPUID shows 1 GiB pages */
+	u8 maxphyaddr;	  /* guest's, in bits */
+	bool has_1g;	  /* guest's CPUID shows 1 GiB pages */
 	bool pml4_g_rsvd; /* bit 8 of a PML4E must be zero (AMD; Intel ignores it) */
 	const u64 *pdpte; /* PAE: the four loaded PDPTEs; NULL: read from memory at cr3 */
 };
@@ -40,11 +40,12 @@ struct walk_result {
 	bool writable, user, nx, dirty, global;
 	/* On failure: */
 	u32 error_code; /* as pushed */
-	gpa_t bad_gpa;  /* where a page-table entry lies outside RAM (-EIO) */
+	gpa_t bad_gpa;	/* where a page-table entry lies outside RAM (-EIO) */
 };
 
 /* Walk flags beside the PFEC_W/U/I access bits. */
-#define WALK_IMPLICIT 0x1000u /* implicit supervisor access (descriptor tables): SMAP ignores AC */
+#define WALK_IMPLICIT 0x1000u /* implicit supervisor access (descriptor tables): SMAP ignores AC   \
+			       */
 #define WALK_NO_AD 0x2000u    /* do not set accessed/dirty bits (hypervisor's own look) */
 
 /* Translate @gva for an access of PFEC_W/PFEC_U/PFEC_I kind. PFEC_U in @access means CPL 3.

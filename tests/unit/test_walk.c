@@ -106,7 +106,7 @@ static bool ref_reserved(const struct ref *s, int level, u64 e, bool large)
 	}
 	if (s->paged_pae) {
 		if (level == 3)
-			return any_bit(e, 1, 2) || any_bit(e, 5, 8) ||
+			return any_bit(e, 1, 2) || any_bit(e, 6, 8) ||
 			       any_bit(e, r->maxphyaddr, 63);
 		if (any_bit(e, r->maxphyaddr, 62) || (bit(e, 63) && !bit(r->efer, 11)))
 			return true;
