@@ -54,12 +54,12 @@ class Context:
     def iso(self, config, cmdline, loader="grub", elf="penumbra.elf", modules=("guestbios.bin",),
             search=("guests",), allow_missing=False):
         """A medium with @config (text) and the images it names. modules: FILE or FILE=NAME."""
-        config_path, out = self.path("conf"), self.path("iso")
+        # Not NAME.iso: images are looked for beside the config, where it could pass for a guest's.
+        config_path, out = self.path("conf"), self.path("medium.iso")
         with open(config_path, "w", encoding="utf-8") as f:
             f.write(config)
         command = [os.path.join(harness.TOP, "iso/mkiso.sh"), "--out", out, "--config", config_path,
-                   "--elf", self.built(elf), "--cmdline", cmdline, "--loader", loader,
-                   "--search", self.where]
+                   "--elf", self.built(elf), "--cmdline", cmdline, "--loader", loader]
         for m in modules:
             command += ["--module", m if os.path.isabs(m) else self.built(m)]
         for s in search:
