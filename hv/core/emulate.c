@@ -285,34 +285,46 @@ static void report_unhandled(struct vcpu *v, const struct emul *e)
 		      (unsigned long long)e->rip, e->why ? e->why : "unknown");
 }
 
-void vcpu_emulate(struct vcpu *v)
+/* False, nothing changed: not an instruction the emulator executes. */
+static bool emulate(struct vcpu *v, bool may_refuse)
 {
 	struct vcpu_sregs r;
 	struct emul_ctx c;
 	struct emul e;
-	enum emul_result res;
 
 	load_state(&e, &c, v, &r);
 	v->part->emulated++;
-	res = emul_step(&e);
-	switch (res) {
+	switch (emul_step(&e)) {
 	case EMUL_DONE:
 		store_state(&e, v, &r);
 		vcpu_advance(v, 0);
-		break;
+		return true;
 	case EMUL_AGAIN:
 		store_state(&e, v, &r);
-		break;
+		return true;
 	case EMUL_FAULT:
 		store_state(&e, v, &r);
 		inject_fault(v, &e.fault);
-		break;
-	case EMUL_UNHANDLED:
-		/* User code must not be able to stop its own system. */
-		if (e.cpl == 3)
-			vcpu_inject(v, VEC_UD, false, 0);
-		else
-			report_unhandled(v, &e);
+		return true;
+	default:
 		break;
 	}
+	if (may_refuse)
+		return false;
+	/* User code must not be able to stop its own system. */
+	if (e.cpl == 3)
+		vcpu_inject(v, VEC_UD, false, 0);
+	else
+		report_unhandled(v, &e);
+	return true;
+}
+
+void vcpu_emulate(struct vcpu *v)
+{
+	emulate(v, false);
+}
+
+bool vcpu_try_emulate(struct vcpu *v)
+{
+	return emulate(v, true);
 }

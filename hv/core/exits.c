@@ -90,18 +90,16 @@ static void exit_nothing(struct vcpu *v, struct exit *x)
 static void exit_cpuid(struct vcpu *v, struct exit *x)
 {
 	unsigned len = vcpu_insn_len(v, x, EXITOP_CPUID);
-	struct cpuid_dynamic dyn;
+	struct cpuid_dynamic *dyn = &v->part->cpuid_dynamic;
 	u32 out[4];
 
 	if (!len)
 		return;
 	/* Not every CPU lets XSETBV be intercepted: ask the CPU, which has the guest's XCR0 now. */
 	if ((u32)v->gpr[GPR_RAX] == CPUID_XSAVE_LEAF && (read_cr4() & CR4_OSXSAVE))
-		v->xcr0 = xgetbv(0);
-	dyn.cr4 = v->at_exit.cr4;
-	dyn.xcr0 = v->xcr0;
-	dyn.apic_id = v->id;
-	cpuid_query(&v->part->cpuid, &dyn, (u32)v->gpr[GPR_RAX], (u32)v->gpr[GPR_RCX], out);
+		dyn->xcr0 = v->xcr0 = xgetbv(0);
+	dyn->cr4 = *v->live.cr4;
+	cpuid_query(&v->part->cpuid, dyn, (u32)v->gpr[GPR_RAX], (u32)v->gpr[GPR_RCX], out);
 	v->gpr[GPR_RAX] = out[0];
 	v->gpr[GPR_RBX] = out[1];
 	v->gpr[GPR_RCX] = out[2];
@@ -124,6 +122,7 @@ static void exit_hlt(struct vcpu *v, struct exit *x)
 		return;
 	}
 	v->state = VCPU_HALTED;
+	this_cpu()->attention = true;
 }
 
 static void port_access(struct vcpu *v, const struct exit *x)
@@ -393,7 +392,8 @@ static void exit_unknown(struct vcpu *v, struct exit *x)
 		      (unsigned long long)x->code);
 }
 
-static void (*const exit_handler[EXIT_REASONS])(struct vcpu *v, struct exit *x) = {
+void (*const vcpu_exit_handler[EXIT_REASONS])(struct vcpu *v, struct exit *x) = {
+	[EXIT_NONE] = exit_nothing,
 	[EXIT_INTR] = exit_intr,
 	[EXIT_NMI] = exit_nothing, /* the host's handler has run */
 	[EXIT_WINDOW] = exit_nothing,
@@ -420,8 +420,3 @@ static void (*const exit_handler[EXIT_REASONS])(struct vcpu *v, struct exit *x) 
 	[EXIT_INVALID] = exit_invalid,
 	[EXIT_UNKNOWN] = exit_unknown,
 };
-
-void vcpu_handle_exit(struct vcpu *v, struct exit *x)
-{
-	exit_handler[x->reason](v, x);
-}

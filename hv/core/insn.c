@@ -8,7 +8,8 @@
 #include "lib/str.h"
 #include "paging/look.h"
 
-#define INSN_MAX 15u
+#define likely(x) __builtin_expect(!!(x), 1)
+#define INSN_MAX  15u
 /* An exit whose instruction cannot be found is run again; a guest that cannot get past it is
  * stopped. */
 #define LOST_INSN_LIMIT 1000u
@@ -85,9 +86,8 @@ static inline __attribute__((always_inline)) const u8 *fetch_long(const struct v
 	const struct p2m *m = &v->part->p2m;
 	gpa_t gpa;
 
-	if ((v->rip & (PAGE_SIZE - 1)) > PAGE_SIZE - INSN_MAX || !(v->at_exit.efer & EFER_LMA) ||
-	    !(v->at_exit.cs_attr & SEG_ATTR_L) ||
-	    !look_long(v->at_exit.cr3, v->rip, look_ram, m, &gpa))
+	if ((v->rip & (PAGE_SIZE - 1)) > PAGE_SIZE - INSN_MAX || !(*v->live.efer & EFER_LMA) ||
+	    !(*v->live.cs_attr & SEG_ATTR_L) || !look_long(*v->live.cr3, v->rip, look_ram, m, &gpa))
 		return NULL;
 	return p2m_peek(m, gpa);
 }
@@ -184,20 +184,14 @@ static __attribute__((noinline)) unsigned insn_len_slow(struct vcpu *v, const st
 }
 
 /* The hot way also takes the prefixed forms, whose decoder needs nothing but the bytes. */
-unsigned vcpu_insn_len(struct vcpu *v, const struct exit *x, enum exitop op)
+unsigned vcpu_decode_len(struct vcpu *v, const struct exit *x, enum exitop op)
 {
-	const u8 *bytes;
-	unsigned len;
+	const u8 *bytes = fetch_long(v);
+	unsigned len = likely(bytes) ? exitop_plain_len(bytes, op) : 0;
 
-	if (x->insn_len)
-		return x->insn_len;
-	bytes = fetch_long(v);
-	if (bytes) {
-		len = exitop_plain_len(bytes, op);
-		if (!len)
-			len = exitop_len(bytes, INSN_MAX, CODE_64, op);
-		if (len)
-			return len;
-	}
-	return insn_len_slow(v, x, op);
+	if (likely(len))
+		return len;
+	if (bytes)
+		len = exitop_len(bytes, INSN_MAX, CODE_64, op);
+	return len ? len : insn_len_slow(v, x, op);
 }

@@ -72,6 +72,13 @@ static const char *const reset_cause_name[] = {
 	[MACHINE_RESET_ACPI] = "ACPI",
 };
 
+static void want_reset(struct partition *p, const char *cause)
+{
+	p->reset_wanted = cause;
+	p->vcpu.state = VCPU_STOPPED;
+	sched_kick(&p->vcpu);
+}
+
 static void machine_event(void *ctx, enum machine_event ev, u32 value)
 {
 	struct partition *p = ctx;
@@ -84,9 +91,7 @@ static void machine_event(void *ctx, enum machine_event ev, u32 value)
 		debug_exit(p, value);
 		break;
 	default:
-		p->reset_wanted = reset_cause_name[ev];
-		p->vcpu.state = VCPU_STOPPED;
-		sched_kick(&p->vcpu);
+		want_reset(p, reset_cause_name[ev]);
 	}
 }
 
@@ -106,9 +111,18 @@ void partition_triple_fault(struct partition *p)
 			      TRIPLE_FAULT_LIMIT);
 		return;
 	}
-	p->reset_wanted = "triple fault";
-	p->vcpu.state = VCPU_STOPPED;
-	sched_kick(&p->vcpu);
+	want_reset(p, "triple fault");
+}
+
+/* Software that jumps to the reset vector to reboot finds the chips as it left them: the board is
+ * reset before POST goes on. */
+static void post_began(struct partition *p)
+{
+	if (p->posted)
+		want_reset(p, "jump to the reset vector");
+	else
+		report_guest(p, "bios", "POST");
+	p->posted = true;
 }
 
 /* --- what the board asks of us ------------------------------------------------------------------
@@ -240,7 +254,7 @@ static void board_bios_event(void *ctx, unsigned event)
 
 	switch (event) {
 	case BIOS_EVENT_POST:
-		report_guest(p, "bios", "POST");
+		post_began(p);
 		break;
 	case BIOS_EVENT_BOOT:
 		snprintf(detail, sizeof(detail), "boot after %llu exits",
@@ -313,14 +327,15 @@ static void reset_cpu(struct partition *p)
 {
 	struct vcpu *v = &p->vcpu;
 	u32 id[4];
-	struct cpuid_dynamic dyn = {0};
 
+	p->cpuid_dynamic = (struct cpuid_dynamic){.apic_id = v->id, .xcr0 = 1};
 	v->engine->vcpu_reset(v);
 	vcpu_fpu_reset(v);
 	guest_msrs_reset(&p->msrs);
+	p->posted = false;
 	p->tsc_offset = -rdtsc();
 	v->engine->set_tsc_offset(v, p->tsc_offset);
-	cpuid_query(&p->cpuid, &dyn, 1, 0, id);
+	cpuid_query(&p->cpuid, &p->cpuid_dynamic, 1, 0, id);
 	v->gpr[GPR_RDX] = id[0]; /* family, model, stepping */
 	v->paging->flush(v);
 }

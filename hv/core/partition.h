@@ -53,6 +53,7 @@ struct partition {
 	struct pc pc;
 	struct dev_host host;
 	struct cpuid_policy cpuid;
+	struct cpuid_dynamic cpuid_dynamic; /* kept up to date by who asks */
 	struct guest_msrs msrs;
 	struct blk_ram media[3]; /* cdrom, disk, floppy */
 	u64 tsc_offset;
@@ -63,6 +64,7 @@ struct partition {
 	volatile u32 requests;
 	const char *reset_wanted; /* the cause, or NULL */
 	bool end_wanted;
+	bool posted; /* the BIOS has begun since the last reset */
 	enum partition_status status;
 	const char *end_event; /* exit, crash, timeout */
 	char end_detail[96];
@@ -83,7 +85,6 @@ struct partition {
 	enum vcpu_state paused_state;
 
 	struct exit_stats exits;
-	u8 last_reason;
 	u64 emulated;	/* instructions */
 	u64 lost_insns; /* exits whose instruction was gone when looked for */
 };

@@ -40,8 +40,8 @@ static void finish_shadow(struct vcpu *v)
 		vcpu_advance(v, insn.len);
 		return;
 	}
-	vcpu_emulate(v);
-	v->int_shadow = false;
+	if (vcpu_try_emulate(v))
+		v->int_shadow = false;
 }
 
 /* Choose what the next entry delivers. An event taken back from a cut-short delivery goes first. */
@@ -50,7 +50,7 @@ static void deliver_events(struct vcpu *v)
 	struct pc *pc = &v->part->pc;
 	int vector;
 
-	if (unlikely(v->int_shadow) && v->event.type == EVENT_NONE)
+	if (unlikely(v->int_shadow) && v->event.type == EVENT_NONE && vcpu_wakes(v))
 		finish_shadow(v);
 	if (v->event.type != EVENT_NONE) {
 		v->want_window = pc_intr_pending(pc);
@@ -96,33 +96,29 @@ static void sync_tpr_out(struct vcpu *v)
 		lapic_set_cr8(l, v->tpr);
 }
 
+/* Run the guest up to its next exit, and charge the way to here to the exit before. */
 static inline void enter(struct vcpu *v, struct exit *x)
 {
 	struct partition *p = v->part;
-	u64 entry_tsc;
+	enum exit_reason before = x->reason;
 
 #if PN_DEBUG
 	ASSERT(ledger_clean(v, p->p2m.gen));
 #endif
 	sync_tpr_in(v);
-	entry_tsc = rdtsc();
-	p->exits.cycles[p->last_reason] += entry_tsc - v->exit_tsc;
-	v->engine->run(v, x);
-	v->guest_cycles += v->exit_tsc - entry_tsc;
-	p->last_reason = (u8)x->reason;
+	p->exits.cycles[before] += rdtsc() - v->exit_tsc;
+	v->exit_tsc = v->engine->run(v, x);
 	p->exits.count[x->reason]++;
 	sync_tpr_out(v);
 }
 
-/* Rare work stands behind one flag. */
+/* Rare work stands behind one flag, and so does every change of v->state. */
 static inline bool must_stop(struct vcpu *v, struct cpu *c)
 {
-	if (unlikely(c->attention)) {
-		cpu_service();
-		if (sched_must_yield(v))
-			return true;
-	}
-	return unlikely(v->state != VCPU_RUNNABLE);
+	if (likely(!c->attention))
+		return false;
+	cpu_service();
+	return sched_must_yield(v);
 }
 
 /* Has anything changed that deliver_events() must look at? An interrupt that waits for the window
@@ -141,9 +137,11 @@ static inline bool events_to_deliver(const struct vcpu *v)
 void vcpu_run(struct vcpu *v)
 {
 	struct cpu *c = this_cpu();
-	struct exit x;
+	u64 start = rdtsc();
+	/* What came before the first entry is nobody's exit. */
+	struct exit x = {.reason = EXIT_NONE};
 
-	v->exit_tsc = rdtsc();
+	v->exit_tsc = start;
 	while (!must_stop(v, c)) {
 		if (events_to_deliver(v))
 			deliver_events(v);
@@ -152,6 +150,8 @@ void vcpu_run(struct vcpu *v)
 		 * next exit, whatever that is for. */
 		if (unlikely(!(v->rflags & RFLAGS_IF)))
 			irq_let_in();
-		vcpu_handle_exit(v, &x);
+		vcpu_exit_handler[x.reason](v, &x);
 	}
+	v->part->exits.cycles[x.reason] += rdtsc() - v->exit_tsc;
+	v->run_cycles += rdtsc() - start;
 }

@@ -21,8 +21,8 @@ int vcpu_fpu_init(struct vcpu *v);
 /* x87, SSE and XCR0 as after RESET. Loaded at once when @v owns the CPU. */
 void vcpu_fpu_reset(struct vcpu *v);
 
-/* One exit: dispatch to its handler (exits.c). */
-void vcpu_handle_exit(struct vcpu *v, struct exit *x);
+/* One handler per exit reason (exits.c). */
+extern void (*const vcpu_exit_handler[EXIT_REASONS])(struct vcpu *v, struct exit *x);
 /* The rare ends of vcpu_advance(): RIP crossed the 4 GiB line, TF is set. */
 void vcpu_wrap_rip(struct vcpu *v);
 void vcpu_single_step(struct vcpu *v);
@@ -59,10 +59,19 @@ static inline enum code_mode vcpu_code_mode(const struct vcpu_code *c)
 }
 /* Up to 15 bytes at RIP; returns how many could be read. */
 unsigned vcpu_fetch(const struct vcpu *v, u8 *buf);
-/* Length of the current instruction, which must be @op. 0: it is not (any more): run it again. */
-unsigned vcpu_insn_len(struct vcpu *v, const struct exit *x, enum exitop op);
+/* Length of the current instruction, which must be @op, decoded from the guest's own bytes. 0: it
+ * is not (any more): run it again. */
+unsigned vcpu_decode_len(struct vcpu *v, const struct exit *x, enum exitop op);
+/* The same, from the CPU where it says. */
+static inline unsigned vcpu_insn_len(struct vcpu *v, const struct exit *x, enum exitop op)
+{
+	return x->insn_len ? x->insn_len : vcpu_decode_len(v, x, op);
+}
 
 /* Execute the current instruction in software (emulate.c). */
 void vcpu_emulate(struct vcpu *v);
+/* The same where the CPU could do it as well: false when the emulator does not know the
+ * instruction. */
+bool vcpu_try_emulate(struct vcpu *v);
 
 #endif

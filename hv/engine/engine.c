@@ -10,6 +10,7 @@ extern const struct engine_ops *const __start_engines[];
 extern const struct engine_ops *const __stop_engines[];
 
 const char *const exit_reason_name[EXIT_REASONS] = {
+	[EXIT_NONE] = "none",
 	[EXIT_INTR] = "intr",
 	[EXIT_NMI] = "nmi",
 	[EXIT_WINDOW] = "window",

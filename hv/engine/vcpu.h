@@ -39,18 +39,18 @@ struct tlb_tag {
 	u64 flushed_gen;
 };
 
-/* What the engine copies out at every exit, for finding the guest's instruction fast. Reading only;
- * older than the last set_cr(), set_efer() or set_sregs(). */
-struct vcpu_at_exit {
-	u64 cr3, cr4, efer;
-	u16 cs_attr;
+/* Where the engine keeps what finding the guest's instruction needs: read only, valid while the
+ * vCPU does not run. */
+struct vcpu_live {
+	const u64 *cr3, *cr4, *efer;
+	const u16 *cs_attr;
 };
 
 struct vcpu {
 	u64 gpr[GPR_COUNT];
 	u64 rip, rflags;
 	bool int_shadow; /* STI or MOV SS just ran: no interrupt before the next instruction */
-	struct vcpu_at_exit at_exit;
+	struct vcpu_live live;
 	struct vcpu_event event;
 	/* What the engine is asked to watch for; one word, so that a change is seen at a glance. */
 	union {
@@ -86,8 +86,8 @@ struct vcpu {
 	u64 tsc_aux;
 	bool loaded;
 
-	u64 guest_cycles;
-	u64 exit_tsc; /* when the last exit came in */
+	u64 run_cycles; /* TSC ticks spent in vcpu_run(): guest and exits */
+	u64 exit_tsc;	/* when the last exit came in */
 };
 
 #endif

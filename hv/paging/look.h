@@ -17,41 +17,51 @@
 /* Pointer to guest RAM at @gpa or NULL; inlined into the walk. */
 typedef const void *look_ram_fn(const void *ctx, gpa_t gpa);
 
+/* Replace *@e by the entry for @gva in the table it points at. False: that is not memory. */
 static inline __attribute__((always_inline)) bool look_entry(look_ram_fn *ram, const void *ctx,
 							     gva_t gva, unsigned shift, u64 *e)
 {
 	const u8 *table = ram(ctx, *e & LOOK_ADDR);
 
-	if (!table)
+	if (__builtin_expect(!table, 0))
 		return false;
 	/* One read: the guest's other CPUs or devices may be writing. */
 	*e = __atomic_load_n((const u64 *)(table + ((gva >> (shift - 3)) & 0xff8)),
 			     __ATOMIC_RELAXED);
-	return *e & LOOK_P;
+	return true;
 }
 
-/* Translate @gva by the four-level tables at @cr3. False: not present, or not in RAM. */
+/* Translate @gva by the four-level tables at @cr3. False: not present, or not in RAM. Entries that
+ * are not present are followed like others and found out at the end: their addresses are checked
+ * too. */
 static inline __attribute__((always_inline)) bool look_long(u64 cr3, gva_t gva, look_ram_fn *ram,
 							    const void *ctx, gpa_t *gpa)
 {
-	u64 e = cr3;
+	u64 e = cr3, present, mask = PAGE_SIZE - 1;
 
-	if (!look_entry(ram, ctx, gva, 39, &e) || !look_entry(ram, ctx, gva, 30, &e))
+	if (!look_entry(ram, ctx, gva, 39, &e))
 		return false;
-	if (e & LOOK_PS) {
-		*gpa = (e & LOOK_ADDR & ~(GIB - 1)) | (gva & (GIB - 1));
-		return true;
+	present = e;
+	if (!look_entry(ram, ctx, gva, 30, &e))
+		return false;
+	present &= e;
+	if (__builtin_expect(e & LOOK_PS, 0)) {
+		mask = GIB - 1;
+		goto leaf;
 	}
 	if (!look_entry(ram, ctx, gva, 21, &e))
 		return false;
+	present &= e;
 	if (e & LOOK_PS) {
-		*gpa = (e & LOOK_ADDR & ~(2 * MIB - 1)) | (gva & (2 * MIB - 1));
-		return true;
+		mask = 2 * MIB - 1;
+		goto leaf;
 	}
 	if (!look_entry(ram, ctx, gva, 12, &e))
 		return false;
-	*gpa = (e & LOOK_ADDR) | (gva & (PAGE_SIZE - 1));
-	return true;
+	present &= e;
+leaf:
+	*gpa = (e & LOOK_ADDR & ~mask) | (gva & mask);
+	return present & LOOK_P;
 }
 
 #endif

@@ -28,8 +28,6 @@
 #define PAUSE_THRESHOLD 128
 
 struct engine_caps svm_caps;
-/* The clean bits of an entry that follows one with no change: all, where the CPU looks at them. */
-static u32 svm_clean_after;
 
 /* Per physical CPU: where VMRUN keeps the host's state, and the host's VMLOAD image. */
 static hpa_t host_vmcb[BOOT_MAX_CPUS];
@@ -90,7 +88,6 @@ static int svm_cpu_enable(unsigned cpu)
 	asm volatile("vmsave %0" : : "a"(host_vmcb[cpu]) : "memory");
 	if (!svm_iopm_pa()) {
 		svm_read_caps(&svm_caps);
-		svm_clean_after = svm_caps.clean_bits ? CLEAN_ALL : 0;
 		return svm_perms_init();
 	}
 	return 0;
@@ -138,6 +135,10 @@ static int svm_vcpu_init(struct vcpu *v)
 	v->tag.id = next_tag++;
 	s->vmcb->asid = v->tag.id;
 	v->engine_data = s;
+	v->live = (struct vcpu_live){.cr3 = &s->vmcb->cr3,
+				     .cr4 = &s->vmcb->cr4,
+				     .efer = &s->vmcb->efer,
+				     .cs_attr = &s->vmcb->cs.attr};
 	svm_vcpu_reset(v);
 	return 0;
 }
@@ -229,28 +230,43 @@ static inline void svm_load_entry(struct vcpu *v, struct svm_vcpu *s)
 		c->tlb_control = svm_caps.flush_by_tag ? TLB_FLUSH_ASID : TLB_FLUSH_ALL;
 		s->flush = false;
 	}
-	c->clean = s->clean;
-	s->clean = svm_clean_after;
+	if (svm_caps.clean_bits) {
+		c->clean = s->clean;
+		s->clean = CLEAN_ALL;
+	}
 }
 
-static void svm_run(struct vcpu *v, struct exit *x)
+/* The switch itself uses every general register; naming them all here saves each only once. */
+static inline u64 svm_switch(const struct svm_vcpu *s, struct vcpu *v)
+{
+	u64 guest = s->vmcb_pa, host = host_vmcb[v->cpu];
+	u64 *gpr = v->gpr;
+	u64 tsc;
+
+	asm volatile("call svm_enter"
+		     : "=a"(tsc), "+D"(guest), "+S"(gpr), "+d"(host)
+		     :
+		     : "rbx", "rcx", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
+		       "cc", "memory");
+	return tsc;
+}
+
+static u64 svm_run(struct vcpu *v, struct exit *x)
 {
 	struct svm_vcpu *s = svm_of(v);
 	struct vmcb *c = s->vmcb;
+	u64 tsc;
 
 	svm_load_entry(v, s);
-	svm_enter(s->vmcb_pa, v->gpr, host_vmcb[v->cpu], &v->exit_tsc);
+	tsc = svm_switch(s, v);
 	v->gpr[GPR_RAX] = c->rax;
 	v->gpr[GPR_RSP] = c->rsp;
 	v->rip = c->rip;
 	v->rflags = c->rflags;
 	v->int_shadow = c->int_state & 1;
 	v->tpr = c->int_ctl & V_TPR_MASK;
-	v->at_exit.cr3 = c->cr3;
-	v->at_exit.cr4 = c->cr4;
-	v->at_exit.efer = c->efer;
-	v->at_exit.cs_attr = c->cs.attr;
 	svm_decode_exit(v, x);
+	return tsc;
 }
 
 static void svm_set_tsc_offset(struct vcpu *v, u64 offset)

@@ -51,6 +51,4 @@ void svm_vcpu_reset(struct vcpu *v);
 /* Translate the VMCB's exit fields (svm_exit.c). */
 void svm_decode_exit(struct vcpu *v, struct exit *x);
 
-void svm_enter(hpa_t guest_vmcb, u64 *gpr, hpa_t host_vmcb, u64 *exit_tsc);
-
 #endif

@@ -10,17 +10,11 @@
 	.text
 	.globl svm_enter
 	.type svm_enter, @function
-/* void svm_enter(hpa_t guest_vmcb, u64 gpr[16], hpa_t host_vmcb, u64 *exit_tsc) */
+/* Not a C function: %rdi = guest VMCB, %rsi = u64 gpr[16], %rdx = host VMCB (physical addresses). Returns
+ * the TSC at the exit in %rax and clobbers every other register. */
 svm_enter:
-	push	%rbp
-	push	%rbx
-	push	%r12
-	push	%r13
-	push	%r14
-	push	%r15
-	push	%rcx			/* &exit_tsc */
-	push	%rdx			/* host VMCB */
-	push	%rsi			/* register array */
+	push	%rdx
+	push	%rsi
 	clgi
 	sti
 	mov	%rdi, %rax
@@ -55,23 +49,14 @@ svm_enter:
 	mov	%r13, 0x68(%rsi)
 	mov	%r14, 0x70(%rsi)
 	mov	%r15, 0x78(%rsi)
-	pop	%rcx			/* guest RSI */
-	mov	%rcx, 0x30(%rsi)
+	pop	0x30(%rsi)		/* guest RSI */
 	pop	%rax			/* host VMCB */
 	vmload	%rax
 	cli
 	stgi
-	pop	%rcx
 	rdtsc
 	shl	$32, %rdx
 	or	%rdx, %rax
-	mov	%rax, (%rcx)
-	pop	%r15
-	pop	%r14
-	pop	%r13
-	pop	%r12
-	pop	%rbx
-	pop	%rbp
 	ret
 	.size svm_enter, . - svm_enter
 	.section .note.GNU-stack, "", @progbits
