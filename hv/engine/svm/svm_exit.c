@@ -50,8 +50,12 @@ static void decode_nested(const struct vmcb *c, struct exit *x)
 }
 
 /* With decode assists EXITINFO1 names the register of a MOV (bit 63 set for MOV). */
-static void decode_cr(const struct vmcb *c, struct exit *x)
+static void decode_cr(struct vcpu *v, struct exit *x)
 {
+	const struct vmcb *c = svm_of(v)->vmcb;
+
+	/* Some CPUs have changed EFER.LMA by the time they see that the write of CR0.PG exits. */
+	svm_load_modes(svm_of(v), svm_guest_cr0(svm_of(v)));
 	x->reason = EXIT_CR;
 	x->cr.cr = (u8)(c->exit_code & 0xf);
 	x->cr.write = c->exit_code >= SVM_EXIT_CR_WRITE;
@@ -121,7 +125,7 @@ void svm_decode_exit(struct vcpu *v, struct exit *x)
 	else if (code == SVM_EXIT_NPF)
 		decode_nested(c, x);
 	else if (code < SVM_EXIT_DR_READ || code == SVM_EXIT_CR0_SEL)
-		decode_cr(c, x);
+		decode_cr(v, x);
 	else if (code < SVM_EXIT_EXCEPTION)
 		x->reason = EXIT_DR;
 	else if (code < SVM_EXIT_INTR)
