@@ -57,9 +57,9 @@ VARIATIONS = {
 }
 
 
-def run(t, config, image, script):
+def run(t, config, image, script, clock="real"):
     t.built("guests/" + image)
-    m = t.boot(t.iso(config.format(image), "paging=nested exit=qemu screen=500ms"))
+    m = t.boot(t.iso(config.format(image), "paging=nested exit=qemu screen=500ms"), clock=clock)
     m.wait_record("boot", 60)
     m.wait_record("guest", 30, name="alpha", event="start")
     script(t, m)
