@@ -3,8 +3,8 @@
  * SPDX-License-Identifier: MIT
  */
 #include "core/cpu.h"
-#include "core/cpuops.h"
 #include "core/trap.h"
+#include "lib/cpuops.h"
 #include "lib/errno.h"
 #include "lib/str.h"
 #include "mem/frames.h"

@@ -613,10 +613,10 @@ void cpuid_query(const struct cpuid_policy *p, const struct cpuid_dynamic *d, u3
 		return;
 	if (s->kind == KIND_FEATURES) {
 		out[CPUID_EBX] |= d->apic_id << 24;
-		if (d->cr4 & CR4_OSXSAVE)
+		if (*d->cr4 & CR4_OSXSAVE)
 			out[CPUID_ECX] |= F1C_OSXSAVE;
 	} else if (s->kind == KIND_FLAGS && sub == 0) {
-		if (d->cr4 & CR4_PKE)
+		if (*d->cr4 & CR4_PKE)
 			out[CPUID_ECX] |= F7C_OSPKE;
 	} else {
 		query_subleaf(p, d, s->kind, sub, out);

@@ -31,7 +31,7 @@ struct cpuid_params {
 
 /* The vCPU's state that shows in CPUID. */
 struct cpuid_dynamic {
-	u64 cr4;
+	const u64 *cr4; /* where the engine keeps it */
 	u64 xcr0;
 	u32 apic_id;
 };

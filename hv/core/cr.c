@@ -3,8 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "core/cpuops.h"
 #include "core/vcpu_run.h"
+#include "lib/cpuops.h"
 #include "paging/paging.h"
 
 #define CR0_DEFINED                                                                                \

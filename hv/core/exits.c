@@ -3,10 +3,10 @@
  * SPDX-License-Identifier: MIT
  */
 #include "core/cpu.h"
-#include "core/cpuops.h"
 #include "core/partition.h"
 #include "core/report.h"
 #include "core/vcpu_run.h"
+#include "lib/cpuops.h"
 #include "lib/str.h"
 #include "paging/paging.h"
 
@@ -98,7 +98,6 @@ static void exit_cpuid(struct vcpu *v, struct exit *x)
 	/* Not every CPU lets XSETBV be intercepted: ask the CPU, which has the guest's XCR0 now. */
 	if ((u32)v->gpr[GPR_RAX] == CPUID_XSAVE_LEAF && (read_cr4() & CR4_OSXSAVE))
 		dyn->xcr0 = v->xcr0 = xgetbv(0);
-	dyn->cr4 = *v->live.cr4;
 	cpuid_query(&v->part->cpuid, dyn, (u32)v->gpr[GPR_RAX], (u32)v->gpr[GPR_RCX], out);
 	v->gpr[GPR_RAX] = out[0];
 	v->gpr[GPR_RBX] = out[1];

@@ -6,8 +6,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "core/cpuops.h"
 #include "core/vcpu_run.h"
+#include "lib/cpuops.h"
 #include "lib/str.h"
 #include "mem/frames.h"
 #include "mem/hostmap.h"

@@ -39,7 +39,7 @@ static void walk_regs_from_code(const struct vcpu *v, const struct vcpu_code *c,
 	r->pkru = 0;
 	r->cpl = c->cpl;
 	r->maxphyaddr = p->pc.cfg.phys_bits;
-	r->has_1g = p->nested.use_1g;
+	r->has_1g = p->cpuid.has_1g;
 	r->pml4_g_rsvd = p->cpuid.amd;
 	r->pdpte = NULL;
 }
@@ -165,16 +165,20 @@ static void insn_lost(struct vcpu *v, const struct exit *x, const u8 *bytes, uns
 			      (unsigned long long)x->code, (unsigned long long)v->rip);
 }
 
-/* Everything but the plain case: other modes, page borders, prefixes, what is not there any more.
- */
+/* Everything but the plain case: prefixes (@bytes are there), other modes, page borders, what is
+ * not there any more. */
 static __attribute__((noinline)) unsigned insn_len_slow(struct vcpu *v, const struct exit *x,
-							enum exitop op)
+							enum exitop op, const u8 *bytes)
 {
 	struct vcpu_code c;
 	u8 buf[INSN_MAX];
-	const u8 *bytes;
 	unsigned n, len;
 
+	if (bytes) {
+		len = exitop_len(bytes, INSN_MAX, CODE_64, op);
+		if (len)
+			return len;
+	}
 	v->engine->get_code(v, &c);
 	bytes = fetch_any(v, &c, buf, &n);
 	len = exitop_len(bytes, n, vcpu_code_mode(&c), op);
@@ -183,15 +187,10 @@ static __attribute__((noinline)) unsigned insn_len_slow(struct vcpu *v, const st
 	return len;
 }
 
-/* The hot way also takes the prefixed forms, whose decoder needs nothing but the bytes. */
 unsigned vcpu_decode_len(struct vcpu *v, const struct exit *x, enum exitop op)
 {
 	const u8 *bytes = fetch_long(v);
 	unsigned len = likely(bytes) ? exitop_plain_len(bytes, op) : 0;
 
-	if (likely(len))
-		return len;
-	if (bytes)
-		len = exitop_len(bytes, INSN_MAX, CODE_64, op);
-	return len ? len : insn_len_slow(v, x, op);
+	return likely(len) ? len : insn_len_slow(v, x, op, bytes);
 }

@@ -8,7 +8,6 @@
 #include "core/clock.h"
 #include "core/config.h"
 #include "core/cpu.h"
-#include "core/cpuops.h"
 #include "core/hv.h"
 #include "core/log.h"
 #include "core/panic.h"
@@ -23,6 +22,7 @@
 #include "firmware/power.h"
 #include "firmware/rtc.h"
 #include "firmware/smp.h"
+#include "lib/cpuops.h"
 #include "lib/str.h"
 #include "mem/frames.h"
 

@@ -8,11 +8,11 @@
 #include "core/panic.h"
 #include "core/clock.h"
 #include "core/cpu.h"
-#include "core/cpuops.h"
 #include "core/ksyms.h"
 #include "core/trap.h"
 #include "firmware/console.h"
 #include "firmware/lapic.h"
+#include "lib/cpuops.h"
 #include "lib/str.h"
 
 #define BACKTRACE_MAX 24

@@ -5,13 +5,13 @@
 #include "core/partition.h"
 #include "core/clock.h"
 #include "core/cpu.h"
-#include "core/cpuops.h"
 #include "core/hv.h"
 #include "core/log.h"
 #include "core/report.h"
 #include "core/sched.h"
 #include "core/timer.h"
 #include "core/vcpu_run.h"
+#include "lib/cpuops.h"
 #include "lib/errno.h"
 #include "lib/str.h"
 #include "mem/frames.h"
@@ -328,7 +328,7 @@ static void reset_cpu(struct partition *p)
 	struct vcpu *v = &p->vcpu;
 	u32 id[4];
 
-	p->cpuid_dynamic = (struct cpuid_dynamic){.apic_id = v->id, .xcr0 = 1};
+	p->cpuid_dynamic = (struct cpuid_dynamic){.cr4 = v->live.cr4, .xcr0 = 1, .apic_id = v->id};
 	v->engine->vcpu_reset(v);
 	vcpu_fpu_reset(v);
 	guest_msrs_reset(&p->msrs);

@@ -4,13 +4,13 @@
  * SPDX-License-Identifier: MIT
  */
 #include "core/cpu.h"
-#include "core/cpuops.h"
 #include "core/hv.h"
 #include "core/log.h"
 #include "core/partition.h"
 #include "core/report.h"
 #include "core/sched.h"
 #include "core/vcpu_run.h"
+#include "lib/cpuops.h"
 #include "lib/str.h"
 #include "mem/frames.h"
 #include "paging/paging.h"

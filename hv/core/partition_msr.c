@@ -2,9 +2,9 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "core/cpuops.h"
 #include "core/partition.h"
 #include "core/vcpu_run.h"
+#include "lib/cpuops.h"
 #include "lib/errno.h"
 
 #define MSR_TSC_AUX 0xc0000103u

@@ -5,13 +5,13 @@
 #include "core/sched.h"
 #include "core/clock.h"
 #include "core/cpu.h"
-#include "core/cpuops.h"
 #include "core/irq.h"
 #include "core/log.h"
 #include "core/partition.h"
 #include "core/timer.h"
 #include "core/vcpu_run.h"
 #include "firmware/lapic.h"
+#include "lib/cpuops.h"
 
 static void kick_interrupt(unsigned vector, struct trap_frame *f)
 {

@@ -4,9 +4,9 @@
  */
 #include "core/trap.h"
 #include "core/cpu.h"
-#include "core/cpuops.h"
 #include "core/irq.h"
 #include "core/panic.h"
+#include "lib/cpuops.h"
 
 #define TRAP_STUB_SIZE 16
 #define GATE_INTERRUPT 0x8e /* present, ring 0, 64-bit interrupt gate: IF is cleared */

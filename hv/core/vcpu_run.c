@@ -6,10 +6,10 @@
 #include "core/vcpu_run.h"
 #include "core/clock.h"
 #include "core/cpu.h"
-#include "core/cpuops.h"
-#include "core/panic.h"
 #include "core/partition.h"
 #include "core/sched.h"
+#include "lib/cpuops.h"
+#include "lib/panic.h"
 #include "paging/ledger.h"
 #include "paging/paging.h"
 
@@ -107,7 +107,7 @@ static inline void enter(struct vcpu *v, struct exit *x)
 #endif
 	sync_tpr_in(v);
 	p->exits.cycles[before] += rdtsc() - v->exit_tsc;
-	v->exit_tsc = v->engine->run(v, x);
+	v->engine->run(v, x);
 	p->exits.count[x->reason]++;
 	sync_tpr_out(v);
 }

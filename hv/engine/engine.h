@@ -125,9 +125,9 @@ struct engine_ops {
 	/* Put the vCPU into the architectural RESET state (CS:IP at the reset vector). */
 	void (*vcpu_reset)(struct vcpu *v);
 	/* Enter the guest until the next exit. v->event is consumed when it was delivered; an event
-	 * whose delivery was cut short by the exit is back in v->event. Returns the host's TSC at the
-	 * exit. */
-	u64 (*run)(struct vcpu *v, struct exit *x);
+	 * whose delivery was cut short by the exit is back in v->event. v->exit_tsc is the
+	 * host's TSC at the exit. */
+	void (*run)(struct vcpu *v, struct exit *x);
 	void (*get_code)(const struct vcpu *v, struct vcpu_code *c);
 	void (*get_sregs)(const struct vcpu *v, struct vcpu_sregs *s);
 	void (*set_sregs)(struct vcpu *v, const struct vcpu_sregs *s);

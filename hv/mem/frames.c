@@ -3,8 +3,8 @@
  * SPDX-License-Identifier: MIT
  */
 #include "mem/frames.h"
-#include "core/panic.h"
 #include "lib/errno.h"
+#include "lib/panic.h"
 #include "lib/spinlock.h"
 #include "lib/str.h"
 

@@ -4,10 +4,10 @@
  * SPDX-License-Identifier: MIT
  */
 #include "mem/hostmap.h"
-#include "core/cpuops.h"
-#include "core/panic.h"
 #include "firmware/boot.h"
+#include "lib/cpuops.h"
 #include "lib/errno.h"
+#include "lib/panic.h"
 #include "lib/str.h"
 #include "mem/frames.h"
 

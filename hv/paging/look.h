@@ -10,9 +10,11 @@
 
 #include "penumbra/types.h"
 
-#define LOOK_P	  BIT(0)
-#define LOOK_PS	  BIT(7)
-#define LOOK_ADDR 0x000ffffffffff000ull
+#define LOOK_P	BIT(0)
+#define LOOK_PS BIT(7)
+/* Flags only: an entry with a bit above the address (NX, available bits) names no memory and is
+ * left to the general walk. */
+#define LOOK_ADDR (~0xfffull)
 
 /* Pointer to guest RAM at @gpa or NULL; inlined into the walk. */
 typedef const void *look_ram_fn(const void *ctx, gpa_t gpa);

@@ -187,7 +187,8 @@ struct answer {
 
 static struct answer ask(const struct cpuid_policy *p, u32 leaf, u32 sub)
 {
-	static const struct cpuid_dynamic idle = {.xcr0 = 1};
+	static const u64 cr4;
+	static const struct cpuid_dynamic idle = {.cr4 = &cr4, .xcr0 = 1};
 	struct answer a;
 
 	cpuid_query(p, &idle, leaf, sub, a.reg);
@@ -367,7 +368,8 @@ TEST(useful_features_pass)
 TEST(dynamic_bits_follow_the_vcpu)
 {
 	struct cpuid_policy p = build(ZEN2, &full);
-	struct cpuid_dynamic d = {.cr4 = CR4_OSXSAVE, .xcr0 = 1, .apic_id = 3};
+	u64 cr4 = CR4_OSXSAVE;
+	struct cpuid_dynamic d = {.cr4 = &cr4, .xcr0 = 1, .apic_id = 3};
 	u32 out[4];
 
 	cpuid_query(&p, &d, 1, 0, out);
@@ -378,7 +380,7 @@ TEST(dynamic_bits_follow_the_vcpu)
 	cpuid_query(&p, &d, 0xb, 2, out);
 	CHECK(out[CPUID_EBX] == 0 && out[CPUID_ECX] == 2 && out[CPUID_EDX] == 3);
 	p = build(ICELAKE, &full);
-	d.cr4 = CR4_PKE;
+	cr4 = CR4_PKE;
 	cpuid_query(&p, &d, 7, 0, out);
 	CHECK(out[CPUID_ECX] & BIT(4));
 	cpuid_query(&p, &d, 7, 1, out);
@@ -389,7 +391,8 @@ TEST(dynamic_bits_follow_the_vcpu)
 TEST(xsave_sizes_follow_xcr0)
 {
 	struct cpuid_policy p = build(ICELAKE, &full);
-	struct cpuid_dynamic d = {.xcr0 = 1};
+	u64 cr4 = 0;
+	struct cpuid_dynamic d = {.cr4 = &cr4, .xcr0 = 1};
 	u32 out[4];
 
 	cpuid_query(&p, &d, 0xd, 0, out);

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "engine/svm/svm.h"
-#include "core/cpuops.h"
+#include "lib/cpuops.h"
 #include "lib/errno.h"
 #include "lib/str.h"
 #include "mem/frames.h"
@@ -251,14 +251,13 @@ static inline u64 svm_switch(const struct svm_vcpu *s, struct vcpu *v)
 	return tsc;
 }
 
-static u64 svm_run(struct vcpu *v, struct exit *x)
+static void svm_run(struct vcpu *v, struct exit *x)
 {
 	struct svm_vcpu *s = svm_of(v);
 	struct vmcb *c = s->vmcb;
-	u64 tsc;
 
 	svm_load_entry(v, s);
-	tsc = svm_switch(s, v);
+	v->exit_tsc = svm_switch(s, v);
 	v->gpr[GPR_RAX] = c->rax;
 	v->gpr[GPR_RSP] = c->rsp;
 	v->rip = c->rip;
@@ -266,7 +265,6 @@ static u64 svm_run(struct vcpu *v, struct exit *x)
 	v->int_shadow = c->int_state & 1;
 	v->tpr = c->int_ctl & V_TPR_MASK;
 	svm_decode_exit(v, x);
-	return tsc;
 }
 
 static void svm_set_tsc_offset(struct vcpu *v, u64 offset)

@@ -7,8 +7,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "core/cpuops.h"
 #include "engine/svm/svm.h"
+#include "lib/cpuops.h"
 #include "lib/errno.h"
 #include "lib/str.h"
 

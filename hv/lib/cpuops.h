@@ -4,8 +4,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#ifndef HV_CORE_CPUOPS_H
-#define HV_CORE_CPUOPS_H
+#ifndef HV_LIB_CPUOPS_H
+#define HV_LIB_CPUOPS_H
 
 #include "lib/errno.h"
 #include "lib/x86.h"
