@@ -3,11 +3,11 @@
  * SPDX-License-Identifier: MIT
  */
 #include "firmware/console.h"
-#include "core/cpuops.h"
 #include "firmware/ioapic.h"
 #include "firmware/pcicfg.h"
 #include "firmware/screen.h"
 #include "firmware/uart.h"
+#include "lib/cpuops.h"
 #include "lib/errno.h"
 #include "lib/str.h"
 #include "mem/hostmap.h"

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "firmware/ioapic.h"
-#include "core/cpuops.h"
+#include "lib/cpuops.h"
 #include "lib/errno.h"
 #include "lib/spinlock.h"
 #include "mem/hostmap.h"

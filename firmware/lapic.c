@@ -4,8 +4,8 @@
  */
 #include "firmware/lapic.h"
 #include "core/clock.h"
-#include "core/cpuops.h"
 #include "core/irq.h"
+#include "lib/cpuops.h"
 #include "lib/errno.h"
 #include "lib/muldiv.h"
 #include "mem/hostmap.h"

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "firmware/pcicfg.h"
-#include "core/cpuops.h"
+#include "lib/cpuops.h"
 
 #define CONFIG_ADDRESS 0xcf8
 #define CONFIG_DATA    0xcfc

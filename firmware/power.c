@@ -4,7 +4,7 @@
  */
 #include "firmware/power.h"
 #include "core/clock.h"
-#include "core/cpuops.h"
+#include "lib/cpuops.h"
 #include "mem/hostmap.h"
 
 #define PM1_SLP_EN	  BIT(13)

@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "firmware/rtc.h"
-#include "core/cpuops.h"
+#include "lib/cpuops.h"
 #include "lib/str.h"
 
 #define CMOS_INDEX   0x70

@@ -6,10 +6,10 @@
 #include "firmware/smp.h"
 #include "core/clock.h"
 #include "core/cpu.h"
-#include "core/cpuops.h"
 #include "core/irq.h"
 #include "firmware/firmware.h"
 #include "firmware/lapic.h"
+#include "lib/cpuops.h"
 #include "lib/str.h"
 #include "mem/hostmap.h"
 

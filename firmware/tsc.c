@@ -5,7 +5,7 @@
 #include "firmware/tsc.h"
 #include "core/clock.h"
 #include "core/cpu.h"
-#include "core/cpuops.h"
+#include "lib/cpuops.h"
 #include "lib/errno.h"
 #include "lib/muldiv.h"
 

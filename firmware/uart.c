@@ -3,7 +3,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "firmware/uart.h"
-#include "core/cpuops.h"
+#include "lib/cpuops.h"
 
 #define UART_DATA 0 /* RBR, THR; divisor low with DLAB */
 #define UART_IER  1 /* divisor high with DLAB */

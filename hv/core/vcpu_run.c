@@ -10,6 +10,8 @@
 #include "core/sched.h"
 #include "lib/cpuops.h"
 #include "lib/panic.h"
+#include "lib/cpuops.h"
+#include "lib/panic.h"
 #include "paging/ledger.h"
 #include "paging/paging.h"
 
