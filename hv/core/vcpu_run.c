@@ -10,8 +10,6 @@
 #include "core/sched.h"
 #include "lib/cpuops.h"
 #include "lib/panic.h"
-#include "lib/cpuops.h"
-#include "lib/panic.h"
 #include "paging/ledger.h"
 #include "paging/paging.h"
 
