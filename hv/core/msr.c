@@ -403,7 +403,8 @@ static const struct {
 
 static u32 features_of(const struct cpuid_policy *p)
 {
-	static const struct cpuid_dynamic nothing = {.xcr0 = 1};
+	static const u64 cr4;
+	static const struct cpuid_dynamic nothing = {.cr4 = &cr4, .xcr0 = 1};
 	u32 features = p->amd ? HAS_AMD : p->intel_beyond ? HAS_INTEL : 0;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(cpuid_features); i++) {
