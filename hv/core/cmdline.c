@@ -185,6 +185,11 @@ int cmdline_parse_console(const char *value, struct console_param *p)
 /* --- the keys -----------------------------------------------------------------------------------
  */
 
+/* The interface, not the code, names the engines: engine_select() compares the word with the names
+ * that the engines give themselves. */
+#define ENGINE_EXPECTED "auto, svm or vmx"
+static const char *const engine_words[] = {"auto", "svm", "vmx"};
+
 /* Index of @value in a list of @n words, or -EINVAL. */
 static int one_of(const char *value, const char *const *word, unsigned n)
 {
@@ -227,13 +232,9 @@ static int set_policy(struct cmdline *c, const char *value)
 
 static int set_engine(struct cmdline *c, const char *value)
 {
-	static const char *const word[] = {
-		[ENGINE_AUTO] = "auto", [ENGINE_SVM] = "svm", [ENGINE_VMX] = "vmx"};
-	int i = one_of(value, word, ARRAY_SIZE(word));
-
-	if (i < 0)
-		return i;
-	c->engine = (enum engine_choice)i;
+	if (one_of(value, engine_words, ARRAY_SIZE(engine_words)) < 0)
+		return -EINVAL;
+	str_copy(c->engine, value, sizeof(c->engine));
 	return 0;
 }
 
@@ -415,7 +416,7 @@ struct cmdline_key {
 static const struct cmdline_key keys[] = {
 	{"paging", set_paging, "adaptive, nested or shadow", false},
 	{"policy", set_policy, "regret or dsp", false},
-	{"engine", set_engine, "auto, svm or vmx", false},
+	{"engine", set_engine, ENGINE_EXPECTED, false},
 	{"nested", set_nested, EXPECT_SWITCH, false},
 	{"unrestricted", set_unrestricted, EXPECT_SWITCH, false},
 	{"vpid", set_vpid, EXPECT_SWITCH, false},
@@ -574,6 +575,7 @@ static void set_defaults(struct cmdline *c)
 	c->log = LOG_INFO;
 	c->control = true;
 	str_copy(c->policy, "regret", sizeof(c->policy));
+	str_copy(c->engine, "auto", sizeof(c->engine));
 	str_copy(c->shadow, "auto", sizeof(c->shadow));
 	str_copy(c->pmu, "auto", sizeof(c->pmu));
 	str_copy(c->paging_per_as, "auto", sizeof(c->paging_per_as));

@@ -18,7 +18,6 @@ struct console_param {
 };
 
 enum exit_action { EXIT_STAY, EXIT_POWEROFF, EXIT_REBOOT, EXIT_QEMU };
-enum engine_choice { ENGINE_AUTO, ENGINE_SVM, ENGINE_VMX };
 enum log_level { LOG_WARN, LOG_INFO, LOG_DEBUG };
 enum trace_level { TRACE_OFF, TRACE_EXITS, TRACE_ALL };
 
@@ -39,7 +38,7 @@ struct guest_override {
 struct cmdline {
 	enum paging_kind paging;
 	char policy[16];
-	enum engine_choice engine;
+	char engine[8];			 /* one of the words that engine= takes; "auto": any */
 	bool nested, unrestricted, vpid; /* false: pretend the CPU lacks it */
 	struct console_param console;
 	unsigned results;

@@ -290,11 +290,9 @@ static _Noreturn void refuse(const char *fmt, const char *detail)
 
 static void pick_engine(void)
 {
-	static const char *const choice[] = {
-		[ENGINE_AUTO] = "auto", [ENGINE_SVM] = "svm", [ENGINE_VMX] = "vmx"};
 	char why[384];
 
-	hv.engine = engine_select(choice[hv.cmdline.engine], &hv.caps, why, sizeof(why));
+	hv.engine = engine_select(hv.cmdline.engine, &hv.caps, why, sizeof(why));
 	if (!hv.engine)
 		refuse("this machine cannot run guests: %s", why);
 	if (!hv.cmdline.nested)

@@ -3,61 +3,47 @@
  *
  * SPDX-License-Identifier: MIT
  */
-	.macro entries insn:req, form:req
-	.set i, 0
-	.rept 16
-	.balign 16
-	entry \insn, \form, %i
-	.set i, i + 1
-	.endr
-	.endm
+#define ENTRY_SHIFT 4 /* a move and its RET take at most 6 bytes */
+#define REGISTERS   0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15
 
-	.altmacro
-	.macro entry insn:req, form:req, n:req
-	.ifc \form, load
-	\insn (%rsi), %xmm&n
-	.else
-	.ifc \form, store
-	\insn %xmm&n, (%rsi)
-	.else
-	.ifc \form, loady
-	\insn (%rsi), %ymm&n
-	.else
-	\insn %ymm&n, (%rsi)
-	.endif
-	.endif
-	.endif
-	ret
-	.endm
-
-	.text
-	.macro dispatch name:req, table:req
+	/* void \name(unsigned reg, void *buf): jump to entry @reg of the table that follows. */
+	.macro table_function name:req
+	.balign 1 << ENTRY_SHIFT
 	.globl \name
 	.type \name, @function
 \name:
 	and $15, %edi
-	shl $4, %edi
-	lea \table(%rip), %rax
+	shl $ENTRY_SHIFT, %edi
+	lea .Ltable_\name(%rip), %rax
 	add %rdi, %rax
 	jmp *%rax
+	.balign 1 << ENTRY_SHIFT
+.Ltable_\name:
 	.endm
 
-	/* void NAME(unsigned reg, void *buf) */
-	dispatch vecreg_store16, table_store16
-	dispatch vecreg_load16, table_load16
-	dispatch vecreg_store32, table_store32
-	dispatch vecreg_load32, table_load32
+	.macro stores name:req, insn:req, file:req
+	table_function \name
+	.irp n, REGISTERS
+	.balign 1 << ENTRY_SHIFT
+	\insn %\file\n, (%rsi)
+	ret
+	.endr
+	.size \name, . - \name
+	.endm
 
-	.balign 16
-table_store16:
-	entries movups, store
-	.balign 16
-table_load16:
-	entries movups, load
-	.balign 16
-table_store32:
-	entries vmovups, storey
-	.balign 16
-table_load32:
-	entries vmovups, loady
+	.macro loads name:req, insn:req, file:req
+	table_function \name
+	.irp n, REGISTERS
+	.balign 1 << ENTRY_SHIFT
+	\insn (%rsi), %\file\n
+	ret
+	.endr
+	.size \name, . - \name
+	.endm
+
+	.text
+	stores vecreg_store16, movups, xmm
+	loads vecreg_load16, movups, xmm
+	stores vecreg_store32, vmovups, ymm
+	loads vecreg_load32, vmovups, ymm
 	.section .note.GNU-stack, "", @progbits

@@ -30,10 +30,10 @@ static void check_console(const struct console_param *p)
 
 static void check(const struct cmdline *c)
 {
-	MUST(c->paging < PAGING_KINDS && c->engine <= ENGINE_VMX && c->log <= LOG_DEBUG &&
-	     c->trace <= TRACE_ALL && c->exit <= EXIT_QEMU);
+	MUST(c->paging < PAGING_KINDS && c->log <= LOG_DEBUG && c->trace <= TRACE_ALL &&
+	     c->exit <= EXIT_QEMU);
 	MUST(c->results && c->results < 8);
-	MUST(*c->policy && *c->shadow && *c->pmu && *c->paging_per_as);
+	MUST(*c->policy && *c->engine && *c->shadow && *c->pmu && *c->paging_per_as);
 	MUST(memchr(c->guests, '\0', sizeof(c->guests)));
 	check_console(&c->console);
 	MUST(c->noverrides <= CMDLINE_MAX_OVERRIDES);

@@ -220,7 +220,8 @@ TEST(random_requests_change_nothing_but_what_they_name)
 		bus_port_write(&b.bus, BIOSCHAN_PORT_DISK, 4, REQ);
 		if (r.op == BIOS_DISK_READ && r.drive == 0 && r.lba <= CD_SECTORS &&
 		    r.count <= CD_SECTORS - r.lba && (!r.count || r.gpa + bytes <= MEM_SIZE)) {
-			memcpy(shadow + r.gpa, cd_data + r.lba * 2048, bytes);
+			if (bytes)
+				memcpy(shadow + r.gpa, cd_data + r.lba * 2048, bytes);
 			r.status = 0;
 			memcpy(shadow + REQ + offsetof(struct bios_disk_req, status), &r.status, 4);
 			served++;

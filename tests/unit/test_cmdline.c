@@ -61,7 +61,8 @@ TEST(defaults)
 	for (size_t i = 0; i < ARRAY_SIZE(empty); i++) {
 		parse(empty[i]);
 		CHECK_STR(log_text, "");
-		CHECK(cl.paging == PAGING_ADAPTIVE && cl.engine == ENGINE_AUTO);
+		CHECK(cl.paging == PAGING_ADAPTIVE);
+		CHECK_STR(cl.engine, "auto");
 		CHECK(cl.nested && cl.unrestricted && cl.vpid && cl.control);
 		CHECK_STR(cl.policy, "regret");
 		CHECK(cl.console.kind == CONSOLE_UART && cl.console.port == 0x3f8);
@@ -84,7 +85,8 @@ TEST(every_key)
 	      "guests=alpha,b-2 control=off shadow=audit:16 pmu=replay:trace.bin "
 	      "paging.per_as=on screen=2s exit=poweroff hwcheck verbose");
 	CHECK_STR(log_text, "");
-	CHECK(cl.paging == PAGING_NESTED && cl.engine == ENGINE_SVM);
+	CHECK(cl.paging == PAGING_NESTED);
+	CHECK_STR(cl.engine, "svm");
 	CHECK(!cl.nested && !cl.unrestricted && !cl.vpid && !cl.control);
 	CHECK_STR(cl.policy, "dsp");
 	CHECK(cl.console.port == 0x2f8 && cl.console.baud == 9600 && cl.console.bits == 7 &&
