@@ -32,6 +32,8 @@ struct engine_caps svm_caps;
 /* Per physical CPU: where VMRUN keeps the host's state, and the host's VMLOAD image. */
 static hpa_t host_vmcb[BOOT_MAX_CPUS];
 static u32 next_tag = 1;
+/* Until a CPU is seen to run on past a virtual interrupt that it could have taken. */
+static bool virq_delivers = true;
 
 static void svm_read_caps(struct engine_caps *caps)
 {
@@ -143,15 +145,47 @@ static int svm_vcpu_init(struct vcpu *v)
 	return 0;
 }
 
-/* EVENTINJ for v->event; it counts as delivered unless the exit hands it back. */
-static void svm_inject(struct vcpu *v, struct vmcb *c)
+/* Interrupts go in as virtual interrupts where nothing else waits: not every CPU forgets an injected
+ * one after its delivery, it may come once more, even with interrupts off. */
+static void svm_inject_virq(struct svm_vcpu *s, u8 vector)
 {
+	s->vmcb->int_vector = vector;
+	s->vmcb->int_ctl |= V_IRQ | V_IGN_TPR;
+	s->clean &= ~(u32)CLEAN_TPR;
+	s->virq = true;
+}
+
+/* Not taken before the exit: it still has to be delivered, by injection where the guest got past it. */
+static void svm_take_back_virq(struct vcpu *v, struct svm_vcpu *s, u64 entry_rip)
+{
+	struct vmcb *c = s->vmcb;
+	bool waits = c->int_ctl & V_IRQ;
+
+	s->virq = false;
+	c->int_ctl &= ~(u32)(V_IRQ | V_IGN_TPR);
+	s->clean &= ~(u32)CLEAN_TPR;
+	if (!waits || v->event.type != EVENT_NONE)
+		return;
+	v->event = (struct vcpu_event){.type = EVENT_EXTINT, .vector = (u8)c->int_vector};
+	if (c->rip != entry_rip ||
+	    (c->exit_code != SVM_EXIT_INTR && c->exit_code != SVM_EXIT_NMI))
+		virq_delivers = false;
+}
+
+/* v->event counts as delivered unless the exit hands it back. */
+static void svm_inject(struct vcpu *v, struct svm_vcpu *s)
+{
+	struct vmcb *c = s->vmcb;
 	const struct vcpu_event *e = &v->event;
 	u64 type = e->type == EVENT_NMI		? SVM_EVENT_NMI
 		   : e->type == EVENT_EXCEPTION ? SVM_EVENT_EXCEPTION
 						: SVM_EVENT_INTR;
 	u64 inj = EVENT_VALID | type << EVENT_TYPE_SHIFT | e->vector;
 
+	if (e->type == EVENT_EXTINT && virq_delivers && !v->want_window) {
+		svm_inject_virq(s, e->vector);
+		return;
+	}
 	if (e->type == EVENT_NMI)
 		inj = (inj & ~(u64)EVENT_VECTOR) | VEC_NMI;
 	if (e->has_error)
@@ -225,7 +259,7 @@ static inline void svm_load_entry(struct vcpu *v, struct svm_vcpu *s)
 	if (unlikely(s->controls != v->controls))
 		svm_load_controls(v, s);
 	if (unlikely(v->event.type != EVENT_NONE))
-		svm_inject(v, c);
+		svm_inject(v, s);
 	if (unlikely(s->flush)) {
 		c->tlb_control = svm_caps.flush_by_tag ? TLB_FLUSH_ASID : TLB_FLUSH_ALL;
 		s->flush = false;
@@ -255,6 +289,7 @@ static void svm_run(struct vcpu *v, struct exit *x)
 {
 	struct svm_vcpu *s = svm_of(v);
 	struct vmcb *c = s->vmcb;
+	u64 entry_rip = v->rip;
 
 	svm_load_entry(v, s);
 	v->exit_tsc = svm_switch(s, v);
@@ -265,6 +300,8 @@ static void svm_run(struct vcpu *v, struct exit *x)
 	v->int_shadow = c->int_state & 1;
 	v->tpr = c->int_ctl & V_TPR_MASK;
 	svm_decode_exit(v, x);
+	if (unlikely(s->virq))
+		svm_take_back_virq(v, s, entry_rip);
 }
 
 static void svm_set_tsc_offset(struct vcpu *v, u64 offset)
