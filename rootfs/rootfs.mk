@@ -1,6 +1,7 @@
 # User land and the demo guest: stock Debian kernels on a CD with a busybox/musl initramfs.
 #   $(B)/guests/demo.iso          linux-image-cloud-amd64, the guest of `./build.sh run`
 #   $(B)/guests/linux-F.iso       the same with another kernel flavour (amd64, 686, 686-pae)
+#   $(B)/guests/linux-F-quiet.iso the same whose kernel prints only errors: for slow emulators
 G := $(B)/guests
 GUEST_CFLAGS := -std=gnu11 -O2 -static -s $(WARN)
 # Timestamps of the kernel log stay, and its lines: a boot that hangs then shows where.
@@ -69,6 +70,10 @@ $(G)/linux-$(1).iso: $(G)/initrd-$(1).gz rootfs/linux-cd.sh
 	$(call say,ISO,$$@)
 	$(Q)rootfs/linux-cd.sh '$$@' '$(G)/kernel/$(1)/vmlinuz' '$(G)/initrd-$(1).gz' '$(G)/data.bin' \
 		'$(GUEST_CMDLINE)'
+$(G)/linux-$(1)-quiet.iso: $(G)/initrd-$(1).gz rootfs/linux-cd.sh
+	$(call say,ISO,$$@)
+	$(Q)rootfs/linux-cd.sh '$$@' '$(G)/kernel/$(1)/vmlinuz' '$(G)/initrd-$(1).gz' '$(G)/data.bin' \
+		'$(GUEST_CMDLINE) quiet'
 endef
 $(foreach f,$(GUEST_FLAVOURS),$(eval $(call GUEST_RULES,$(f))))
 

@@ -281,7 +281,7 @@ clock: sync=none, time0=946684800
 com1: enabled=1, mode=socket-client, dev=localhost:{port}
 log: {log}
 panic: action=fatal
-error: action=report
+error: action=report, cpu0=ignore
 info: action=report
 debug: action=ignore
 """
