@@ -17,12 +17,12 @@
 
 /* Why a machine asks to be stopped or restarted. */
 enum machine_event {
-	MACHINE_RESET_8042,    /* keyboard controller pulse */
-	MACHINE_RESET_CF9,     /* PIIX3 reset control */
-	MACHINE_RESET_PORT92,  /* fast reset */
-	MACHINE_RESET_ACPI,    /* FADT reset register */
-	MACHINE_POWER_OFF,     /* ACPI S5 (or APM through the BIOS channel) */
-	MACHINE_DEBUG_EXIT,    /* byte written to port 0xf4, in @value */
+	MACHINE_RESET_8042,   /* keyboard controller pulse */
+	MACHINE_RESET_CF9,    /* PIIX3 reset control */
+	MACHINE_RESET_PORT92, /* fast reset */
+	MACHINE_RESET_ACPI,   /* FADT reset register */
+	MACHINE_POWER_OFF,    /* ACPI S5 (or APM through the BIOS channel) */
+	MACHINE_DEBUG_EXIT,   /* byte written to port 0xf4, in @value */
 };
 
 struct dev_host_ops {

@@ -40,7 +40,8 @@ struct emul_ops {
 	/* Port I/O; permission (CPL/IOPL/bitmap) was already checked by the CPU on this path. */
 	u32 (*io_read)(struct emul *e, u16 port, unsigned size);
 	void (*io_write)(struct emul *e, u16 port, unsigned size, u32 value);
-	/* Optional bulk port I/O, up to @count items; returns items moved, 0 = use io_read/io_write. */
+	/* Optional bulk port I/O, up to @count items; returns items moved, 0 = use
+	 * io_read/io_write. */
 	unsigned (*io_read_rep)(struct emul *e, u16 port, unsigned size, void *buf, unsigned count);
 	unsigned (*io_write_rep)(struct emul *e, u16 port, unsigned size, const void *buf,
 				 unsigned count);
@@ -71,9 +72,9 @@ struct emul {
 };
 
 enum emul_result {
-	EMUL_DONE,      /* retired: rip advanced */
-	EMUL_AGAIN,     /* REP not finished (iteration cap): rip unchanged, run or step again */
-	EMUL_FAULT,     /* inject e->fault; registers as at the start of the (iteration of the) insn */
+	EMUL_DONE,  /* retired: rip advanced */
+	EMUL_AGAIN, /* REP not finished (iteration cap): rip unchanged, run or step again */
+	EMUL_FAULT, /* inject e->fault; registers as at the start of the (iteration of the) insn */
 	EMUL_UNHANDLED, /* not an instruction this emulator executes; e->why says */
 };
 

@@ -12,7 +12,7 @@
 
 #define TIMER_OFF UINT64_MAX
 
-/* Embedded in whatever needs waking. Zero-initialised plus `fire` and `arg` is a valid idle timer. */
+/* Embedded in whatever needs waking. All zero but for `fire` and `arg`: a valid idle timer. */
 struct timer {
 	struct timer *next; /* owned by the queue */
 	struct timer *prev; /* owned by the queue; meaningful while queued */

@@ -9,8 +9,23 @@
 
 /* In instruction-encoding order. */
 enum emul_gpr {
-	GPR_RAX, GPR_RCX, GPR_RDX, GPR_RBX, GPR_RSP, GPR_RBP, GPR_RSI, GPR_RDI,
-	GPR_R8, GPR_R9, GPR_R10, GPR_R11, GPR_R12, GPR_R13, GPR_R14, GPR_R15, GPR_COUNT
+	GPR_RAX,
+	GPR_RCX,
+	GPR_RDX,
+	GPR_RBX,
+	GPR_RSP,
+	GPR_RBP,
+	GPR_RSI,
+	GPR_RDI,
+	GPR_R8,
+	GPR_R9,
+	GPR_R10,
+	GPR_R11,
+	GPR_R12,
+	GPR_R13,
+	GPR_R14,
+	GPR_R15,
+	GPR_COUNT
 };
 
 enum emul_seg { SEG_ES, SEG_CS, SEG_SS, SEG_DS, SEG_FS, SEG_GS, SEG_LDTR, SEG_TR, SEG_COUNT };
@@ -24,13 +39,13 @@ struct segment {
 	u64 base;
 };
 
-#define SEG_ATTR_TYPE 0x00fu
-#define SEG_ATTR_S 0x010u
+#define SEG_ATTR_TYPE	   0x00fu
+#define SEG_ATTR_S	   0x010u
 #define SEG_ATTR_DPL_SHIFT 5
-#define SEG_ATTR_P 0x080u
-#define SEG_ATTR_L 0x200u
-#define SEG_ATTR_DB 0x400u
-#define SEG_ATTR_G 0x800u
+#define SEG_ATTR_P	   0x080u
+#define SEG_ATTR_L	   0x200u
+#define SEG_ATTR_DB	   0x400u
+#define SEG_ATTR_G	   0x800u
 
 #define CR0_PE 0x00000001ull
 #define CR0_MP 0x00000002ull
@@ -44,46 +59,61 @@ struct segment {
 #define CR0_CD 0x40000000ull
 #define CR0_PG 0x80000000ull
 
-#define CR4_VME 0x00000001ull
-#define CR4_PVI 0x00000002ull
-#define CR4_TSD 0x00000004ull
-#define CR4_DE 0x00000008ull
-#define CR4_PSE 0x00000010ull
-#define CR4_PAE 0x00000020ull
-#define CR4_MCE 0x00000040ull
-#define CR4_PGE 0x00000080ull
-#define CR4_PCE 0x00000100ull
-#define CR4_OSFXSR 0x00000200ull
+#define CR4_VME	       0x00000001ull
+#define CR4_PVI	       0x00000002ull
+#define CR4_TSD	       0x00000004ull
+#define CR4_DE	       0x00000008ull
+#define CR4_PSE	       0x00000010ull
+#define CR4_PAE	       0x00000020ull
+#define CR4_MCE	       0x00000040ull
+#define CR4_PGE	       0x00000080ull
+#define CR4_PCE	       0x00000100ull
+#define CR4_OSFXSR     0x00000200ull
 #define CR4_OSXMMEXCPT 0x00000400ull
-#define CR4_UMIP 0x00000800ull
-#define CR4_LA57 0x00001000ull
-#define CR4_VMXE 0x00002000ull
-#define CR4_FSGSBASE 0x00010000ull
-#define CR4_PCIDE 0x00020000ull
-#define CR4_OSXSAVE 0x00040000ull
-#define CR4_SMEP 0x00100000ull
-#define CR4_SMAP 0x00200000ull
-#define CR4_PKE 0x00400000ull
+#define CR4_UMIP       0x00000800ull
+#define CR4_LA57       0x00001000ull
+#define CR4_VMXE       0x00002000ull
+#define CR4_FSGSBASE   0x00010000ull
+#define CR4_PCIDE      0x00020000ull
+#define CR4_OSXSAVE    0x00040000ull
+#define CR4_SMEP       0x00100000ull
+#define CR4_SMAP       0x00200000ull
+#define CR4_PKE	       0x00400000ull
 
-#define EFER_SCE 0x0001ull
-#define EFER_LME 0x0100ull
-#define EFER_LMA 0x0400ull
-#define EFER_NXE 0x0800ull
+#define EFER_SCE   0x0001ull
+#define EFER_LME   0x0100ull
+#define EFER_LMA   0x0400ull
+#define EFER_NXE   0x0800ull
 #define EFER_FFXSR 0x4000ull
 
 #define RFLAGS_FIXED 0x2ull
-#define RFLAGS_CF 0x1ull
-#define RFLAGS_TF 0x100ull
-#define RFLAGS_IF 0x200ull
-#define RFLAGS_DF 0x400ull
-#define RFLAGS_VM 0x20000ull
-#define RFLAGS_RF 0x10000ull
-#define RFLAGS_AC 0x40000ull
+#define RFLAGS_CF    0x1ull
+#define RFLAGS_TF    0x100ull
+#define RFLAGS_IF    0x200ull
+#define RFLAGS_DF    0x400ull
+#define RFLAGS_VM    0x20000ull
+#define RFLAGS_RF    0x10000ull
+#define RFLAGS_AC    0x40000ull
 
 enum x86_vector {
-	VEC_DE = 0, VEC_DB = 1, VEC_NMI = 2, VEC_BP = 3, VEC_OF = 4, VEC_BR = 5, VEC_UD = 6,
-	VEC_NM = 7, VEC_DF = 8, VEC_TS = 10, VEC_NP = 11, VEC_SS = 12, VEC_GP = 13, VEC_PF = 14,
-	VEC_MF = 16, VEC_AC = 17, VEC_MC = 18, VEC_XM = 19,
+	VEC_DE = 0,
+	VEC_DB = 1,
+	VEC_NMI = 2,
+	VEC_BP = 3,
+	VEC_OF = 4,
+	VEC_BR = 5,
+	VEC_UD = 6,
+	VEC_NM = 7,
+	VEC_DF = 8,
+	VEC_TS = 10,
+	VEC_NP = 11,
+	VEC_SS = 12,
+	VEC_GP = 13,
+	VEC_PF = 14,
+	VEC_MF = 16,
+	VEC_AC = 17,
+	VEC_MC = 18,
+	VEC_XM = 19,
 };
 
 #endif

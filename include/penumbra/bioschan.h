@@ -18,18 +18,18 @@
 
 #include "penumbra/types.h"
 
-#define BIOSCHAN_PORT_BASE 0x510
-#define BIOSCHAN_PORT_LEN 0x10
+#define BIOSCHAN_PORT_BASE   0x510
+#define BIOSCHAN_PORT_LEN    0x10
 #define BIOSCHAN_PORT_SELECT 0x510
-#define BIOSCHAN_PORT_DATA 0x511
-#define BIOSCHAN_PORT_TEXT 0x512
-#define BIOSCHAN_PORT_LOG 0x513
-#define BIOSCHAN_PORT_DISK 0x514
-#define BIOSCHAN_PORT_EVENT 0x518
+#define BIOSCHAN_PORT_DATA   0x511
+#define BIOSCHAN_PORT_TEXT   0x512
+#define BIOSCHAN_PORT_LOG    0x513
+#define BIOSCHAN_PORT_DISK   0x514
+#define BIOSCHAN_PORT_EVENT  0x518
 
 enum bioschan_item {
 	BIOSCHAN_SIGNATURE = 0, /* 8 bytes "PNBIOS\0" + version 1 */
-	BIOSCHAN_CONFIG = 1,    /* struct bios_config */
+	BIOSCHAN_CONFIG = 1,	/* struct bios_config */
 };
 
 #define BIOSCHAN_SIGNATURE_TEXT "PNBIOS\0\1"
@@ -53,21 +53,22 @@ struct bios_drive {
 
 #define BIOS_MAX_DRIVES 4
 struct bios_config {
-	u32 size;       /* of this struct: later fields may be appended */
-	u32 ncpus;      /* for MADT and the MP table */
-	u64 low_ram;    /* RAM below the PCI hole, bytes from 0 (the BIOS carves it up) */
-	u64 high_ram;   /* RAM from 4 GiB up, bytes */
+	u32 size;     /* of this struct: later fields may be appended */
+	u32 ncpus;    /* for MADT and the MP table */
+	u64 low_ram;  /* RAM below the PCI hole, bytes from 0 (the BIOS carves it up) */
+	u64 high_ram; /* RAM from 4 GiB up, bytes */
 	u32 tsc_khz;
 	u32 nic_present;
-	u8 boot[4];     /* enum bios_boot_dev in order, BOOT_NONE ends */
+	u8 boot[4]; /* enum bios_boot_dev in order, BOOT_NONE ends */
 	struct bios_drive drive[BIOS_MAX_DRIVES];
-	u8 uuid[16];    /* SMBIOS */
-	char name[16];  /* partition's name, NUL-terminated, for the POST banner */
+	u8 uuid[16];   /* SMBIOS */
+	char name[16]; /* partition's name, NUL-terminated, for the POST banner */
 } __attribute__((packed));
 
 /* A transfer between a drive and guest memory. The BIOS builds it in its own memory with status
  * PENDING and writes its address to DISK. A drive in memory is served before that instruction
- * ends; otherwise the BIOS waits in STI;HLT;CLI until status changes (the timer tick bounds a wait). */
+ * ends; otherwise the BIOS waits in STI;HLT;CLI until status changes (the timer tick bounds a
+ * wait). */
 enum bios_disk_op { BIOS_DISK_READ = 0, BIOS_DISK_WRITE = 1 };
 #define BIOS_DISK_PENDING 0xffffffffu
 struct bios_disk_req {
@@ -80,9 +81,9 @@ struct bios_disk_req {
 } __attribute__((packed));
 
 enum bios_event {
-	BIOS_EVENT_POST = 1,      /* POST began */
-	BIOS_EVENT_BOOT = 2,      /* about to jump to a boot sector */
-	BIOS_EVENT_NO_BOOT = 3,   /* nothing booted; the message went to TEXT */
+	BIOS_EVENT_POST = 1,	  /* POST began */
+	BIOS_EVENT_BOOT = 2,	  /* about to jump to a boot sector */
+	BIOS_EVENT_NO_BOOT = 3,	  /* nothing booted; the message went to TEXT */
 	BIOS_EVENT_POWER_OFF = 4, /* APM power-off */
 };
 

@@ -10,7 +10,7 @@
 
 #define BOOT_MAX_REGIONS 256
 #define BOOT_MAX_MODULES 64
-#define BOOT_MAX_CPUS 64
+#define BOOT_MAX_CPUS	 64
 #define BOOT_CMDLINE_MAX 2048
 #define BOOT_MODNAME_MAX 128
 
@@ -51,7 +51,7 @@ struct boot_isa_irq {
 struct boot_acpi {
 	hpa_t rsdp; /* 0: no usable ACPI */
 	u8 rsdp_rev;
-	hpa_t root;      /* XSDT or RSDT */
+	hpa_t root; /* XSDT or RSDT */
 	bool root_is_xsdt;
 	hpa_t madt, fadt, hpet_table, mcfg; /* 0: absent or bad checksum */
 	hpa_t lapic_base;

@@ -34,14 +34,12 @@ struct native native_state __attribute__((used));
 void native_enter(void);
 extern char native_through[], native_taken[], native_fault[];
 
+/* clang-format off */
 #define GPRS(X)                                                                                    \
-	X("rax", 0)                                                                                \
-	X("rcx", 8)                                                                                \
-	X("rdx", 16)                                                                               \
-	X("rbx", 24)                                                                               \
-	X("rsp", 32)                                                                               \
-	X("rbp", 40) X("rsi", 48) X("rdi", 56) X("r8", 64) X("r9", 72) X("r10", 80) X("r11", 88)   \
-		X("r12", 96) X("r13", 104) X("r14", 112) X("r15", 120)
+	X("rax", 0) X("rcx", 8) X("rdx", 16) X("rbx", 24) X("rsp", 32) X("rbp", 40)                \
+	X("rsi", 48) X("rdi", 56) X("r8", 64) X("r9", 72) X("r10", 80) X("r11", 88)                \
+	X("r12", 96) X("r13", 104) X("r14", 112) X("r15", 120)
+/* clang-format on */
 #define LOAD_GPR(name, at) "movq native_state+" #at "(%rip), %" name "\n"
 #define SAVE_GPR(name, at) "movq %" name ", native_state+" #at "(%rip)\n"
 

@@ -1,7 +1,8 @@
 /* A unit-test program: TEST(name) { CHECK(...); } and nothing else; main() runs them all.
  *
- * The first comment of every test file says what its tests would catch. A line "SRCS: a.c b.c" in it
- * lists the sources under test (paths from the repository's root); tests/unit/unit.mk builds from that.
+ * The first comment of every test file says what its tests would catch. A line "SRCS: a.c b.c" in
+ * it lists the sources under test (paths from the repository's root); tests/unit/unit.mk builds
+ * from that.
  *
  * SPDX-License-Identifier: MIT
  */
