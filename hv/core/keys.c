@@ -3,10 +3,12 @@
  * SPDX-License-Identifier: MIT
  */
 #include "core/keys.h"
+#include "core/hv.h"
 #include "core/log.h"
 #include "core/partition.h"
 #include "core/report.h"
 #include "lib/str.h"
+#include "trace/trace.h"
 
 static void key_help(const char *arg);
 
@@ -71,6 +73,25 @@ static void key_list(const char *arg)
 	report_partitions();
 }
 
+static void trace_line(const char *fmt, ...)
+{
+	char text[160];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	hv_log(LOG_WARN, "%s", text);
+}
+
+static void key_trace(const char *arg)
+{
+	(void)arg;
+	if (hv_cmdline()->trace == TRACE_OFF)
+		hv_log(LOG_WARN, "trace=exits or trace=all on the command line makes a trace");
+	trace_dump(trace_line);
+}
+
 static const struct {
 	char key;
 	void (*act)(const char *arg);
@@ -80,6 +101,7 @@ static const struct {
 	{'l', key_list, "list the guests"},
 	{'s', key_stats, "stats records of all guests"},
 	{'v', key_screen, "changed lines of the guests' text screens"},
+	{'t', key_trace, "the latest trace events of every CPU"},
 	{'p', key_pause, "pause or resume all guests"},
 	{'a', key_audit, "audit the translations of all guests"},
 	{'r', key_repeat, "FROM-TO Enter: repeat records"},

@@ -296,3 +296,31 @@ void log_drain(void)
 	console_flush();
 	spin_unlock(&log.lock);
 }
+
+static bool panic_emit(void *ctx, const char *line, unsigned len, bool may_drop)
+{
+	(void)ctx, (void)may_drop;
+	console_write_raw("\r\n", 2);
+	console_write_raw(line, len);
+	console_write_raw("\r\n", 2);
+	return true;
+}
+
+/* The lock may be held by a CPU that has just been stopped, so nothing here takes it: the ring may
+ * end in a torn line, the record starts a new one. */
+void log_panic(const char *reason)
+{
+	static struct record r;
+	char buf[PUMP_CHUNK];
+	unsigned n;
+
+	if (!log.live)
+		return;
+	while ((n = mux_drain(&log.mux, buf, sizeof(buf))))
+		console_write_raw(buf, n);
+	log.store.emit = panic_emit;
+	record_begin(&r, "error");
+	record_str(&r, "where", "panic");
+	record_str(&r, "message", reason);
+	record_end(&log.store, &r, false);
+}

@@ -34,4 +34,8 @@ void log_service(void);
  */
 void log_drain(void);
 
+/* In a panic: what is in the ring, then an error record, straight to the console and without the
+ * lock. */
+void log_panic(const char *reason);
+
 #endif

@@ -25,6 +25,7 @@
 #include "lib/cpuops.h"
 #include "lib/str.h"
 #include "mem/frames.h"
+#include "trace/trace.h"
 
 #define CONFIG_MODULE	  "penumbra.conf"
 #define BIOS_MODULE	  "guestbios.bin"
@@ -154,7 +155,8 @@ void hv_guest_ended(bool passed)
 
 static void panic_record(const char *reason)
 {
-	panic_printf("{\"pnb\":1,\"type\":\"panic\"} %s\n", reason);
+	trace_dump(panic_printf);
+	log_panic(reason);
 	if (hv.cmdline.exit == EXIT_QEMU)
 		outb(QEMU_EXIT_PORT, QEMU_FAIL);
 }
@@ -302,6 +304,12 @@ static void pick_engine(void)
 		       "the CPU has no nested paging and shadow paging is not built yet");
 }
 
+static void start_trace(void)
+{
+	if (hv.cmdline.trace != TRACE_OFF)
+		hv.engine = trace_start(hv.engine, ncpus, hv.cmdline.trace == TRACE_ALL);
+}
+
 void hv_ap_main(struct cpu *c)
 {
 	(void)c;
@@ -344,6 +352,7 @@ void hv_main(struct boot_info *bi)
 	pick_engine();
 	if (cpu_start() != 0)
 		refuse("%s", "no memory to switch the engine on");
+	start_trace();
 	emul_init();
 	load_config();
 	if (hv.cmdline.hwcheck) {
