@@ -44,9 +44,8 @@ struct walk_result {
 };
 
 /* Walk flags beside the PFEC_W/U/I access bits. */
-#define WALK_IMPLICIT                                                                              \
-	0x1000u		   /* supervisor access whatever CPL (descriptor tables): SMAP ignores AC */
-#define WALK_NO_AD 0x2000u /* do not set accessed/dirty bits (hypervisor's own look) */
+#define WALK_IMPLICIT 0x1000u /* supervisor access at any CPL (tables): SMAP ignores AC */
+#define WALK_NO_AD    0x2000u /* do not set accessed/dirty bits (hypervisor's own look) */
 
 /* Translate @gva for an access of PFEC_W/PFEC_U/PFEC_I kind. PFEC_U in @access means CPL 3.
  * 0: @res->gpa. -EFAULT: the guest takes #PF with @res->error_code. -EIO: a table is not in RAM, or
