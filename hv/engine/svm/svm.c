@@ -145,8 +145,8 @@ static int svm_vcpu_init(struct vcpu *v)
 	return 0;
 }
 
-/* Interrupts go in as virtual interrupts where nothing else waits: not every CPU forgets an injected
- * one after its delivery, it may come once more, even with interrupts off. */
+/* Interrupts go in as virtual interrupts where nothing else waits: not every CPU forgets an
+ * injected one after its delivery, it may come once more, even with interrupts off. */
 static void svm_inject_virq(struct svm_vcpu *s, u8 vector)
 {
 	s->vmcb->int_vector = vector;
@@ -155,7 +155,8 @@ static void svm_inject_virq(struct svm_vcpu *s, u8 vector)
 	s->virq = true;
 }
 
-/* Not taken before the exit: it still has to be delivered, by injection where the guest got past it. */
+/* Not taken before the exit: it still has to be delivered, by injection where the guest got past
+ * it. */
 static void svm_take_back_virq(struct vcpu *v, struct svm_vcpu *s, u64 entry_rip)
 {
 	struct vmcb *c = s->vmcb;
@@ -167,8 +168,7 @@ static void svm_take_back_virq(struct vcpu *v, struct svm_vcpu *s, u64 entry_rip
 	if (!waits || v->event.type != EVENT_NONE)
 		return;
 	v->event = (struct vcpu_event){.type = EVENT_EXTINT, .vector = (u8)c->int_vector};
-	if (c->rip != entry_rip ||
-	    (c->exit_code != SVM_EXIT_INTR && c->exit_code != SVM_EXIT_NMI))
+	if (c->rip != entry_rip || (c->exit_code != SVM_EXIT_INTR && c->exit_code != SVM_EXIT_NMI))
 		virq_delivers = false;
 }
 
