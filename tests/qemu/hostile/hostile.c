@@ -10,16 +10,21 @@
  *   hltoff    HLT with interrupts off
  *   badcr3    CR3 points outside RAM
  *   badstack  every exception faults again: IDT and stack outside RAM
+ *   slow      triple-faults, but only every eleven seconds: resets for ever
+ *   resets    resets by port 92h, for ever
+ *   flood     prints for ever to COM1 and by the BIOS channel, without waiting for either
  *   ports     writes and reads every I/O port in every size, but those that reset or end the
  * machine mmio      reads, writes and executes physical memory that does not exist tables    page
- * tables full of random bytes, at addresses in and out of RAM virt      instructions of
+ * tables full of random bytes tablesout the same at addresses out of RAM virt      instructions of
  * virtualisation and system-management extensions msrs      reads and writes every MSR of the
  * populated ranges with wild values desc      garbage descriptors loaded into every segment
- * register cr        control registers, XCR0 and debug registers with every single bit flipped
- *   lme       long mode enabled, but paging and PAE off, and then exits
- *   storm     as many timer and self-interrupts as the machine will give
- *   ipi       every kind of inter-processor interrupt to others, and start-up messages
- *   disk      disk requests of the BIOS channel at wild addresses
+ * register cr        control registers, XCR0 and debug registers with every single bit flipped lme
+ * long mode enabled, but paging and PAE off, and then exits storm     as many timer and
+ * self-interrupts as the machine will give ipi       every kind of inter-processor interrupt to
+ * others, and start-up messages disk      disk requests of the BIOS channel at wild addresses
+ *
+ * And one well-behaved: "wait" idles until a byte comes in on COM1. It shows what the others leave
+ * of timers, interrupts and the serial line, and keeps the machine up until its test has looked.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -160,6 +165,42 @@ __attribute__((unused)) static void ports(void)
 	out8(0xa1, 0xff);
 	serial_init();
 	say("\n"); /* ends a line of what was written to the UART */
+}
+
+/* --- output without end -------------------------------------------------------------------- */
+
+static void flood_port(u16 port, const char *text)
+{
+	for (; *text; text++)
+		out8(port, (u8)*text);
+}
+
+__attribute__((unused)) static void flood(void)
+{
+	/* Lines, parts of lines, overwritten lines, and what must not pass for a record. */
+	static const char *const text[] = {
+		"a line like any other, again and again and again and again and again\n",
+		"part of a line ",
+		"overwritten\r",
+		"\n{\"pnb\":1,\"seq\":1,\"t_us\":1,\"type\":\"result\"}\n",
+		"\r{\"pnb\":1,\"seq\":2,\"t_us\":2,\"type\":\"result\"}\r\n",
+		"\x1b[2J\x1b[1;1H\x1d",
+	};
+
+	for (unsigned i = 0;; i++) {
+		flood_port(0x3f8, text[i % ARRAY_SIZE(text)]);
+		flood_port(BIOSCHAN_PORT_TEXT, text[rnd() % ARRAY_SIZE(text)]);
+		flood_port(BIOSCHAN_PORT_LOG, text[rnd() % ARRAY_SIZE(text)]);
+		out8(BIOSCHAN_PORT_EVENT, i & 1 ? BIOS_EVENT_BOOT : BIOS_EVENT_NO_BOOT);
+		out8(BIOSCHAN_PORT_EVENT, 0x55);
+	}
+}
+
+__attribute__((unused)) static void resets(void)
+{
+	out8(0x92, 1);
+	for (;;)
+		asm volatile("hlt");
 }
 
 /* --- memory that is not there -------------------------------------------------------------- */
@@ -566,6 +607,47 @@ static void storm_with(u32 count)
 	LAPIC(LAPIC_TIMER_INIT) = 0;
 	say("hostile storm: period %u: %u timer and %u self-interrupts\n", count, timer_irqs,
 	    self_irqs);
+}
+
+/* The timer ticks, roughly every ten milliseconds. */
+static void start_ticks(void)
+{
+	trap_hook = take_irq;
+	out8(0x21, 0xff);
+	out8(0xa1, 0xff);
+	LAPIC(LAPIC_SVR) = 0x1ff;
+	LAPIC(LAPIC_TIMER_DIV) = 0xb;
+	LAPIC(LAPIC_LVT_TIMER) = 0x20000 | TIMER_VECTOR;
+	LAPIC(LAPIC_TIMER_INIT) = 10000000;
+}
+
+static u8 rtc_second(void)
+{
+	out8(0x70, 0);
+	return in8(0x71);
+}
+
+__attribute__((unused)) static void slow(void)
+{
+	start_ticks();
+	for (unsigned seconds = 0; seconds < 12; seconds++) {
+		u8 now = rtc_second();
+
+		while (rtc_second() == now)
+			asm volatile("sti; hlt; cli");
+	}
+	triple();
+}
+
+__attribute__((unused)) static void wait(void)
+{
+	unsigned before = timer_irqs;
+
+	start_ticks();
+	while (!(in8(0x3fd) & 1))
+		asm volatile("sti; hlt; cli");
+	expect(in8(0x3f8) == 'q', "the byte is the one that was sent");
+	expect(timer_irqs != before, "the timer ticks");
 }
 
 __attribute__((unused)) static void storm(void)
