@@ -256,7 +256,8 @@ static void measure(const char *name, void (*run)(unsigned n), unsigned ops)
 {
 	uint64_t ns[ROUNDS], tsc[ROUNDS];
 
-	run(ops); /* first touches and caches are not the workload's */
+	run(ops);		     /* first touches and caches are not the workload's */
+	printf("bench: %s\n", name); /* for who measures from outside */
 	for (unsigned i = 0; i < ROUNDS; i++) {
 		uint64_t t0 = now_ns(CLOCK_MONOTONIC), c0 = rdtsc();
 
