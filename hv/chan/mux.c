@@ -82,12 +82,23 @@ static void settle(const struct mux *m, struct mux_source *s)
 		s->older.bytes = 0;
 }
 
+static void charge(struct mux *m, struct mux_source *s, u32 n)
+{
+	settle(m, s);
+	s->newer.bytes += n;
+	s->newer.end = m->head;
+}
+
+void mux_charge(struct mux *m, int src, u32 n)
+{
+	if (src >= 0 && src < MUX_MAX_SOURCES)
+		charge(m, &m->src[src], n);
+}
+
 static void put_for(struct mux *m, struct mux_source *s, const char *text, size_t n)
 {
 	put(m, text, n);
-	settle(m, s);
-	s->newer.bytes += (u32)n;
-	s->newer.end = m->head;
+	charge(m, s, (u32)n);
 }
 
 unsigned mux_drain(struct mux *m, char *buf, unsigned max)

@@ -73,6 +73,8 @@ void mux_write(struct mux *m, int src, const char *buf, size_t len, u64 now_ns);
 /* True while @src must be held back (its THRE stays clear): it has its share of the ring, or the
  * ring is half full. */
 bool mux_throttled(const struct mux *m, int src);
+/* @n bytes just put into the ring, a record for instance, count as output of @src. */
+void mux_charge(struct mux *m, int src, u32 n);
 /* A record line, at column 0, CR LF added. @may_drop: false when the ring is half full. Records
  * that may not drop have a reserve of the ring to themselves; false only when even that is full. */
 bool mux_record(struct mux *m, const char *line, size_t len, bool may_drop);

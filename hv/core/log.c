@@ -107,7 +107,7 @@ static void schedule_pump(u64 deadline)
 	timer_set(t, deadline);
 }
 
-/* Guests of this CPU that were held back by their THRE go on when there is room. */
+/* Guests of this CPU that were held back, by their THRE or whole, go on when there is room. */
 static void release_held(void)
 {
 	struct vcpu *v = this_cpu()->run_queue, *first = v;
@@ -117,11 +117,10 @@ static void release_held(void)
 	do {
 		struct partition *p = v->part;
 
-		if (p->state == PARTITION_RUNNING && uart_tx_held(&p->pc.uart)) {
+		if (p->state == PARTITION_RUNNING && uart_tx_held(&p->pc.uart))
 			uart_tx_kick(&p->pc.uart);
-			if (uart_tx_held(&p->pc.uart))
-				schedule_pump(clock_ns() + PUMP_NS);
-		}
+		if (p->held)
+			partition_let_go(p);
 		v = v->next;
 	} while (v != first);
 }
@@ -185,6 +184,13 @@ void log_write(int src, const char *buf, size_t len)
 	spin_unlock(&log.lock);
 }
 
+void log_charge(int src, unsigned n)
+{
+	spin_lock(&log.lock);
+	mux_charge(&log.mux, src, n);
+	spin_unlock(&log.lock);
+}
+
 bool log_room(int src)
 {
 	bool room;
@@ -192,6 +198,8 @@ bool log_room(int src)
 	spin_lock(&log.lock);
 	room = src < 0 || !mux_throttled(&log.mux, src);
 	spin_unlock(&log.lock);
+	if (!room)
+		schedule_pump(clock_ns() + PUMP_NS); /* which lets go of who waits */
 	return room;
 }
 

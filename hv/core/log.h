@@ -22,8 +22,11 @@ int log_add_source(const char *name);
 void log_set_partition(unsigned index, int src);
 /* Bytes from a partition, in its own CPU's context. */
 void log_write(int src, const char *buf, size_t len);
-/* False while @src must be held back. */
+/* False while @src must be held back; then this CPU's guests are asked again when the line moves.
+ */
 bool log_room(int src);
+/* @n bytes just said because of what a guest did count as output of its @src. */
+void log_charge(int src, unsigned n);
 /* A line of the hypervisor's own, prefixed hv|. */
 void hv_log(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Finish and send a record. */

@@ -22,10 +22,42 @@
 #define TRIPLE_FAULT_GAP_NS (10 * NSEC_PER_SEC)
 #define INPUT_RETRY_NS	    (5 * NSEC_PER_MSEC)
 #define DEBUG_EXIT_PASS	    0x10
+#define BIOS_LINE_OVERHEAD  32 /* of a line of the BIOS's log: prefixes, line end */
 
 void partition_request(struct partition *p, u32 request)
 {
 	__atomic_or_fetch(&p->requests, request, __ATOMIC_RELEASE);
+	sched_kick(&p->vcpu);
+}
+
+/* --- the serial line's room ---------------------------------------------------------------------
+ */
+
+/* Output that no THRE can hold back (BIOS text, records about resets) holds back the guest itself:
+ * it stands still while its share of the line waits, so that it takes nothing from the others. True
+ * if it is held. */
+static bool hold_back(struct partition *p)
+{
+	if (log_room(p->src_vga))
+		return false;
+	p->held = true;
+	if (p->vcpu.state == VCPU_RUNNABLE)
+		p->vcpu.state = VCPU_STOPPED;
+	this_cpu()->attention = true;
+	return true;
+}
+
+void partition_let_go(struct partition *p)
+{
+	bool stopped = p->end_wanted || p->reset_wanted;
+
+	if (!log_room(p->src_vga))
+		return;
+	p->held = false;
+	if (p->state == PARTITION_RUNNING && !stopped)
+		p->vcpu.state = VCPU_RUNNABLE;
+	if (p->state == PARTITION_PAUSED && !stopped)
+		p->paused_state = VCPU_RUNNABLE;
 	sched_kick(&p->vcpu);
 }
 
@@ -226,16 +258,31 @@ static void board_bios_text(void *ctx, const char *buf, unsigned n)
 
 	watch_line(p, &p->watch_vga, buf, n);
 	log_write(p->src_vga, buf, n);
+	hold_back(p);
+}
+
+static void end_bios_line(struct partition *p)
+{
+	if (p->bios_len) {
+		hv_log(LOG_INFO, "%s bios: %.*s", p->cfg.name, (int)p->bios_len, p->bios_line);
+		log_charge(p->src_vga, p->bios_len + BIOS_LINE_OVERHEAD);
+	}
+	p->bios_len = 0;
 }
 
 static void board_bios_log(void *ctx, const char *buf, unsigned n)
 {
 	struct partition *p = ctx;
 
-	while (n && (buf[n - 1] == '\n' || buf[n - 1] == '\r'))
-		n--;
-	if (n)
-		hv_log(LOG_INFO, "%s bios: %.*s", p->cfg.name, (int)n, buf);
+	for (unsigned i = 0; i < n; i++) {
+		if (buf[i] == '\n' || buf[i] == '\r')
+			end_bios_line(p);
+		else
+			p->bios_line[p->bios_len++] = buf[i];
+		if (p->bios_len == sizeof(p->bios_line))
+			end_bios_line(p);
+	}
+	hold_back(p);
 }
 
 static u64 exits_so_far(const struct partition *p)
@@ -268,6 +315,7 @@ static void board_bios_event(void *ctx, unsigned event)
 		power_off(p);
 		break;
 	}
+	hold_back(p);
 }
 
 /* PAM: a segment whose writes go to RAM is RAM; else it is read-only. Its contents are the ROM's
@@ -347,6 +395,7 @@ void partition_reset(struct partition *p, const char *cause)
 	nested_map_update_low(&p->nested, 0, MIB);
 	reset_cpu(p);
 	p->watch_serial = p->watch_vga = (struct line_watch){0};
+	p->bios_len = 0;
 	p->resets++;
 	report_guest(p, "reset", cause);
 	p->vcpu.state = VCPU_RUNNABLE;
@@ -457,6 +506,8 @@ static void power_on(struct partition *p)
 	p->status = STATUS_NONE;
 	p->said_not_ok = false;
 	p->reset_wanted = NULL;
+	p->held = false;
+	p->bios_len = 0;
 	p->tsc_khz = (u32)(clock_tsc_hz() / 1000);
 	partition_msr_init(p);
 	if (build_board(p) != 0) {
@@ -490,7 +541,8 @@ static void finish(struct partition *p)
 	report_result(p, hv_cmdline()->results);
 	pc_reset(&p->pc);
 	if (p->cfg.on_exit == ON_EXIT_RESTART) {
-		power_on(p);
+		p->state = PARTITION_BUILT;
+		partition_request(p, REQUEST_START);
 		return;
 	}
 	p->state = PARTITION_ENDED;
@@ -558,25 +610,43 @@ bool partition_input(struct partition *p, u8 byte)
 	return true;
 }
 
+/* Starts and resets are told in records: a guest makes them only as fast as the line takes those.
+ */
+static void start_when_room(struct partition *p)
+{
+	if (p->state != PARTITION_BUILT)
+		return;
+	if (hold_back(p))
+		__atomic_or_fetch(&p->requests, REQUEST_START, __ATOMIC_RELAXED);
+	else
+		power_on(p);
+}
+
+static void reset_when_room(struct partition *p)
+{
+	const char *cause = p->reset_wanted;
+
+	if (!cause || p->state != PARTITION_RUNNING || hold_back(p))
+		return;
+	p->reset_wanted = NULL;
+	partition_reset(p, cause);
+}
+
 void partition_service(struct partition *p)
 {
 	u32 r = __atomic_exchange_n(&p->requests, 0, __ATOMIC_ACQUIRE);
-	const char *cause = p->reset_wanted;
 
-	if ((r & REQUEST_START) && p->state == PARTITION_BUILT)
-		power_on(p);
+	if (r & REQUEST_START)
+		start_when_room(p);
 	if (p->end_wanted) {
 		finish(p);
 		return;
 	}
 	if (p->state != PARTITION_RUNNING && p->state != PARTITION_PAUSED)
 		return;
-	if (cause) {
-		p->reset_wanted = NULL;
-		partition_reset(p, cause);
-	}
 	if (r & REQUEST_PAUSE)
 		pause_toggle(p);
+	reset_when_room(p);
 	if (r & REQUEST_SCREEN)
 		show_screen(p);
 	if (r & REQUEST_STATS)

@@ -65,12 +65,15 @@ struct partition {
 	const char *reset_wanted; /* the cause, or NULL */
 	bool end_wanted;
 	bool posted; /* the BIOS has begun since the last reset */
+	bool held;   /* stands still until the serial line has room for what it makes us say */
 	enum partition_status status;
 	const char *end_event; /* exit, crash, timeout */
 	char end_detail[96];
 
 	/* Serial line */
-	int src_serial, src_vga;
+	int src_serial, src_vga; /* records about it and its BIOS's log count as src_vga's */
+	char bios_line[128];	 /* of its BIOS's log, not ended yet */
+	unsigned bios_len;
 	struct line_watch watch_serial, watch_vga;
 	bool said_not_ok;
 	u8 input[PARTITION_INPUT_SIZE];
@@ -111,6 +114,8 @@ void partition_end(struct partition *p, enum partition_status status, const char
 		   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 /* The guest took a triple fault: reset, or crash when it does so too often. */
 void partition_triple_fault(struct partition *p);
+/* Let a held @p go on if the serial line has room for it again. On its own CPU. */
+void partition_let_go(struct partition *p);
 /* A byte typed for it; from any CPU under the log lock. False when its buffer is full. */
 bool partition_input(struct partition *p, u8 byte);
 /* From any CPU. */

@@ -91,6 +91,13 @@ void report_boot(const struct boot_info *bi, const struct engine_ops *engine,
 	record_send(&r, false);
 }
 
+/* A record about what @p did: it pays for the room on the line. */
+static void send_for(const struct partition *p, struct record *r)
+{
+	record_send(r, false);
+	log_charge(p->src_vga, r->len);
+}
+
 static const char *asked_name(const struct partition *p)
 {
 	return paging_kind_name[p->cfg.paging];
@@ -106,7 +113,7 @@ void report_guest(const struct partition *p, const char *event, const char *deta
 	record_str(&r, "asked", asked_name(p));
 	record_str(&r, "paging", p->vcpu.paging ? p->vcpu.paging->name : "none");
 	record_str(&r, "detail", detail ? detail : "");
-	record_send(&r, false);
+	send_for(p, &r);
 }
 
 static void report_registers(struct record *r, const struct vcpu *v)
@@ -157,7 +164,7 @@ void report_crash(const struct partition *p)
 	record_str(&r, "detail", p->end_detail);
 	report_registers(&r, &p->vcpu);
 	record_str(&r, "code", hex);
-	record_send(&r, false);
+	send_for(p, &r);
 }
 
 static void report_exits(struct record *r, const struct partition *p)
@@ -181,8 +188,11 @@ static void report_exits(struct record *r, const struct partition *p)
 /* Time in the run loop that no exit is charged with. */
 static u64 guest_cycles(const struct partition *p)
 {
-	u64 cycles = p->vcpu.run_cycles;
+	const struct vcpu *v = &p->vcpu;
+	u64 cycles = v->run_cycles;
 
+	if (v->run_since)
+		cycles += v->exit_tsc - v->run_since;
 	for (unsigned i = 0; i < EXIT_REASONS; i++)
 		cycles -= p->exits.cycles[i];
 	return cycles;
@@ -251,7 +261,7 @@ void report_result(const struct partition *p, unsigned results)
 	record_u64(&r, p->vcpu.paging->name, ms);
 	record_close(&r);
 	record_u64(&r, "switches", 0);
-	record_send(&r, false);
+	send_for(p, &r);
 	result_lines(p->cfg.name, p->status, results);
 }
 

@@ -141,7 +141,7 @@ void vcpu_run(struct vcpu *v)
 	/* What came before the first entry is nobody's exit. */
 	struct exit x = {.reason = EXIT_NONE};
 
-	v->exit_tsc = start;
+	v->exit_tsc = v->run_since = start;
 	while (!must_stop(v, c)) {
 		if (events_to_deliver(v))
 			deliver_events(v);
@@ -154,4 +154,5 @@ void vcpu_run(struct vcpu *v)
 	}
 	v->part->exits.cycles[x.reason] += rdtsc() - v->exit_tsc;
 	v->run_cycles += rdtsc() - start;
+	v->run_since = 0;
 }

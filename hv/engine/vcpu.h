@@ -86,7 +86,8 @@ struct vcpu {
 	u64 tsc_aux;
 	bool loaded;
 
-	u64 run_cycles; /* TSC ticks spent in vcpu_run(): guest and exits */
+	u64 run_cycles; /* TSC ticks spent in vcpu_run() up to its last end: guest and exits */
+	u64 run_since;	/* TSC where vcpu_run() began, 0: not in it */
 	u64 exit_tsc;	/* when the last exit came in */
 };
 
