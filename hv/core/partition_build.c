@@ -164,6 +164,7 @@ static struct partition *new_partition(const struct guest_config *g)
 
 static void free_partition(struct partition *p)
 {
+	nested_map_free(&p->nested);
 	p2m_free(&p->p2m);
 	frames_free(va_hpa(p), ALIGN_UP(sizeof(*p), PAGE_SIZE) / PAGE_SIZE, OWNER_HYPERVISOR);
 }

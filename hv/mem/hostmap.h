@@ -30,10 +30,14 @@
 #define HOSTMAP_WC 8u /* write-combining (core/cpu.c programs the PAT) */
 
 /* Direct map: any address of RAM (or ACPI memory, read-only) <-> its pointer. */
+#ifdef PN_HOST
+void *hpa_va(hpa_t hpa); /* a test's memory stands for RAM */
+#else
 static inline void *hpa_va(hpa_t hpa)
 {
 	return (void *)(HOSTMAP_DIRECT + hpa);
 }
+#endif
 
 /* Physical address of a pointer into the direct map or the image. */
 hpa_t va_hpa(const void *va);

@@ -110,12 +110,18 @@ void p2m_free(struct p2m *m)
 	m->nchunks = 0;
 }
 
+/* Rights grow from nothing over ROM to RAM. */
+static unsigned rights(unsigned kind)
+{
+	return kind == P2M_RAM ? 2 : kind == P2M_ROM;
+}
+
 void p2m_set_low_kind(struct p2m *m, gpa_t base, u64 len, enum p2m_kind kind)
 {
 	for (gpa_t a = base; a < base + len && a < P2M_CHUNK; a += PAGE_SIZE) {
 		u8 *k = &m->low_kind[a >> PAGE_SHIFT];
 
-		if (*k == P2M_RAM && kind != P2M_RAM)
+		if (rights(kind) < rights(*k))
 			m->gen++;
 		*k = (u8)kind;
 	}
@@ -146,8 +152,16 @@ const void *p2m_ptr_read(const struct p2m *m, gpa_t gpa)
 	return p2m_lookup(m, gpa, &hpa) == P2M_NONE ? NULL : hpa_va(hpa);
 }
 
+/* The end of the address space is no memory, so a range up to it or past it is refused. */
+static bool range_wraps(gpa_t gpa, size_t len)
+{
+	return len && gpa + len <= gpa;
+}
+
 int p2m_read(const struct p2m *m, gpa_t gpa, void *buf, size_t len)
 {
+	if (range_wraps(gpa, len))
+		return -EFAULT;
 	for (u64 a = ALIGN_DOWN(gpa, PAGE_SIZE); a < gpa + len; a += PAGE_SIZE)
 		if (!p2m_ptr_read(m, a))
 			return -EFAULT;
@@ -164,6 +178,8 @@ int p2m_read(const struct p2m *m, gpa_t gpa, void *buf, size_t len)
 
 int p2m_write(struct p2m *m, gpa_t gpa, const void *buf, size_t len)
 {
+	if (range_wraps(gpa, len))
+		return -EFAULT;
 	for (u64 a = ALIGN_DOWN(gpa, PAGE_SIZE); a < gpa + len; a += PAGE_SIZE)
 		if (!p2m_ptr(m, a))
 			return -EFAULT;

@@ -31,7 +31,7 @@ struct p2m {
 	gpa_t alias_base, alias_target;
 	u64 alias_len;
 	unsigned owner; /* enum frame_owner of its RAM */
-	u64 gen;	/* counts removals and permission losses, for the flush ledger */
+	u64 gen;	/* counts losses here and in tables made from it: paging/ledger.h */
 };
 
 /* Allocate @bytes (rounded down to chunks, at least one) for guest @owner, low RAM first up to the
@@ -39,8 +39,8 @@ struct p2m {
 int p2m_init(struct p2m *m, u64 bytes, unsigned owner);
 void p2m_free(struct p2m *m);
 
-/* Set the kind of the low pages in [@base, @base + @len), 4 KiB aligned, below 2 MiB. Taking RAM
- * or write permission away counts a generation. */
+/* Set the kind of the pages in [@base, @base + @len), 4 KiB aligned, within P2M_WINDOW. Taking
+ * memory or write permission away counts a generation. */
 void p2m_set_low_kind(struct p2m *m, gpa_t base, u64 len, enum p2m_kind kind);
 
 /* Kind of the page at @gpa and its host-physical address. */

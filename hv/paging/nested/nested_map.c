@@ -125,14 +125,62 @@ int nested_map_init(struct nested_map *n, const struct nested_format *fmt, bool 
 	return err ? err : map_4k_range(n, p2m->alias_base, p2m->alias_len);
 }
 
+static void free_table(struct nested_map *n, hpa_t table, unsigned level)
+{
+	const u64 *entry = hpa_va(table);
+
+	for (unsigned i = 0; level > 1 && i < ENTRIES; i++)
+		if (n->fmt->present(entry[i]) && !n->fmt->is_leaf(entry[i], level))
+			free_table(n, n->fmt->address(entry[i]), level - 1);
+	frames_free(table, 1, OWNER_HYPERVISOR);
+	n->tables--;
+}
+
+void nested_map_free(struct nested_map *n)
+{
+	if (n->root)
+		free_table(n, n->root, n->fmt->levels);
+	n->root = 0;
+}
+
+/* Can a cached copy of @from allow what @to does not? */
+static bool leaf_loses(const struct nested_map *n, u64 from, u64 to)
+{
+	if (!n->fmt->present(from) || from == to)
+		return false;
+	return !n->fmt->present(to) || n->fmt->address(from) != n->fmt->address(to) ||
+	       to != n->fmt->leaf(n->fmt->address(to), 1, true, true);
+}
+
 void nested_map_update_low(struct nested_map *n, gpa_t base, u64 len)
 {
-	for (u64 off = 0; off < len; off += PAGE_SIZE) {
-		u64 *e = entry_at(n, base + off, 1);
+	for (gpa_t gpa = base; gpa < base + len && gpa < P2M_CHUNK; gpa += PAGE_SIZE) {
+		u64 *e = entry_at(n, gpa, 1), leaf = leaf_for(n, gpa, 1);
 
-		if (e)
-			*e = leaf_for(n, base + off, 1);
+		if (!e)
+			continue;
+		n->p2m->gen += leaf_loses(n, *e, leaf);
+		*e = leaf;
 	}
+}
+
+/* Steps in which memory can change its kind or place. */
+static u64 p2m_step(gpa_t gpa)
+{
+	return gpa < P2M_CHUNK ? PAGE_SIZE : P2M_CHUNK;
+}
+
+/* Does the leaf @e at @gpa translate all it covers as the p2m does? */
+static bool leaf_right(const struct nested_map *n, u64 e, gpa_t gpa, unsigned level)
+{
+	for (u64 off = 0; off < LEVEL_SIZE(level); off += p2m_step(gpa + off)) {
+		hpa_t hpa;
+		enum p2m_kind kind = p2m_lookup(n->p2m, gpa + off, &hpa);
+
+		if (kind == P2M_NONE || e != n->fmt->leaf(hpa - off, level, kind == P2M_RAM, true))
+			return false;
+	}
+	return true;
 }
 
 static unsigned audit_table(const struct nested_map *n, hpa_t table, unsigned level, gpa_t base)
@@ -147,14 +195,46 @@ static unsigned audit_table(const struct nested_map *n, hpa_t table, unsigned le
 		if (!n->fmt->present(e))
 			continue;
 		if (n->fmt->is_leaf(e, level))
-			wrong += e != leaf_for(n, gpa, level);
+			wrong += !leaf_right(n, e, gpa, level);
 		else
 			wrong += audit_table(n, n->fmt->address(e), level - 1, gpa);
 	}
 	return wrong;
 }
 
+static bool mapped(const struct nested_map *n, gpa_t gpa)
+{
+	hpa_t table = n->root;
+
+	for (unsigned level = n->fmt->levels; level; level--) {
+		u64 e = ((const u64 *)hpa_va(table))[table_index(gpa, level)];
+
+		if (!n->fmt->present(e))
+			return false;
+		if (n->fmt->is_leaf(e, level))
+			return true;
+		table = n->fmt->address(e);
+	}
+	return false;
+}
+
+/* Steps of [@base, @end) with memory behind them that the tables leave out. */
+static unsigned audit_holes(const struct nested_map *n, gpa_t base, gpa_t end, u64 step)
+{
+	unsigned holes = 0;
+	hpa_t hpa;
+
+	for (gpa_t gpa = base; gpa < end; gpa += step)
+		holes += p2m_lookup(n->p2m, gpa, &hpa) != P2M_NONE && !mapped(n, gpa);
+	return holes;
+}
+
 unsigned nested_map_audit(const struct nested_map *n)
 {
-	return audit_table(n, n->root, n->fmt->levels, 0);
+	const struct p2m *m = n->p2m;
+
+	return audit_table(n, n->root, n->fmt->levels, 0) +
+	       audit_holes(n, 0, P2M_CHUNK, PAGE_SIZE) +
+	       audit_holes(n, P2M_CHUNK, m->nchunks << P2M_CHUNK_SHIFT, P2M_CHUNK) +
+	       audit_holes(n, m->alias_base, m->alias_base + m->alias_len, PAGE_SIZE);
 }

@@ -17,13 +17,17 @@ struct nested_map {
 	u64 leaves[4]; /* by level: [1] 4K, [2] 2M, [3] 1G */
 };
 
-/* Build complete tables for @p2m: largest leaves that the memory's alignment allows. -ENOMEM. */
+/* Build complete tables for @p2m: largest leaves that the memory's alignment allows. -ENOMEM leaves
+ * @n fit for nested_map_free(). */
 int nested_map_init(struct nested_map *n, const struct nested_format *fmt, bool use_1g,
 		    struct p2m *p2m);
-/* Rewrite the leaves of the low pages [@base, @base + @len) from the p2m. The caller flushes every
- * tag that may hold the old ones. */
+/* Give the tables back; nothing may run on them any more. An @n of zeros is fine. */
+void nested_map_free(struct nested_map *n);
+/* Rewrite the leaves of the low pages [@base, @base + @len), below 2 MiB, from the p2m. A leaf that
+ * goes, moves or loses a right counts a generation; the caller then flushes every tag. */
 void nested_map_update_low(struct nested_map *n, gpa_t base, u64 len);
-/* Entries that differ from what the p2m asks for. */
+/* Leaves that differ from what the p2m asks for, anywhere within them, and memory of the p2m that
+ * no leaf maps. */
 unsigned nested_map_audit(const struct nested_map *n);
 
 #endif
