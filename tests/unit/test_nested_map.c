@@ -1,0 +1,477 @@
+/* Nested tables, nested paging and the flush ledger. These tests would catch: leaves larger than
+ * the memory allows or smaller than it could have, ROM that is writable, tables that lose memory or
+ * leak, an audit that overlooks a wrong or missing leaf, and above all a ledger that calls a tag
+ * clean while a translation is cached that the tables do not allow any more.
+ *
+ * The table format is none that a CPU has, so that nothing here can rest on one.
+ *
+ * SRCS: hv/mem/p2m.c hv/paging/nested/nested_map.c hv/paging/nested/nested.c
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "fake_frames.h"
+#include "lib/errno.h"
+#include "paging/ledger.h"
+#include "paging/nested/nested_map.h"
+#include "paging/paging.h"
+#include "penumbra/platform.h"
+
+#define GUEST (OWNER_GUEST0 + 1)
+#define ROM   0xe0000ull
+
+/* --- a table format ----------------------------------------------------------------------------
+ */
+
+#define F_PRESENT BIT(63)
+#define F_LEAF	  BIT(62)
+#define F_WRITE	  BIT(61)
+#define F_LEVEL	  56 /* of a leaf */
+#define F_ADDRESS 0x000ffffffffff000ull
+
+static u64 fake_leaf(hpa_t hpa, unsigned level, bool writable, bool executable)
+{
+	CHECK(executable);
+	return hpa | F_PRESENT | F_LEAF | (writable ? F_WRITE : 0) | (u64)level << F_LEVEL;
+}
+
+static u64 fake_table(hpa_t hpa)
+{
+	return hpa | F_PRESENT;
+}
+
+static bool fake_present(u64 entry)
+{
+	return entry & F_PRESENT;
+}
+
+static bool fake_is_leaf(u64 entry, unsigned level)
+{
+	if (entry & F_LEAF)
+		CHECK_EQ(entry >> F_LEVEL & 7, level);
+	return entry & F_LEAF;
+}
+
+static hpa_t fake_address(u64 entry)
+{
+	return entry & F_ADDRESS;
+}
+
+static const struct nested_format format = {
+	.levels = 4,
+	.has_1g = true,
+	.leaf = fake_leaf,
+	.table = fake_table,
+	.present = fake_present,
+	.is_leaf = fake_is_leaf,
+	.address = fake_address,
+};
+
+/* --- building ----------------------------------------------------------------------------------
+ */
+
+static struct p2m m;
+static struct nested_map map;
+
+static void build_memory(u64 bytes, u64 gibs)
+{
+	fake_frames_init(4096, gibs);
+	CHECK_EQ(p2m_init(&m, bytes, GUEST), 0);
+	m.alias_base = PC_BIOS_ALIAS;
+	m.alias_target = PC_BIOS_BASE;
+	m.alias_len = PC_BIOS_SIZE;
+	p2m_set_low_kind(&m, PC_BIOS_BASE, PC_BIOS_SIZE, P2M_ROM);
+}
+
+static void build(u64 bytes, u64 gibs, bool use_1g)
+{
+	build_memory(bytes, gibs);
+	CHECK_EQ(nested_map_init(&map, &format, use_1g, &m), 0);
+}
+
+static void demolish(void)
+{
+	nested_map_free(&map);
+	CHECK_EQ(map.tables, 0);
+	p2m_free(&m);
+	CHECK_EQ(fake_frames.used, 0);
+	CHECK_EQ(fake_frames.chunk_pages, 0);
+}
+
+/* The entry that ends the walk to @gpa: a leaf, or one that is not present. */
+static u64 *walk(gpa_t gpa, unsigned *level)
+{
+	hpa_t table = map.root;
+
+	for (*level = 4;; --*level) {
+		u64 *e = (u64 *)hpa_va(table) + (gpa >> (12 + 9 * (*level - 1)) & 511);
+
+		if (!fake_present(*e) || fake_is_leaf(*e, *level))
+			return e;
+		table = fake_address(*e);
+	}
+}
+
+static unsigned level_at(gpa_t gpa)
+{
+	unsigned level;
+
+	return fake_present(*walk(gpa, &level)) ? level : 0;
+}
+
+/* Each page of [@from, @to) is translated as the p2m says. */
+static void check_range(gpa_t from, gpa_t to, u64 step)
+{
+	for (gpa_t gpa = from; gpa < to; gpa += step) {
+		unsigned level;
+		u64 e = *walk(gpa, &level);
+		hpa_t hpa = 0;
+		enum p2m_kind kind = p2m_lookup(&m, gpa, &hpa);
+
+		CHECK_EQ(fake_present(e), kind != P2M_NONE);
+		if (kind == P2M_NONE)
+			continue;
+		CHECK_EQ(fake_address(e) + (gpa & ((PAGE_SIZE << 9 * (level - 1)) - 1)), hpa);
+		CHECK_EQ(!!(e & F_WRITE), kind == P2M_RAM);
+	}
+}
+
+TEST(leaves_are_as_large_as_memory_allows)
+{
+	build(3 * GIB + 10 * MIB, 2, true);
+	CHECK_EQ(level_at(0x1000), 1);
+	CHECK_EQ(level_at(2 * MIB), 2);
+	CHECK_EQ(level_at(GIB - 1), 2);
+	CHECK_EQ(level_at(GIB), 3);
+	CHECK_EQ(level_at(3 * GIB - 1), 3);
+	CHECK_EQ(level_at(3 * GIB), 0);
+	CHECK_EQ(level_at(PC_BIOS_ALIAS), 1);
+	CHECK_EQ(level_at(PC_HIGH_RAM_BASE), 2);
+	CHECK_EQ(level_at(PC_HIGH_RAM_BASE + 10 * MIB - 1), 2);
+	CHECK_EQ(level_at(PC_HIGH_RAM_BASE + 10 * MIB), 0);
+	CHECK_EQ(map.leaves[3], 2);
+	CHECK_EQ(map.leaves[2], 511 + 5);
+	CHECK_EQ(map.leaves[1], 512 + PC_BIOS_SIZE / PAGE_SIZE);
+	check_range(0, 4 * MIB, PAGE_SIZE);
+	check_range(0, PC_HIGH_RAM_BASE + 64 * MIB, 2 * MIB);
+	check_range(PC_BIOS_ALIAS - 4 * PAGE_SIZE, PC_HIGH_RAM_BASE, PAGE_SIZE);
+	CHECK_EQ(nested_map_audit(&map), 0);
+	demolish();
+}
+
+TEST(no_gigabyte_leaf_where_the_cpu_or_the_memory_has_none)
+{
+	struct nested_format small = format;
+
+	build(2 * GIB, 1, false);
+	CHECK_EQ(map.leaves[3], 0);
+	CHECK_EQ(nested_map_audit(&map), 0);
+	demolish();
+	small.has_1g = false;
+	build_memory(2 * GIB, 1);
+	CHECK_EQ(nested_map_init(&map, &small, true, &m), 0);
+	CHECK_EQ(map.leaves[3], 0);
+	demolish();
+	/* In pieces that happen to lie one behind the other, but not at a gigabyte. */
+	build_memory(2 * GIB, 0);
+	CHECK((m.chunk[512] & (GIB - 1)) == 0);
+	CHECK_EQ(nested_map_init(&map, &format, true, &m), 0);
+	CHECK_EQ(map.leaves[3], 1);
+	demolish();
+	build_memory(2 * GIB, 0);
+	for (u64 i = 0; i < m.nchunks; i++)
+		m.chunk[i] += P2M_CHUNK;
+	CHECK_EQ(nested_map_init(&map, &format, true, &m), 0);
+	CHECK_EQ(map.leaves[3], 0);
+	nested_map_free(&map);
+	for (u64 i = 0; i < m.nchunks; i++)
+		m.chunk[i] -= P2M_CHUNK;
+	demolish();
+	/* One chunk of the gigabyte elsewhere. */
+	build_memory(2 * GIB, 1);
+	m.chunk[1023] -= P2M_CHUNK;
+	CHECK_EQ(nested_map_init(&map, &format, true, &m), 0);
+	CHECK_EQ(map.leaves[3], 0);
+	m.chunk[1023] += P2M_CHUNK;
+	demolish();
+}
+
+/* Whatever allocation fails: an error, and everything can be given back. */
+TEST(no_memory_for_tables_leaks_nothing)
+{
+	unsigned failed = 0;
+
+	for (unsigned limit = 0;; limit++) {
+		int err;
+
+		build_memory(8 * MIB, 0);
+		fake_frames.limit = fake_frames.used + limit;
+		err = nested_map_init(&map, &format, true, &m);
+		if (err)
+			CHECK_EQ(err, -ENOMEM);
+		failed += err != 0;
+		demolish();
+		if (!err)
+			break;
+	}
+	/* Root, one table per level for low memory, two more for the BIOS below 4 GiB. */
+	CHECK_EQ(failed, 6);
+}
+
+TEST(low_pages_follow_the_p2m)
+{
+	unsigned level;
+
+	build(4 * MIB, 0, true);
+	p2m_set_low_kind(&m, 0xc0000, 0x4000, P2M_ROM);
+	CHECK_EQ(nested_map_audit(&map), 4);
+	nested_map_update_low(&map, 0xc0000, 0x4000);
+	CHECK_EQ(nested_map_audit(&map), 0);
+	CHECK(!(*walk(0xc3000, &level) & F_WRITE) && *walk(0xc4000, &level) & F_WRITE);
+	p2m_set_low_kind(&m, 0xc0000, 0x1000, P2M_NONE);
+	nested_map_update_low(&map, 0xc0000, 0x1000);
+	CHECK_EQ(level_at(0xc0000), 0);
+	CHECK_EQ(nested_map_audit(&map), 0);
+	p2m_set_low_kind(&m, 0xc0000, 0x4000, P2M_RAM);
+	nested_map_update_low(&map, 0xc0000, 0x4000);
+	check_range(0xa0000, 0x110000, PAGE_SIZE);
+	/* Beyond the part with pages nothing is touched. */
+	nested_map_update_low(&map, P2M_CHUNK - PAGE_SIZE, 2 * P2M_CHUNK);
+	CHECK_EQ(nested_map_audit(&map), 0);
+	demolish();
+}
+
+/* --- the audit ---------------------------------------------------------------------------------
+ */
+
+/* Spoil the entry for @gpa and look whether the audit says so. */
+static void spoil(gpa_t gpa, u64 with)
+{
+	unsigned level;
+	u64 *e = walk(gpa, &level), good = *e;
+
+	*e ^= with;
+	CHECK(nested_map_audit(&map) >= 1);
+	*e = good;
+	CHECK_EQ(nested_map_audit(&map), 0);
+}
+
+TEST(audit_finds_any_wrong_leaf)
+{
+	static const gpa_t at[] = {0, 0x9f000, PC_BIOS_BASE, 2 * MIB, GIB, PC_BIOS_ALIAS};
+
+	build(2 * GIB, 1, true);
+	for (unsigned i = 0; i < ARRAY_SIZE(at); i++) {
+		spoil(at[i], F_WRITE);
+		spoil(at[i], PAGE_SIZE);
+		spoil(at[i], F_PRESENT);
+	}
+	demolish();
+}
+
+TEST(audit_finds_leaves_where_nothing_is)
+{
+	build(4 * MIB, 0, true);
+	spoil(4 * MIB, fake_leaf(FAKE_CHUNKS, 2, true, true));
+	spoil(PC_BIOS_ALIAS - PAGE_SIZE, fake_leaf(FAKE_CHUNKS, 1, false, true));
+	spoil(PC_HIGH_RAM_BASE, fake_leaf(FAKE_GIBS, 3, true, true));
+	demolish();
+}
+
+TEST(audit_looks_into_large_leaves)
+{
+	build(2 * GIB, 1, true);
+	m.chunk[700] ^= P2M_CHUNK;
+	CHECK_EQ(nested_map_audit(&map), 1);
+	m.chunk[700] ^= P2M_CHUNK;
+	CHECK_EQ(nested_map_audit(&map), 0);
+	demolish();
+}
+
+/* --- the ledger --------------------------------------------------------------------------------
+ */
+
+/* A CPU that keeps what it has walked until it is told to forget, at the next entry. */
+#define LOW_PAGES (MIB / PAGE_SIZE)
+static u64 cached[LOW_PAGES];
+static bool flush_wanted;
+static hpa_t root_in_use;
+
+static void engine_flush(struct vcpu *v)
+{
+	(void)v;
+	flush_wanted = true;
+}
+
+static void engine_root(struct vcpu *v, hpa_t root)
+{
+	root_in_use = root;
+	engine_flush(v);
+}
+
+static const struct engine_ops engine = {
+	.flush = engine_flush,
+	.set_nested_root = engine_root,
+	.nested_format = &format,
+};
+
+static struct vcpu cpu;
+
+static void start(void)
+{
+	build(2 * MIB, 0, true);
+	memset(cached, 0, sizeof(cached));
+	cpu = (struct vcpu){.engine = &engine, .paging = &paging_nested, .nested = &map};
+	CHECK_EQ(cpu.paging->enter(&cpu), 0);
+	CHECK(root_in_use == map.root && flush_wanted);
+}
+
+/* What the debug build asserts before an entry. */
+static bool clean(void)
+{
+	return ledger_clean(&cpu, m.gen);
+}
+
+/* The guest touches @page. */
+static void touch(unsigned page)
+{
+	unsigned level;
+
+	if (flush_wanted)
+		memset(cached, 0, sizeof(cached));
+	flush_wanted = false;
+	if (!cached[page] && fake_present(*walk(page * PAGE_SIZE, &level)))
+		cached[page] = *walk(page * PAGE_SIZE, &level);
+}
+
+/* Does the CPU hold anything that the tables do not allow (any more)? */
+static bool stale(void)
+{
+	for (unsigned page = 0; !flush_wanted && page < LOW_PAGES; page++) {
+		unsigned level;
+		u64 now = *walk(page * PAGE_SIZE, &level);
+
+		if (cached[page] &&
+		    (!fake_present(now) || fake_address(now) != fake_address(cached[page]) ||
+		     (cached[page] & ~now & F_WRITE)))
+			return true;
+	}
+	return false;
+}
+
+static void change(gpa_t gpa, u64 len, enum p2m_kind kind)
+{
+	p2m_set_low_kind(&m, gpa, len, kind);
+	nested_map_update_low(&map, gpa, len);
+}
+
+TEST(ledger_catches_a_forgotten_flush)
+{
+	start();
+	CHECK(clean());
+	touch(0xc0);
+	CHECK(cached[0xc0] & F_WRITE);
+	change(0xc0000, PAGE_SIZE, P2M_ROM);
+	CHECK(stale() && !clean());
+	touch(0xc1);
+	CHECK(stale() && !clean());
+	cpu.paging->flush(&cpu);
+	touch(0xc0);
+	CHECK(clean() && !stale());
+	demolish();
+}
+
+TEST(ledger_catches_a_flush_before_the_tables_changed)
+{
+	start();
+	touch(0xc0);
+	p2m_set_low_kind(&m, 0xc0000, PAGE_SIZE, P2M_ROM);
+	cpu.paging->flush(&cpu);
+	touch(0xc0);
+	nested_map_update_low(&map, 0xc0000, PAGE_SIZE);
+	CHECK(stale() && !clean());
+	demolish();
+}
+
+TEST(ledger_catches_a_page_that_moved)
+{
+	start();
+	touch(0x10);
+	m.chunk[0] += PAGE_SIZE;
+	nested_map_update_low(&map, 0, MIB);
+	CHECK(stale() && !clean());
+	m.chunk[0] -= PAGE_SIZE;
+	demolish();
+}
+
+/* More rights need no flush: the fault that an old translation gives repairs itself. */
+TEST(gains_need_no_flush_and_repair_themselves)
+{
+	struct exit x = {.reason = EXIT_NESTED, .nested = {.gpa = 0xc0000, .present = true}};
+
+	start();
+	change(0xc0000, PAGE_SIZE, P2M_ROM);
+	cpu.paging->flush(&cpu);
+	touch(0xc0);
+	CHECK_EQ(cpu.paging->fault(&cpu, &x), PAGING_MMIO);
+	change(0xc0000, PAGE_SIZE, P2M_RAM);
+	CHECK(clean() && !stale() && !flush_wanted);
+	CHECK_EQ(cpu.paging->fault(&cpu, &x), PAGING_RETRY);
+	CHECK(flush_wanted);
+	x.nested.gpa = 16 * MIB;
+	CHECK_EQ(cpu.paging->fault(&cpu, &x), PAGING_MMIO);
+	demolish();
+}
+
+TEST(every_way_in_and_out_flushes)
+{
+	start();
+	touch(1);
+	change(0xc0000, PAGE_SIZE, P2M_ROM);
+	CHECK(!clean());
+	cpu.paging->leave(&cpu);
+	CHECK(clean() && flush_wanted);
+	touch(1);
+	change(0xc1000, PAGE_SIZE, P2M_ROM);
+	CHECK_EQ(cpu.paging->enter(&cpu), 0);
+	CHECK(clean() && flush_wanted);
+	CHECK_EQ(cpu.paging->audit(&cpu), 0);
+	demolish();
+}
+
+/* Changes, flushes and accesses in any order, with halves and flushes left out: the CPU never holds
+ * a wrong translation while the ledger says clean. */
+TEST(clean_means_that_nothing_wrong_is_cached)
+{
+	unsigned caught = 0, clean_runs = 0;
+
+	start();
+	srand(5);
+	for (unsigned i = 0; i < 6000; i++) {
+		unsigned page = 0xa0 + rand() % 0x60;
+		gpa_t gpa = page * PAGE_SIZE;
+		u64 len = MIN((u64)(1 + rand() % 8) * PAGE_SIZE, MIB - gpa);
+
+		switch (rand() % 8) {
+		case 0:
+			p2m_set_low_kind(&m, gpa, len, rand() % 3);
+			break;
+		case 1:
+			nested_map_update_low(&map, gpa, len);
+			break;
+		case 2:
+			change(gpa, len, rand() % 3);
+			break;
+		case 3:
+			cpu.paging->flush(&cpu);
+			break;
+		default:
+			touch(page);
+		}
+		if (clean())
+			CHECK(!stale());
+		caught += stale();
+		clean_runs += clean();
+	}
+	CHECK(caught > 100 && clean_runs > 1000);
+	demolish();
+}
