@@ -397,7 +397,7 @@ TEST(ledger_catches_a_page_that_moved)
 	start();
 	touch(0x10);
 	m.chunk[0] += PAGE_SIZE;
-	nested_map_update_low(&map, 0, MIB);
+	nested_map_update_low(&map, 0x10000, PAGE_SIZE);
 	CHECK(stale() && !clean());
 	m.chunk[0] -= PAGE_SIZE;
 	demolish();
