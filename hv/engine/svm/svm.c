@@ -27,6 +27,10 @@
 #define PAUSE_COUNT	3000
 #define PAUSE_THRESHOLD 128
 
+/* Entries in a row that end by a physical interrupt before the virtual one was taken: so many in a
+ * row that the CPU cannot be taking it. */
+#define VIRQ_PATIENCE 16
+
 struct engine_caps svm_caps;
 
 /* Per physical CPU: where VMRUN keeps the host's state, and the host's VMLOAD image. */
@@ -165,7 +169,11 @@ static void svm_take_back_virq(struct vcpu *v, struct svm_vcpu *s, u64 entry_rip
 	s->virq = false;
 	c->int_ctl &= ~(u32)(V_IRQ | V_IGN_TPR);
 	s->clean &= ~(u32)CLEAN_TPR;
-	if (!waits || v->event.type != EVENT_NONE)
+	if (!waits) {
+		s->virq_refused = 0;
+		return;
+	}
+	if (v->event.type != EVENT_NONE)
 		return;
 	v->event = (struct vcpu_event){.type = EVENT_EXTINT, .vector = (u8)c->int_vector};
 	if (c->rip != entry_rip || (c->exit_code != SVM_EXIT_INTR && c->exit_code != SVM_EXIT_NMI))

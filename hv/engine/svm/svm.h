@@ -17,11 +17,12 @@
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	hpa_t vmcb_pa;
-	u64 efer;	/* as the guest sees it, without LMA */
-	u64 cr0_hidden; /* CD and NW as the guest believes them: kept out of the VMCB */
-	bool flush;	/* flush the tag at the next entry */
-	bool virq;	/* this entry delivers v->event as a virtual interrupt */
-	u32 controls;	/* what svm_load_controls() last put into the VMCB */
+	u64 efer;	  /* as the guest sees it, without LMA */
+	u64 cr0_hidden;	  /* CD and NW as the guest believes them: kept out of the VMCB */
+	bool flush;	  /* flush the tag at the next entry */
+	bool virq;	  /* this entry delivers v->event as a virtual interrupt */
+	u32 virq_refused; /* entries in a row whose virtual interrupt was not taken */
+	u32 controls;	  /* what svm_load_controls() last put into the VMCB */
 	u32 clean; /* VMCB clean bits of the next entry: what was changed since the last is 0 */
 };
 
