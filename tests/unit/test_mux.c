@@ -423,6 +423,37 @@ TEST(a_source_that_ignores_its_thre_loses_only_its_own)
 	CHECK_STR(after(1000), "");
 }
 
+/* Twelve greedy sources, each stopping when it is told to, never get the ring to where all wait. */
+TEST(sources_that_keep_to_their_shares_leave_room)
+{
+	start();
+	for (unsigned i = 4; i < MUX_MAX_SOURCES; i++)
+		CHECK(mux_add_source(&mux, "g") >= 0);
+	for (int s = 0; s < MUX_MAX_SOURCES; s++)
+		while (!mux_throttled(&mux, s))
+			say(s, "as much as it may, as fast as it can\n");
+	CHECK(mux.head - mux.tail < MUX_RING_SIZE / 2);
+	CHECK_EQ(mux.dropped_bytes, 0);
+}
+
+TEST(records_about_a_source_take_its_share)
+{
+	unsigned n = 0;
+
+	start();
+	while (n < 1000 && !mux_throttled(&mux, ALPHA)) {
+		CHECK(mux_record(&mux, "{\"pnb\":1,\"type\":\"guest\"}", 24, false));
+		mux_charge(&mux, ALPHA, 24);
+		n++;
+	}
+	CHECK(n > 20 && n < 200);
+	CHECK(!mux_throttled(&mux, BETA));
+	wire();
+	CHECK(!mux_throttled(&mux, ALPHA));
+	mux_charge(&mux, -1, 100000);
+	mux_charge(&mux, MUX_MAX_SOURCES, 100000);
+}
+
 TEST(periodic_records_go_first_and_the_others_have_a_reserve)
 {
 	static char record[4096];
