@@ -7,6 +7,7 @@
 #include "core/vcpu_run.h"
 #include "core/vecregs.h"
 #include "emul/emul.h"
+#include "emul/mov64.h"
 #include "lib/errno.h"
 #include "lib/str.h"
 
@@ -327,4 +328,36 @@ void vcpu_emulate(struct vcpu *v)
 bool vcpu_try_emulate(struct vcpu *v)
 {
 	return emulate(v, true);
+}
+
+/* A plain move of one aligned unit between a register and a device: no need to translate, because
+ * the CPU has done so, rights included, and says where it ended. The offset in the page shows that
+ * it tells of this operand. False, nothing changed: anything else. */
+static bool move_mmio(struct vcpu *v, const struct exit *x)
+{
+	const u8 *bytes = vcpu_insn_bytes(v);
+	gpa_t gpa = x->nested.gpa;
+	const struct mmio_range *r;
+	struct mov64 m;
+
+	if (!bytes || !mov64_decode(bytes, v->gpr, v->rip, &m) || (gpa & (m.size - 1u)) ||
+	    ((gpa ^ m.gva) & (PAGE_SIZE - 1)) || m.store != !!(x->nested.access & PFEC_W))
+		return false;
+	r = bus_find_mmio(&v->part->pc.bus, gpa);
+	if (!r)
+		return false;
+	vcpu_advance(v, m.len);
+	if (m.store)
+		r->ops->write(r->dev, gpa - r->base, m.size,
+			      m.value & (~0ull >> (64 - 8 * m.size)));
+	else
+		mov64_load(&m, v->gpr, r->ops->read(r->dev, gpa - r->base, m.size));
+	v->part->emulated++;
+	return true;
+}
+
+void vcpu_emulate_mmio(struct vcpu *v, const struct exit *x)
+{
+	if (!move_mmio(v, x))
+		emulate(v, false);
 }

@@ -288,7 +288,7 @@ static void exit_nested(struct vcpu *v, struct exit *x)
 				      x->nested.table ? "page table" : "event delivery",
 				      (unsigned long long)x->nested.gpa);
 		else
-			vcpu_emulate(v);
+			vcpu_emulate_mmio(v, x);
 		break;
 	}
 }

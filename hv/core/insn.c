@@ -92,6 +92,11 @@ static inline __attribute__((always_inline)) const u8 *fetch_long(const struct v
 	return p2m_peek(m, gpa);
 }
 
+const u8 *vcpu_insn_bytes(const struct vcpu *v)
+{
+	return fetch_long(v);
+}
+
 /* Bytes at RIP without copying where one page holds them all, else gathered in @buf. */
 static const u8 *fetch_any(const struct vcpu *v, const struct vcpu_code *c, u8 *buf, unsigned *n)
 {

@@ -59,6 +59,9 @@ static inline enum code_mode vcpu_code_mode(const struct vcpu_code *c)
 }
 /* Up to 15 bytes at RIP; returns how many could be read. */
 unsigned vcpu_fetch(const struct vcpu *v, u8 *buf);
+/* Pointer to the 15 bytes at RIP in the plain case, NULL in any other: 64-bit code, all in one page
+ * of memory. Good until the guest runs. */
+const u8 *vcpu_insn_bytes(const struct vcpu *v);
 /* Length of the current instruction, which must be @op, decoded from the guest's own bytes. 0: it
  * is not (any more): run it again. */
 unsigned vcpu_decode_len(struct vcpu *v, const struct exit *x, enum exitop op);
@@ -70,6 +73,8 @@ static inline unsigned vcpu_insn_len(struct vcpu *v, const struct exit *x, enum 
 
 /* Execute the current instruction in software (emulate.c). */
 void vcpu_emulate(struct vcpu *v);
+/* The same for one whose access to a device's memory exited as @x tells. */
+void vcpu_emulate_mmio(struct vcpu *v, const struct exit *x);
 /* The same where the CPU could do it as well: false when the emulator does not know the
  * instruction. */
 bool vcpu_try_emulate(struct vcpu *v);
