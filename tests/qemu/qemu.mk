@@ -1,7 +1,8 @@
 # Emulator tests: `make qemu` (tier ci), `make qemu T=name` (also name~variation, globs), `make qemu-all`.
 include tests/qemu/images.mk
 QEMU_RUN = PN_BUILD='$(B)' /usr/bin/python3 -B tests/qemu/run.py
-QEMU_NEEDS := $(B)/penumbra.elf $(B)/guestbios.bin $(B)/guests/demo.iso $(B)/debug/penumbra.elf
+QEMU_NEEDS := $(B)/penumbra.elf $(B)/guestbios.bin $(B)/guests/demo.iso $(B)/debug/penumbra.elf \
+	$(HOSTILE_ISOS) $(B)/bench/nano.iso
 
 # The build with assertions and the flush ledger.
 .PHONY: FORCE

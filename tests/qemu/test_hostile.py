@@ -59,7 +59,6 @@ def medium(t, bad, good, debug, timeout="2s"):
     config = section("wait", "hostile-wait") if good else ""
     for name in bad:
         config += section(name, f"hostile-{name}", timeout=timeout)
-        t.built(f"guests/hostile-{name}.iso")
     if good:
         config += section("good", good, memory=192 if good == "demo" else 32)
     return t.iso(config, "paging=nested exit=qemu", search=("guests", "bench"),
