@@ -146,9 +146,9 @@ void vcpu_run(struct vcpu *v)
 		if (events_to_deliver(v))
 			deliver_events(v);
 		enter(v, &x);
-		/* Not every CPU lets an interrupt end a guest that keeps them off: take it at the
-		 * next exit, whatever that is for. */
-		if (unlikely(!(v->rflags & RFLAGS_IF)))
+		/* Not every CPU lets an interrupt end a guest that keeps them off: take it at one
+		 * of its next exits, whatever that is for. */
+		if (unlikely(!(v->rflags & RFLAGS_IF)) && !(v->part->exits.count[x.reason] & 7))
 			irq_let_in();
 		vcpu_exit_handler[x.reason](v, &x);
 	}

@@ -151,9 +151,10 @@ static int svm_vcpu_init(struct vcpu *v)
 
 /* Interrupts go in as virtual interrupts where nothing else waits: not every CPU forgets an
  * injected one after its delivery, it may come once more, even with interrupts off. */
-static void svm_inject_virq(struct svm_vcpu *s, u8 vector)
+static void svm_inject_virq(struct vcpu *v, struct svm_vcpu *s)
 {
-	s->vmcb->int_vector = vector;
+	s->virq_rip = v->rip;
+	s->vmcb->int_vector = v->event.vector;
 	s->vmcb->int_ctl |= V_IRQ | V_IGN_TPR;
 	s->clean &= ~(u32)CLEAN_TPR;
 	s->virq = true;
@@ -161,7 +162,7 @@ static void svm_inject_virq(struct svm_vcpu *s, u8 vector)
 
 /* Not taken before the exit: it still has to be delivered, by injection where the guest got past
  * it. */
-static void svm_take_back_virq(struct vcpu *v, struct svm_vcpu *s, u64 entry_rip)
+static void svm_take_back_virq(struct vcpu *v, struct svm_vcpu *s)
 {
 	struct vmcb *c = s->vmcb;
 	bool waits = c->int_ctl & V_IRQ;
@@ -176,7 +177,8 @@ static void svm_take_back_virq(struct vcpu *v, struct svm_vcpu *s, u64 entry_rip
 	if (v->event.type != EVENT_NONE)
 		return;
 	v->event = (struct vcpu_event){.type = EVENT_EXTINT, .vector = (u8)c->int_vector};
-	if (c->rip != entry_rip || (c->exit_code != SVM_EXIT_INTR && c->exit_code != SVM_EXIT_NMI))
+	if (c->rip != s->virq_rip ||
+	    (c->exit_code != SVM_EXIT_INTR && c->exit_code != SVM_EXIT_NMI))
 		virq_delivers = false;
 }
 
@@ -190,8 +192,9 @@ static void svm_inject(struct vcpu *v, struct svm_vcpu *s)
 						: SVM_EVENT_INTR;
 	u64 inj = EVENT_VALID | type << EVENT_TYPE_SHIFT | e->vector;
 
+	s->undo = true;
 	if (e->type == EVENT_EXTINT && virq_delivers && !v->want_window) {
-		svm_inject_virq(s, e->vector);
+		svm_inject_virq(v, s);
 		return;
 	}
 	if (e->type == EVENT_NMI)
@@ -262,8 +265,6 @@ static inline void svm_load_entry(struct vcpu *v, struct svm_vcpu *s)
 	c->rip = v->rip;
 	c->rflags = v->rflags;
 	c->int_state = v->int_shadow;
-	c->event_inj = 0;
-	c->tlb_control = TLB_FLUSH_NONE;
 	if (unlikely(s->controls != v->controls))
 		svm_load_controls(v, s);
 	if (unlikely(v->event.type != EVENT_NONE))
@@ -271,6 +272,7 @@ static inline void svm_load_entry(struct vcpu *v, struct svm_vcpu *s)
 	if (unlikely(s->flush)) {
 		c->tlb_control = svm_caps.flush_by_tag ? TLB_FLUSH_ASID : TLB_FLUSH_ALL;
 		s->flush = false;
+		s->undo = true;
 	}
 	if (svm_caps.clean_bits) {
 		c->clean = s->clean;
@@ -293,11 +295,37 @@ static inline u64 svm_switch(const struct svm_vcpu *s, struct vcpu *v)
 	return tsc;
 }
 
+/* What was asked of one entry only. */
+static __attribute__((noinline)) void svm_undo_entry(struct vcpu *v, struct svm_vcpu *s)
+{
+	s->undo = false;
+	s->vmcb->event_inj = 0;
+	s->vmcb->tlb_control = TLB_FLUSH_NONE;
+	if (s->virq)
+		svm_take_back_virq(v, s);
+}
+
+/* Most exits are plain: nothing to hand back, nothing to tell but the reason. */
+static inline void svm_translate_exit(struct vcpu *v, const struct svm_vcpu *s, struct exit *x)
+{
+	const struct vmcb *c = s->vmcb;
+	u64 code = c->exit_code;
+
+	if (unlikely(code >= SVM_PLAIN_REASONS || !svm_plain_reason[code] || svm_caps.next_rip ||
+		     (c->exit_int_info & EVENT_VALID))) {
+		svm_decode_exit(v, x);
+		return;
+	}
+	x->reason = svm_plain_reason[code] - 1;
+	x->insn_len = 0;
+	x->code = code;
+	v->event.type = EVENT_NONE;
+}
+
 static void svm_run(struct vcpu *v, struct exit *x)
 {
 	struct svm_vcpu *s = svm_of(v);
 	struct vmcb *c = s->vmcb;
-	u64 entry_rip = v->rip;
 
 	svm_load_entry(v, s);
 	v->exit_tsc = svm_switch(s, v);
@@ -307,9 +335,9 @@ static void svm_run(struct vcpu *v, struct exit *x)
 	v->rflags = c->rflags;
 	v->int_shadow = c->int_state & 1;
 	v->tpr = c->int_ctl & V_TPR_MASK;
-	svm_decode_exit(v, x);
-	if (unlikely(s->virq))
-		svm_take_back_virq(v, s, entry_rip);
+	svm_translate_exit(v, s, x);
+	if (unlikely(s->undo))
+		svm_undo_entry(v, s);
 }
 
 static void svm_set_tsc_offset(struct vcpu *v, u64 offset)

@@ -20,7 +20,9 @@ struct svm_vcpu {
 	u64 efer;	  /* as the guest sees it, without LMA */
 	u64 cr0_hidden;	  /* CD and NW as the guest believes them: kept out of the VMCB */
 	bool flush;	  /* flush the tag at the next entry */
+	bool undo;	  /* this entry asked for something that the next must not repeat */
 	bool virq;	  /* this entry delivers v->event as a virtual interrupt */
+	u64 virq_rip;	  /* where that entry began */
 	u32 virq_refused; /* entries in a row whose virtual interrupt was not taken */
 	u32 controls;	  /* what svm_load_controls() last put into the VMCB */
 	u32 clean; /* VMCB clean bits of the next entry: what was changed since the last is 0 */
@@ -50,6 +52,9 @@ int svm_get_msr(const struct vcpu *v, u32 msr, u64 *value);
 int svm_set_msr(struct vcpu *v, u32 msr, u64 value);
 void svm_vcpu_reset(struct vcpu *v);
 
+/* Exit codes whose translation is only their name: enum exit_reason + 1, else 0. */
+#define SVM_PLAIN_REASONS 0x90
+extern const u8 svm_plain_reason[SVM_PLAIN_REASONS];
 /* Translate the VMCB's exit fields (svm_exit.c). */
 void svm_decode_exit(struct vcpu *v, struct exit *x);
 

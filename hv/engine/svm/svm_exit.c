@@ -6,7 +6,7 @@
 #include "lib/str.h"
 
 /* Exit codes whose translation is only their name. */
-static const u8 plain_reason[0x90] = {
+const u8 svm_plain_reason[SVM_PLAIN_REASONS] = {
 	[SVM_EXIT_INTR] = EXIT_INTR + 1,
 	[SVM_EXIT_NMI] = EXIT_NMI + 1,
 	[SVM_EXIT_INIT] = EXIT_INIT + 1,
@@ -116,8 +116,8 @@ void svm_decode_exit(struct vcpu *v, struct exit *x)
 	v->event.type = EVENT_NONE;
 	if (c->exit_int_info & EVENT_VALID)
 		take_back_event(v, c);
-	if (code < ARRAY_SIZE(plain_reason) && plain_reason[code])
-		x->reason = plain_reason[code] - 1;
+	if (code < SVM_PLAIN_REASONS && svm_plain_reason[code])
+		x->reason = svm_plain_reason[code] - 1;
 	else if (code == SVM_EXIT_IOIO)
 		decode_io(c, x);
 	else if (code == SVM_EXIT_MSR)
