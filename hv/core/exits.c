@@ -362,7 +362,7 @@ static void exit_exception(struct vcpu *v, struct exit *x)
 	if (x->exc.vector == VEC_MC)
 		asm volatile("int $18");
 	else
-		vcpu_inject(v, x->exc.vector, false, 0);
+		vcpu_inject(v, x->exc.vector, x->exc.vector == VEC_AC, 0);
 }
 
 /* Some CPUs report a MOV to CR3 or CR4 with reserved bits as a failed entry of the next

@@ -28,11 +28,11 @@ ENDS = {
     "ports": OFF, "mmio": OFF, "tables": OFF, "virt": OFF, "msrs": OFF, "desc": OFF, "cr": OFF, "storm": OFF,
     "tablesout": ("fail", "crash", r"page table outside RAM at gpa 0x"),
     "lme": ("pass", "exit", r"wrote 0x10 to port 0xf4$"),
-    "ipi": OFF, "disk": OFF,
+    "ipi": OFF, "disk": OFF, "debug": OFF,
 }
 SETS = (
     ("triple", "cliloop", "ports"), ("badcr3", "flood", "mmio"), ("hltoff", "badstack", "resets"),
-    ("tables", "tablesout", "virt"), ("msrs", "desc", "cr"), ("lme", "storm", "ipi"), ("disk", "flood", "triple"),
+    ("tables", "tablesout", "virt"), ("msrs", "desc", "cr"), ("lme", "storm", "ipi"), ("disk", "debug", "flood"),
 )
 
 

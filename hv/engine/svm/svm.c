@@ -110,8 +110,10 @@ static void svm_set_intercepts(struct vmcb *c)
 			SVM_INTERCEPT_VMSAVE | SVM_INTERCEPT_STGI | SVM_INTERCEPT_CLGI |
 			SVM_INTERCEPT_SKINIT | SVM_INTERCEPT_WBINVD | SVM_INTERCEPT_MONITOR |
 			SVM_INTERCEPT_MWAIT | SVM_INTERCEPT_MWAIT_ARMED | SVM_INTERCEPT_XSETBV;
-	/* Machine checks belong to the host: APM vol. 2 §15.12.18. */
-	c->exceptions = BIT(VEC_MC);
+	/* Machine checks belong to the host (APM vol. 2 §15.12.18). #AC and #DB can strike during
+	 * their own delivery, over and over: a CPU that does not leave the guest there takes no
+	 * interrupt ever again. */
+	c->exceptions = BIT(VEC_MC) | BIT(VEC_AC) | BIT(VEC_DB);
 	if (svm_caps.pause_filter) {
 		c->intercept3 |= SVM_INTERCEPT_PAUSE;
 		c->pause_count = PAUSE_COUNT;

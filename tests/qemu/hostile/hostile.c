@@ -13,15 +13,19 @@
  *   slow      triple-faults, but only every eleven seconds: resets for ever
  *   resets    resets by port 92h, for ever
  *   flood     prints for ever to COM1 and by the BIOS channel, without waiting for either
- *   ports     writes and reads every I/O port in every size, but those that reset or end the
- * machine mmio      reads, writes and executes physical memory that does not exist tables    page
- * tables full of random bytes tablesout the same at addresses out of RAM virt      instructions of
- * virtualisation and system-management extensions msrs      reads and writes every MSR of the
- * populated ranges with wild values desc      garbage descriptors loaded into every segment
- * register cr        control registers, XCR0 and debug registers with every single bit flipped lme
- * long mode enabled, but paging and PAE off, and then exits storm     as many timer and
- * self-interrupts as the machine will give ipi       every kind of inter-processor interrupt to
- * others, and start-up messages disk      disk requests of the BIOS channel at wild addresses
+ *   ports     writes and reads every I/O port in every size, but those that reset or power off
+ *   mmio      reads, writes and executes physical memory that does not exist
+ *   tables    page tables full of random bytes
+ *   tablesout the same at addresses out of RAM
+ *   virt      instructions of virtualisation and system-management extensions
+ *   msrs      reads and writes every MSR of the populated ranges with wild values
+ *   desc      garbage descriptors loaded into every segment register
+ *   cr        control registers, XCR0 and debug registers with every single bit flipped
+ *   lme       long mode enabled, but paging and PAE off, and then exits
+ *   storm     as many timer and self-interrupts as the machine will give
+ *   ipi       every kind of inter-processor interrupt to others, and start-up messages
+ *   disk      disk requests of the BIOS channel at wild addresses
+ *   debug     single steps and breakpoints, also where the debug exception is delivered to
  *
  * And one well-behaved: "wait" idles until a byte comes in on COM1. It shows what the others leave
  * of timers, interrupts and the serial line, and keeps the machine up until its test has looked.
@@ -701,6 +705,67 @@ __attribute__((unused)) static void disk(void)
 					     .gpa = wild[rnd() % ARRAY_SIZE(wild)]};
 		out32(BIOSCHAN_PORT_DISK, i & 4 ? (u32)(uintptr_t)&req : (u32)rnd() | 0xc0000000);
 	}
+}
+
+/* --- debug exceptions ---------------------------------------------------------------------- */
+
+#define VEC_DB	     1
+#define VEC_BP	     3
+#define RFLAGS_TF    0x100
+#define RFLAGS_RF    0x10000
+#define DR6_RESET    0xffff0ff0ull
+#define DR6_BS	     0x4000
+#define DR7_RESET    0x400ull
+#define DR7_WRITES_0 (DR7_RESET | 0xd0003) /* DR0: writes of four bytes */
+#define DR7_CODE_0   (DR7_RESET | 0x3)
+
+static volatile unsigned steps, hits;
+static volatile u32 watched;
+
+static bool take_debug(struct trap_frame *f)
+{
+	u64 dr6;
+
+	asm volatile("mov %%dr6, %0; mov %1, %%dr6" : "=&r"(dr6) : "r"(DR6_RESET));
+	steps += f->vector == VEC_DB && (dr6 & DR6_BS);
+	hits += f->vector == VEC_DB && (dr6 & 1);
+	f->rflags |= RFLAGS_RF; /* or an instruction's breakpoint strikes again */
+	return f->vector == VEC_DB || f->vector == VEC_BP;
+}
+
+static void set_dr(u64 dr0, u64 dr7)
+{
+	asm volatile("mov %0, %%dr0; mov %1, %%dr7" ::"r"(dr0), "r"(dr7) : "memory");
+}
+
+/* 100 steps in the loop and some around it, two of them over instructions that exit. */
+static __attribute__((noinline)) void step_over(void)
+{
+	asm volatile("pushfq; orl %0, (%%rsp); popfq; mov $50, %%ecx; 1: dec %%ecx; jnz 1b;"
+		     "xor %%eax, %%eax; xor %%ecx, %%ecx; cpuid; inb $0x61, %%al;"
+		     "pushfq; andl %1, (%%rsp); popfq" ::"i"(RFLAGS_TF),
+		     "i"(~RFLAGS_TF)
+		     : "rax", "rbx", "rcx", "rdx", "memory", "cc");
+}
+
+__attribute__((unused)) static void debug(void)
+{
+	trap_hook = take_debug;
+	step_over();
+	expect(steps == 108, "every instruction steps once");
+	set_dr((u64)(uintptr_t)&watched, DR7_WRITES_0);
+	watched = 1;
+	expect(hits == 1, "a watched variable is seen");
+	set_dr((u64)(uintptr_t)step_over, DR7_CODE_0);
+	step_over();
+	expect(hits == 2, "a watched instruction is seen");
+	/* Where an exception frame goes: each delivery meets the breakpoint once more. */
+	set_dr((u64)(uintptr_t)__builtin_frame_address(0) - 128, DR7_WRITES_0);
+	for (unsigned i = 0; i < 1000; i++)
+		asm volatile("int3" ::: "memory");
+	set_dr(0, DR7_RESET);
+	say("hostile debug: %u steps, %u hits\n", steps, hits);
+	trap_hook = NULL;
 }
 
 void kernel(void)
