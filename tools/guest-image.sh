@@ -21,14 +21,23 @@ floppy() {
 	truncate -s 1440K "$out.part"
 }
 
-# GRUB runs its own tests and says what the BIOS told it; everything goes to the serial line.
-grub_selftest() {
+# A CD on which GRUB carries out the commands of standard input; everything goes to the serial line.
+grub_script() {
 	local dir=$work/cd/boot/grub
 	mkdir -p "$dir"
-	cat >"$dir/grub.cfg" <<-'CFG'
-	serial --unit=0 --speed=115200
-	terminal_input serial console
-	terminal_output serial console
+	{
+		echo "serial --unit=0 --speed=115200"
+		echo "terminal_input serial console"
+		echo "terminal_output serial console"
+		cat
+	} >"$dir/grub.cfg"
+	grub-mkrescue -d /usr/lib/grub/i386-pc -o "$out.part" --locales= --fonts= --themes= "$work/cd" \
+		>"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+}
+
+# GRUB runs its own tests and says what the BIOS told it.
+grub_selftest() {
+	grub_script <<-'CFG'
 	echo SELFTEST-BEGIN
 	lsmmap
 	lspci
@@ -38,8 +47,25 @@ grub_selftest() {
 	echo SELFTEST-END
 	halt
 	CFG
-	grub-mkrescue -d /usr/lib/grub/i386-pc -o "$out.part" --locales= --fonts= --themes= "$work/cd" \
-		>"$work/log" 2>&1 || { cat "$work/log" >&2; exit 1; }
+}
+
+# The segments that the chipset can make RAM (i440FX's PAM): opened, written, locked, written in vain, opened
+# again. Each value read is one line.
+grub_pam() {
+	grub_script <<-'CFG'
+	echo PAM-BEGIN
+	setpci -s 0:0.0 5a.b=33
+	write_byte 0xc0000 0x5a
+	read_byte 0xc0000
+	setpci -s 0:0.0 5a.b=11
+	write_byte 0xc0000 0xa5
+	read_byte 0xc0000
+	setpci -s 0:0.0 5a.b=33
+	write_byte 0xc0000 0xa6
+	read_byte 0xc0000
+	echo PAM-END
+	halt
+	CFG
 }
 
 grub_legacy() {
@@ -73,6 +99,7 @@ grub-rescue.iso) take grub-rescue-pc usr/lib/grub-rescue/grub-rescue-cdrom.iso ;
 grub-rescue.img) take grub-rescue-pc usr/lib/grub-rescue/grub-rescue-floppy.img ;;
 ipxe.iso) take ipxe usr/lib/ipxe/ipxe.iso ;;
 grub-selftest.iso) grub_selftest ;;
+grub-pam.iso) grub_pam ;;
 grub-legacy.img) grub_legacy ;;
 syslinux.img) syslinux_floppy ;;
 *) echo "guest-image: no recipe for $name" >&2; exit 2 ;;

@@ -1,6 +1,6 @@
 # Unmodified guests for the emulator tests, from Debian packages (tools/guest-image.sh, rootfs/rootfs.mk).
 BOOT_IMAGES := memtest-ia32.iso memtest-x64.iso grub-rescue.iso grub-rescue.img ipxe.iso \
-	grub-selftest.iso grub-legacy.img syslinux.img
+	grub-selftest.iso grub-pam.iso grub-legacy.img syslinux.img
 $(BOOT_IMAGES:%=$(G)/%): $(G)/%: tools/guest-image.sh
 	$(call say,IMAGE,$@)
 	$(Q)PN_BUILD='$(B)' tools/guest-image.sh '$*' '$@'
