@@ -121,7 +121,7 @@ spdx() {
 }
 spdx_list() {
 	sources '*.c' '*.h' '*.S' '*.sh' '*.py' '*.lds' build.sh |
-		while read -r f; do head -n 25 "$f" | grep -q 'SPDX-License-Identifier' || echo "$f"; done
+		while read -r f; do head -n 40 "$f" | grep -q 'SPDX-License-Identifier' || echo "$f"; done
 }
 
 unfinished() {
