@@ -116,6 +116,7 @@ foreign_list() {
 		xargs -d '\n' grep -nIE '/(home|root|work)/[a-z]|(deb|security|snapshot|archive|ftp|mirror)[a-z0-9.-]*\.(debian|ubuntu)\.(org|com)|pypi\.org|npmjs|crates\.io' /dev/null
 }
 
+# In the head comment, which may be a long one.
 spdx() {
 	none "files without an SPDX line" spdx_list
 }
