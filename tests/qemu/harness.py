@@ -207,7 +207,7 @@ class Qemu(Machine):
     }
 
     def __init__(self, where, name, iso, firmware="seabios", media="cd", cpus=1, memory=1024,
-                 cpu="max,-la57", clock="fast", extra=()):
+                 cpu="max,-la57", clock="fast", vga=True, extra=()):
         super().__init__(where, name)
         com1 = os.path.join(self.tmp, "com1")
         self.listener = socket.socket(socket.AF_UNIX)
@@ -216,9 +216,10 @@ class Qemu(Machine):
         self.monitor_path = os.path.join(self.tmp, "monitor")
         command = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", cpu, "-m", str(memory),
                    "-smp", str(cpus), "-display", "none", "-no-reboot", "-nodefaults",
-                   "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-device", "VGA",
+                   "-device", "isa-debug-exit,iobase=0xf4,iosize=1",
                    "-chardev", f"socket,id=com1,path={com1}", "-serial", "chardev:com1",
                    "-monitor", f"unix:{self.monitor_path},server,nowait"]
+        command += ["-device", "VGA"] if vga else []
         command += self.CLOCKS[clock] + self.firmware(firmware) + self.media(media, iso) + list(extra)
         self.launch(command)
 

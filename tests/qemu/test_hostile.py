@@ -7,6 +7,7 @@ The guest "wait" idles until it gets a key, which the test sends when all others
 and shows that timers, interrupts and the serial line survived them."""
 import itertools
 import re
+import time
 
 from harness import QEMU_FAIL, QEMU_PASS
 
@@ -41,6 +42,7 @@ def variations():
     yield "1cpu", {"bad": SETS[0], "cpus": 1}
     yield "4cpus", {"bad": SETS[1], "cpus": 4}
     yield "slow", {"bad": ("slow",), "cpus": 1}
+    yield "stalled", {"bad": ("flood", "resets"), "cpus": 1, "stall": 10}
     yield "demo", {"bad": ("triple", "cliloop", "ports"), "cpus": 1, "good": "demo"}
     for bad, cpus, debug in itertools.product(SETS, (1, 4), (False, True)):
         yield f"{'-'.join(bad)}-{cpus}cpu{'-debug' * debug}", {"bad": bad, "cpus": cpus, "debug": debug}
@@ -111,13 +113,18 @@ def slow_triples(t, m):
     t.check_log(m)
 
 
-def run(t, bad, cpus, good="nano", debug=False):
+def run(t, bad, cpus, good="nano", debug=False, stall=0):
+    """stall: seconds in which nobody reads the serial line, so that it takes nothing more."""
     if bad == ("slow",):
         slow_triples(t, t.boot(medium(t, bad, None, debug, timeout="80s"), cpus=cpus))
         return
-    m = t.boot(medium(t, bad, good, debug), cpus=cpus, clock="typed")
+    # Without a display to draw on, a flood comes much faster.
+    m = t.boot(medium(t, bad, good, debug), cpus=cpus, clock="typed", vga=not stall)
     boot = m.wait_record("boot", 60)
     t.check(boot["debug"] == int(debug), f"not the build that was asked for: {boot}")
+    if stall:
+        m.wait_record("guest", 30, name="resets", event="reset")
+        time.sleep(stall)
     for name in bad:
         check_end(t, m, name, ENDS[name])
     check_end(t, m, "good", OFF)
