@@ -109,10 +109,11 @@ list_names() { # RE
 	apt-cache -c "$world/apt.conf" pkgnames | grep -E -- "$1" | sed 's/:.*//' | sort -V
 }
 
-setup_world
-# One download at a time: apt locks its lists, two makes may ask at once.
+# One at a time: two makes may ask at once, also for the first set-up.
+mkdir -p "$world"
 exec 9>"$world/lock"
 flock 9
+setup_world
 incoming=$world/incoming
 mkdir -p "$incoming"
 case $1 in
