@@ -44,20 +44,18 @@ def by_detail(events):
 
 
 def split_after_lines(events, lines):
-    """A list for each of @lines, the guest's last ones: the exits from its first byte to the next line's.
+    """A list for each of @lines, the guest's last ones: the exits from its last byte to the next line's first.
 
-    A byte written to the UART is one exit, so the lines' lengths tell where each starts, counted from the end."""
-    starts, at = [], len(events)
+    A byte written to the UART is one exit, so the lines' lengths tell where each lies, counted from the end."""
+    pieces, at = [], len(events)
     for line in reversed(lines):
+        end = at
         left = len(line) + len("\r\n")
+        last = None
         while left and at:
             at -= 1
-            left -= events[at] == ("io", f"out {COM1_DATA:x}")
-        starts.insert(0, at)
-    return [events[start:end] for start, end in zip(starts, starts[1:] + [len(events)])]
-
-
-def of_uart(event):
-    """An access to COM1: what a guest prints is not its workload."""
-    _, _, port = event[1].partition(" ")
-    return event[0] == "io" and COM1_DATA <= int(port, 16) < COM1_DATA + 8
+            if events[at] == ("io", f"out {COM1_DATA:x}"):
+                last = last or at
+                left -= 1
+        pieces.insert(0, events[(last or at) + 1:end])
+    return pieces

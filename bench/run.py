@@ -169,8 +169,7 @@ def loop_exits(run):
         if word[:1] != ["BENCH"] or word[2] != ("ops" if run.workload == "linux" else "tsc_per_op"):
             continue
         n = ops[word[1]] * LINUX_ROUNDS if run.workload == "linux" else NANO_OPS
-        events = [e for e in piece if not exits.of_uart(e)]
-        found[word[1]] = {reason: count / n for reason, count in exits.by_reason(events).most_common()}
+        found[word[1]] = {reason: count / n for reason, count in exits.by_reason(piece).most_common()}
     return found
 
 

@@ -70,6 +70,21 @@ static void b_in(u64 n)
 {
 	LOOP(n, "inb $0x61, %%al", 0);
 }
+static void b_pci(u64 n)
+{
+	LOOP(n,
+	     "mov $0xcf8, %%edx; mov %k1, %%eax; outl %%eax, %%dx; mov $0xcfc, %%edx; inl %%dx, "
+	     "%%eax",
+	     0x80000000u);
+}
+static void b_pit(u64 n)
+{
+	LOOP(n, "inb $0x42, %%al", 0);
+}
+static void b_uart(u64 n)
+{
+	LOOP(n, "mov $0x3fd, %%edx; inb %%dx, %%al", 0);
+}
 static void b_cr3(u64 n)
 {
 	LOOP(n, "mov %%cr3, %%rax; mov %%rax, %%cr3", 0);
@@ -169,6 +184,9 @@ static const struct {
 	{"k_cpuid_prefixed", b_cpuid_prefixed},
 	{"k_io80", b_io80},
 	{"k_in61", b_in},
+	{"k_pci_config", b_pci},
+	{"k_in42", b_pit},
+	{"k_in3fd", b_uart},
 	{"k_cr3", b_cr3},
 	{"k_invlpg", b_invlpg},
 	{"k_cr0", b_cr0},
