@@ -50,9 +50,11 @@ static void report_ledger(struct record *r)
 	record_u64(r, "hypervisor", frames_owned(OWNER_HYPERVISOR));
 	record_u64(r, "control", frames_owned(OWNER_CONTROL));
 	record_u64(r, "modules", frames_owned(OWNER_MODULES));
+	record_object(r, "guests"); /* which may have any of these names */
 	for (unsigned i = 0; i < npartitions; i++)
 		record_u64(r, partitions[i]->cfg.name,
 			   frames_owned(OWNER_GUEST0 + partitions[i]->index));
+	record_close(r);
 	record_u64(r, "free", frames_owned(OWNER_FREE));
 	record_close(r);
 }

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """A guest's life as config, command line and keys have it: guests= and NAME.key=value, timeout, on_exit=restart,
 pause and resume. Catches an override that is parsed and not obeyed, a restart that keeps state or loses records,
-and a paused guest that still runs."""
+and a paused guest that still runs. One guest has the name of a member of the memory ledger."""
 TIER = "ci"
 SECONDS = 12
 ESCAPE = b"\x1d"  # Ctrl-]
@@ -15,7 +15,7 @@ cdrom = module:hostile-wait.iso
 memory = 32M
 cdrom = module:hostile-lme.iso
 
-[guest late]
+[guest free]
 memory = 32M
 start = no
 
@@ -23,8 +23,8 @@ start = no
 memory = 32M
 cdrom = module:hostile-lme.iso
 """
-CMDLINE = ("paging=nested exit=qemu guests=wait,again,late wait.memory=48M again.on_exit=restart "
-           "late.timeout=1500ms late.boot=disk")
+CMDLINE = ("paging=nested exit=qemu guests=wait,again,free wait.memory=48M again.on_exit=restart "
+           "free.timeout=1500ms free.boot=disk")
 
 
 def restarts(t, m):
@@ -58,9 +58,9 @@ def pause(t, m):
 def run(t):
     m = t.boot(t.iso(CONFIG, CMDLINE), clock="typed")
     boot = m.wait_record("boot", 60)
-    t.check(boot["memory"].get("wait") == 48 * MIB, f"wait.memory=48M: {boot['memory']}")
-    late = m.wait_record("result", 60, guest="late")
-    t.check(late["status"] == "timeout" and 1500 <= late["ms"] < 3000, f"late.timeout=1500ms: {late}")
+    t.check(boot["memory"]["guests"].get("wait") == 48 * MIB, f"wait.memory=48M: {boot['memory']}")
+    free = m.wait_record("result", 60, guest="free")
+    t.check(free["status"] == "timeout" and 1500 <= free["ms"] < 3000, f"free.timeout=1500ms: {free}")
     restarts(t, m)
     pause(t, m)
     t.check("unwanted" not in str(m.log.records), "a guest that guests= does not name")
