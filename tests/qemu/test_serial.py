@@ -21,5 +21,5 @@ def run(t):
             return f.read().count(b"\n" + marker) >= 2
     m.wait_for(repeated, 20, f"record {first} again")
     m.send(ESCAPE + b"r900000-900001\n")
-    m.wait_record("error", 20, where="serial")
+    m.wait_record("error", 20, where="resend")
     t.check_log(m)
