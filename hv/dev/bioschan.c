@@ -21,6 +21,15 @@ static u8 item_byte(const struct bioschan *b, u32 pos)
 	return 0;
 }
 
+/* A medium may have been opened since the board was built. */
+static void drive_sizes(struct bioschan *b)
+{
+	for (unsigned i = 0; i < BIOS_MAX_DRIVES; i++)
+		if (b->drive[i])
+			b->config.drive[i].sectors =
+				b->drive[i]->size / b->config.drive[i].sector_size;
+}
+
 static u8 next_byte(struct bioschan *b)
 {
 	u8 byte = item_byte(b, b->pos);
@@ -111,6 +120,7 @@ static void disk_start(struct bioschan *b, gpa_t req_gpa, const struct bios_disk
 	b->req_gpa = req_gpa;
 	b->inflight = drive;
 	blk_submit(drive, &b->req);
+	blk_submit_end(drive);
 }
 
 static void disk_request(struct bioschan *b, gpa_t req_gpa)
@@ -166,6 +176,8 @@ static void port_write(void *dev, u16 port, unsigned size, u32 value)
 	if (port == BIOSCHAN_PORT_SELECT && size == 2) {
 		b->item = (u16)value;
 		b->pos = 0;
+		if (b->item == BIOSCHAN_CONFIG)
+			drive_sizes(b);
 	} else if (port == BIOSCHAN_PORT_DISK && size == 4) {
 		disk_request(b, value);
 	} else if ((port == BIOSCHAN_PORT_TEXT || port == BIOSCHAN_PORT_LOG) && size == 1) {

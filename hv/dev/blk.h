@@ -8,6 +8,10 @@
 
 #include "dev/dev.h"
 
+/* Most that one request has; a back end with a smaller limit of its own splits it. */
+#define BLK_MAX_SEGS  256u
+#define BLK_MAX_BYTES (1024u * 1024)
+
 /* One piece of a transfer: hypervisor memory when @buf is set, else guest-physical @gpa. */
 struct blk_seg {
 	void *buf;
@@ -15,15 +19,19 @@ struct blk_seg {
 	u32 len;
 };
 
+/* FLUSH: every write whose done(0) came before it is on stable storage when its own done(0) comes;
+ * it has no segments. */
 enum blk_op { BLK_READ, BLK_WRITE, BLK_FLUSH };
 
 struct blk_req {
 	enum blk_op op;
-	u64 offset; /* bytes from the start of the medium */
-	const struct blk_seg *seg;
+	bool fua;   /* a WRITE that is on stable storage when done(0) comes */
+	u64 offset; /* bytes from the start of the medium; a multiple of 512, as is the sum */
+	const struct blk_seg *seg; /* valid until done() */
 	unsigned nseg;
-	/* Called once, on the machine's CPU, never from inside blk_submit(). @status is 0 or
-	 * negative: -EIO (outside the medium, medium error), -EFAULT (bad guest memory). */
+	/* Called once, on the machine's CPU, never from inside blk_submit(); requests may end in
+	 * any order. @status is 0 or negative: -EIO (outside the medium, read-only, medium error),
+	 * -EFAULT (bad guest memory). Guest memory is touched only between submit and done. */
 	void (*done)(struct blk_req *req, int status);
 	void *arg;
 	struct blk_req *next; /* owned by the back end while in flight */
@@ -31,7 +39,10 @@ struct blk_req {
 
 struct blk;
 struct blk_ops {
+	/* Always takes @req: what the back end has no room for yet waits in its list. */
 	void (*submit)(struct blk *b, struct blk_req *req);
+	/* A batch of submit() has ended: whoever serves the medium may be told. Optional. */
+	void (*submit_end)(struct blk *b);
 	/* Forget every request of this medium in flight; their done() is not called. */
 	void (*cancel)(struct blk *b);
 	/* Optional, for media in memory: serve @req at once and return its status. done() is not
@@ -41,7 +52,9 @@ struct blk_ops {
 
 struct blk {
 	const struct blk_ops *ops;
-	u64 size; /* bytes */
+	/* May change while the machine is in reset only (a back end that opens its medium late);
+	 * the chips read them at reset or later. */
+	u64 size; /* bytes; 0: no medium yet, every request fails */
 	bool readonly;
 };
 
@@ -57,9 +70,15 @@ struct blk_ram {
 
 void blk_ram_init(struct blk_ram *r, const struct dev_host *host, void *data, u64 size, bool ro);
 
+/* Each batch ends with blk_submit_end(). */
 static inline void blk_submit(struct blk *b, struct blk_req *req)
 {
 	b->ops->submit(b, req);
+}
+static inline void blk_submit_end(struct blk *b)
+{
+	if (b->ops->submit_end)
+		b->ops->submit_end(b);
 }
 
 #endif

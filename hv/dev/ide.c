@@ -130,6 +130,7 @@ void ide_submit(struct ide_channel *c, enum blk_op op, unsigned nseg, u32 len)
 	c->req_len = len;
 	c->req = (struct blk_req){
 		.op = op,
+		.fua = op == BLK_WRITE && !d->write_cache,
 		.offset = c->offset,
 		.seg = c->seg,
 		.nseg = nseg,
@@ -139,6 +140,7 @@ void ide_submit(struct ide_channel *c, enum blk_op op, unsigned nseg, u32 len)
 	c->phase = IDE_BUSY;
 	d->status = ATA_READY | ATA_BSY;
 	blk_submit(d->blk, &c->req);
+	blk_submit_end(d->blk);
 }
 
 void ide_read_part(struct ide_channel *c)
