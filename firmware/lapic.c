@@ -38,6 +38,7 @@ enum lapic_reg {
 #define SVR_ENABLE	 0x100
 #define LVT_MASKED	 BIT(16)
 #define LVT_NMI		 0x400
+#define LVT_PERIODIC	 (1u << 17)
 #define LVT_TSC_DEADLINE (2u << 17)
 #define ICR_FIXED	 0x0000
 #define ICR_NMI		 0x0400
@@ -50,6 +51,7 @@ enum lapic_reg {
 #define CPUID_1_EDX_APIC	 BIT(9)
 #define CPUID_1_ECX_TSC_DEADLINE BIT(24)
 #define CALIBRATE_US		 2000
+#define TIMER_MIN_NS		 2000 /* shorter periods would repeat before they are served */
 #define ICR_WAIT_READS		 100000
 /* Version register: bits 23:16 = highest LVT entry. */
 #define LVT_MAX(version)  ((version) >> 16 & 0xff)
@@ -129,7 +131,7 @@ void lapic_init_cpu(void)
 	if (tsc_deadline)
 		lapic_write(LAPIC_LVT_TIMER, LVT_TSC_DEADLINE | VECTOR_TIMER);
 	else
-		lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER);
+		lapic_write(LAPIC_LVT_TIMER, LVT_PERIODIC | VECTOR_TIMER);
 	/* What the firmware left in service would block its priority class for ever. */
 	for (unsigned i = 0; i < 8; i++)
 		lapic_eoi();
@@ -148,6 +150,11 @@ u32 lapic_id(void)
 void lapic_eoi(void)
 {
 	lapic_write(LAPIC_EOI, 0);
+}
+
+void lapic_recheck(void)
+{
+	lapic_write(LAPIC_TPR, 0);
 }
 
 /* Interrupts off, or a handler that sends between the two writes would redirect ours. */
@@ -205,11 +212,13 @@ void lapic_timer_calibrate(void)
 	left = lapic_read(LAPIC_TIMER_COUNT);
 	t1 = rdtsc_ordered();
 	lapic_write(LAPIC_TIMER_INIT, 0);
-	lapic_write(LAPIC_LVT_TIMER, VECTOR_TIMER);
+	lapic_write(LAPIC_LVT_TIMER, LVT_PERIODIC | VECTOR_TIMER);
 	ns = clock_tsc_to_ns(t1) - clock_tsc_to_ns(t0);
 	timer_mult = ns ? ((u64)(0xffffffff - left) << 32) / ns : 0;
 }
 
+/* The counter is periodic so that an expiry nobody saw comes again; every deadline that is served
+ * sets or stops it anew, which makes a one-shot of it. */
 void lapic_timer_arm_ns(u64 delta_ns)
 {
 	u64 ticks;
@@ -219,7 +228,8 @@ void lapic_timer_arm_ns(u64 delta_ns)
 		wrmsr(MSR_TSC_DEADLINE, rdtsc() + MAX(ticks, 1));
 		return;
 	}
-	ticks = mul_shift32(MIN(delta_ns, BIT(40)), timer_mult);
+	delta_ns = MAX(MIN(delta_ns, BIT(40)), (u64)TIMER_MIN_NS);
+	ticks = mul_shift32(delta_ns, timer_mult);
 	lapic_write(LAPIC_TIMER_INIT, (u32)MAX(MIN(ticks, (u64)UINT32_MAX), 1));
 }
 
@@ -233,5 +243,5 @@ void lapic_timer_off(void)
 
 const char *lapic_timer_kind(void)
 {
-	return tsc_deadline ? "tsc-deadline" : "one-shot";
+	return tsc_deadline ? "tsc-deadline" : "counter";
 }

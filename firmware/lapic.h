@@ -20,6 +20,8 @@ bool lapic_is_x2apic(void);
 /* APIC ID of the calling CPU; works before lapic_init_cpu(). */
 u32 lapic_id(void);
 void lapic_eoi(void);
+/* Make the APIC look once more whether it has an interrupt for its CPU. */
+void lapic_recheck(void);
 /* Fixed interrupt @vector, NMI, INIT, start-up at physical page @page << 12, to one CPU. */
 void lapic_send_ipi(u32 apic_id, unsigned vector);
 void lapic_send_nmi(u32 apic_id);
@@ -27,11 +29,11 @@ void lapic_send_init(u32 apic_id);
 void lapic_send_startup(u32 apic_id, u8 page);
 /* Learn the timer's rate from the TSC (2 ms); boot CPU, after tsc_calibrate(). */
 void lapic_timer_calibrate(void);
-/* One interrupt on VECTOR_TIMER in @delta_ns (at least 1; longer than the timer reaches: earlier,
- * at its limit). Replaces what was armed. */
+/* Interrupt on VECTOR_TIMER in @delta_ns (at least 1; longer than the timer reaches: earlier, at
+ * its limit). Replaces what was armed. May come again until armed anew or off. */
 void lapic_timer_arm_ns(u64 delta_ns);
 void lapic_timer_off(void);
-/* "tsc-deadline" or "one-shot", for the `boot` record. */
+/* "tsc-deadline" or "counter", for the `boot` record. */
 const char *lapic_timer_kind(void);
 
 #endif

@@ -108,11 +108,14 @@ void cpu_service(void)
 }
 
 /* Interrupts are let in only here and in vcpu_run(): a wake-up between the test and HLT is kept by
- * STI's shadow. */
+ * STI's shadow. An APIC whose interrupt line to the CPU went unheard (seen where entries with a
+ * virtual interrupt race with a device) is asked again: a sleep must not hang on one edge. */
 static void sched_idle(struct cpu *c)
 {
-	if (!c->attention)
-		irq_wait();
+	if (c->attention)
+		return;
+	lapic_recheck();
+	irq_wait();
 }
 
 static void sched_switch_to(struct cpu *c, struct vcpu *v)
