@@ -11,6 +11,11 @@
  * All fields are little-endian; "area offset" counts bytes from the first page, pages lie in the
  * order in which they were given.
  *
+ * The function reads and writes the area only while its COMMAND register has bus mastering on:
+ * ATTACH wants that, and whoever clears it (Linux does when the daemon's UIO file is closed, also
+ * by its death) detaches. Which pages a daemon that died had is known to the hypervisor until then,
+ * so they must not become anybody else's memory before: a file on hugetlbfs keeps them.
+ *
  * SPDX-License-Identifier: MIT
  */
 #ifndef PENUMBRA_CHANNEL_H
@@ -31,7 +36,7 @@
 #define CHAN_REG_ARG_LO 0x10u
 #define CHAN_REG_ARG_HI 0x14u
 #define CHAN_REG_CMD	0x18u /* write: enum chan_cmd, carried out at once */
-#define CHAN_REG_ERROR	0x1cu /* of the last command: 0 or an errno value, positive */
+#define CHAN_REG_ERROR	0x1cu /* of the last command: 0 or one of Linux's errno values, positive */
 #define CHAN_REG_BELL	0x20u /* write: bit per ring that has something new for the hypervisor */
 #define CHAN_REG_ISR	0x24u /* bit per ring with something new for the daemon; write 1 clears */
 #define CHAN_REG_ENABLE 0x28u /* INTx is asserted while ISR & ENABLE */
@@ -44,8 +49,9 @@
 enum chan_cmd {
 	/* Forget the area. Requests in flight are kept and sent again after the next ATTACH. */
 	CHAN_CMD_DETACH = 1,
-	CHAN_CMD_PAGE = 2,   /* ARG: address of the area's next 2 MiB page */
-	CHAN_CMD_ATTACH = 3, /* all pages given, struct chan_area filled in */
+	CHAN_CMD_PAGE = 2, /* ARG: address of the area's next 2 MiB page */
+	/* All pages given, struct chan_area filled in. An error forgets the pages. */
+	CHAN_CMD_ATTACH = 3,
 	CHAN_CMD_READY =
 		4, /* the control partition is up: guests may compete with it from now on */
 };
@@ -79,7 +85,7 @@ struct chan_ring_place {
 #define CHAN_RING_MIN 4u
 #define CHAN_RING_MAX 16384u
 
-/* At area offset 0. Read once, at ATTACH. */
+/* At area offset 0. Read once, at ATTACH. The daemon has zeroed every struct chan_ring before. */
 struct chan_area {
 	u32 magic;
 	u32 abi;
