@@ -82,7 +82,7 @@ static void mmio_read(struct partition *p, gpa_t gpa, u8 *buf, unsigned len, uns
 {
 	while (len) {
 		unsigned size = mmio_unit(gpa, len, item);
-		const struct mmio_range *r = bus_find_mmio(&p->pc.bus, gpa);
+		const struct mmio_range *r = bus_find_mmio(&p->board.bus, gpa);
 		u64 value = r ? r->ops->read(r->dev, gpa - r->base, size) : ~0ull;
 
 		memcpy(buf, &value, size);
@@ -96,7 +96,7 @@ static void mmio_write(struct partition *p, gpa_t gpa, const u8 *buf, unsigned l
 {
 	while (len) {
 		unsigned size = mmio_unit(gpa, len, item);
-		const struct mmio_range *r = bus_find_mmio(&p->pc.bus, gpa);
+		const struct mmio_range *r = bus_find_mmio(&p->board.bus, gpa);
 		u64 value = 0;
 
 		memcpy(&value, buf, size);
@@ -191,17 +191,17 @@ static int op_cmpxchg(struct emul *e, gva_t gva, void *old, const void *new_val,
 
 static u32 op_io_read(struct emul *e, u16 port, unsigned size)
 {
-	return bus_port_read(&ctx_of(e)->v->part->pc.bus, port, size);
+	return bus_port_read(&ctx_of(e)->v->part->board.bus, port, size);
 }
 
 static void op_io_write(struct emul *e, u16 port, unsigned size, u32 value)
 {
-	bus_port_write(&ctx_of(e)->v->part->pc.bus, port, size, value);
+	bus_port_write(&ctx_of(e)->v->part->board.bus, port, size, value);
 }
 
 static unsigned op_io_read_rep(struct emul *e, u16 port, unsigned size, void *buf, unsigned count)
 {
-	const struct port_range *r = bus_find_port(&ctx_of(e)->v->part->pc.bus, port);
+	const struct port_range *r = bus_find_port(&ctx_of(e)->v->part->board.bus, port);
 
 	return r && r->ops->read_rep ? r->ops->read_rep(r->dev, port, size, buf, count) : 0;
 }
@@ -209,7 +209,7 @@ static unsigned op_io_read_rep(struct emul *e, u16 port, unsigned size, void *bu
 static unsigned op_io_write_rep(struct emul *e, u16 port, unsigned size, const void *buf,
 				unsigned count)
 {
-	const struct port_range *r = bus_find_port(&ctx_of(e)->v->part->pc.bus, port);
+	const struct port_range *r = bus_find_port(&ctx_of(e)->v->part->board.bus, port);
 
 	return r && r->ops->write_rep ? r->ops->write_rep(r->dev, port, size, buf, count) : 0;
 }
@@ -343,7 +343,7 @@ static bool move_mmio(struct vcpu *v, const struct exit *x)
 	if (!bytes || !mov64_decode(bytes, v->gpr, v->rip, &m) || (gpa & (m.size - 1u)) ||
 	    ((gpa ^ m.gva) & (PAGE_SIZE - 1)) || m.store != !!(x->nested.access & PFEC_W))
 		return false;
-	r = bus_find_mmio(&v->part->pc.bus, gpa);
+	r = bus_find_mmio(&v->part->board.bus, gpa);
 	if (!r)
 		return false;
 	vcpu_advance(v, m.len);

@@ -126,7 +126,7 @@ static void exit_hlt(struct vcpu *v, struct exit *x)
 
 static void port_access(struct vcpu *v, const struct exit *x)
 {
-	struct bus *bus = &v->part->pc.bus;
+	struct bus *bus = &v->part->board.bus;
 	u64 mask = PORT_SIZE_MASK(x->io.size);
 	u64 *rax = &v->gpr[GPR_RAX];
 	u32 value;
@@ -199,7 +199,7 @@ static void write_cr(struct vcpu *v, unsigned cr, u64 value, unsigned len)
 	case 8:
 		err = value >> 4 ? -EINVAL : 0;
 		if (!err)
-			lapic_set_cr8(&v->part->pc.lapic, (u8)value);
+			lapic_set_cr8(&v->part->board.lapic, (u8)value);
 		break;
 	default:
 		err = -EINVAL;

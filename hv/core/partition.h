@@ -50,7 +50,11 @@ struct partition {
 	struct p2m p2m;
 	struct nested_map nested;
 	struct vcpu vcpu;
-	struct pc pc;
+	/* Its chips: what the vCPU meets, and the whole board, which begins with it. */
+	union {
+		struct board board;
+		struct pc pc;
+	};
 	struct dev_host host;
 	struct cpuid_policy cpuid;
 	struct cpuid_dynamic cpuid_dynamic; /* kept up to date by who asks */

@@ -47,49 +47,49 @@ static void tsc_shift(void *ctx, u64 delta)
 
 	p->tsc_offset += delta;
 	p->vcpu.engine->set_tsc_offset(&p->vcpu, p->tsc_offset);
-	lapic_tsc_changed(&p->pc.lapic);
+	lapic_tsc_changed(&p->board.lapic);
 }
 
 static u64 apic_base(void *ctx)
 {
 	const struct partition *p = ctx;
 
-	return p->pc.lapic.base;
+	return p->board.lapic.base;
 }
 
 static int set_apic_base(void *ctx, u64 value)
 {
 	struct partition *p = ctx;
 
-	return lapic_base_write(&p->pc.lapic, value);
+	return lapic_base_write(&p->board.lapic, value);
 }
 
 static int x2apic_read(void *ctx, u32 msr, u64 *value)
 {
 	struct partition *p = ctx;
 
-	return lapic_msr_read(&p->pc.lapic, msr, value);
+	return lapic_msr_read(&p->board.lapic, msr, value);
 }
 
 static int x2apic_write(void *ctx, u32 msr, u64 value)
 {
 	struct partition *p = ctx;
 
-	return lapic_msr_write(&p->pc.lapic, msr, value);
+	return lapic_msr_write(&p->board.lapic, msr, value);
 }
 
 static u64 tsc_deadline(void *ctx)
 {
 	const struct partition *p = ctx;
 
-	return lapic_tsc_deadline(&p->pc.lapic);
+	return lapic_tsc_deadline(&p->board.lapic);
 }
 
 static void set_tsc_deadline(void *ctx, u64 value)
 {
 	struct partition *p = ctx;
 
-	lapic_set_tsc_deadline(&p->pc.lapic, value);
+	lapic_set_tsc_deadline(&p->board.lapic, value);
 }
 
 static const struct msr_ops ops = {

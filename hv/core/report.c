@@ -215,7 +215,7 @@ void report_stats(const struct partition *p, bool periodic)
 	record_u64(&r, "msr_read_gp", p->msrs.unknown_reads);
 	record_u64(&r, "msr_write_gp", p->msrs.unknown_writes);
 	record_u64(&r, "port_unclaimed",
-		   p->pc.bus.unclaimed_port_reads + p->pc.bus.unclaimed_port_writes);
+		   p->board.bus.unclaimed_port_reads + p->board.bus.unclaimed_port_writes);
 	record_u64(&r, "bios_disk_requests", p->pc.bioschan.disk_requests);
 	record_u64(&r, "bios_disk_bytes", p->pc.bioschan.disk_bytes);
 	record_u64(&r, "resets", p->resets);

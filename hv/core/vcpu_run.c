@@ -18,11 +18,11 @@
 
 bool vcpu_wakes(const struct vcpu *v)
 {
-	const struct pc *pc = &v->part->pc;
+	const struct board *b = &v->part->board;
 
-	if (v->event.type != EVENT_NONE || (pc_nmi_pending(pc) && !v->nmi_blocked))
+	if (v->event.type != EVENT_NONE || (board_nmi_pending(b) && !v->nmi_blocked))
 		return true;
-	return (v->rflags & RFLAGS_IF) && pc_intr_pending(pc);
+	return (v->rflags & RFLAGS_IF) && board_intr_pending(b);
 }
 
 /* An instruction in the shadow of STI or MOV SS is finished in software before an interrupt is
@@ -47,40 +47,40 @@ static void finish_shadow(struct vcpu *v)
 /* Choose what the next entry delivers. An event taken back from a cut-short delivery goes first. */
 static void deliver_events(struct vcpu *v)
 {
-	struct pc *pc = &v->part->pc;
+	struct board *b = &v->part->board;
 	int vector;
 
 	if (unlikely(v->int_shadow) && v->event.type == EVENT_NONE && vcpu_wakes(v))
 		finish_shadow(v);
 	if (v->event.type != EVENT_NONE) {
-		v->want_window = pc_intr_pending(pc);
+		v->want_window = board_intr_pending(b);
 		return;
 	}
-	if (pc_nmi_pending(pc) && !v->nmi_blocked) {
-		pc_nmi_ack(pc);
+	if (board_nmi_pending(b) && !v->nmi_blocked) {
+		board_nmi_ack(b);
 		v->event = (struct vcpu_event){.type = EVENT_NMI, .vector = VEC_NMI};
 		v->nmi_blocked = true;
-		v->want_window = pc_intr_pending(pc);
+		v->want_window = board_intr_pending(b);
 		return;
 	}
-	if (!pc_intr_pending(pc)) {
+	if (!board_intr_pending(b)) {
 		v->want_window = false;
 		return;
 	}
 	v->want_window = true;
 	if (!(v->rflags & RFLAGS_IF) || v->int_shadow)
 		return;
-	vector = pc_intr_ack(pc);
+	vector = board_intr_ack(b);
 	if (vector >= 0)
 		v->event = (struct vcpu_event){.type = EVENT_EXTINT, .vector = (u8)vector};
-	v->want_window = pc_intr_pending(pc);
+	v->want_window = board_intr_pending(b);
 }
 
 /* CR8 and the local APIC's task priority are one register. Ask for an exit on lowering only while
  * an interrupt waits behind it. */
 static void sync_tpr_in(struct vcpu *v)
 {
-	const struct lapic *l = &v->part->pc.lapic;
+	const struct lapic *l = &v->part->board.lapic;
 
 	if (likely(!(l->tpr | v->tpr)))
 		return;
@@ -90,7 +90,7 @@ static void sync_tpr_in(struct vcpu *v)
 
 static void sync_tpr_out(struct vcpu *v)
 {
-	struct lapic *l = &v->part->pc.lapic;
+	struct lapic *l = &v->part->board.lapic;
 
 	if (unlikely(l->tpr | v->tpr) && v->tpr != l->tpr >> 4)
 		lapic_set_cr8(l, v->tpr);
@@ -125,13 +125,13 @@ static inline bool must_stop(struct vcpu *v, struct cpu *c)
  * it asked for has not. */
 static inline bool events_to_deliver(const struct vcpu *v)
 {
-	const struct pc *pc = &v->part->pc;
+	const struct board *b = &v->part->board;
 
-	if (unlikely(v->event.type != EVENT_NONE || pc_nmi_pending(pc)))
+	if (unlikely(v->event.type != EVENT_NONE || board_nmi_pending(b)))
 		return true;
 	if (v->want_window)
 		return v->rflags & RFLAGS_IF;
-	return unlikely(lapic_pending(&pc->lapic) >= 0 || pic_pending(&pc->pic));
+	return unlikely(lapic_pending(&b->lapic) >= 0 || pic_pending(&b->pic));
 }
 
 void vcpu_run(struct vcpu *v)

@@ -9,7 +9,6 @@
 
 #define IOAPIC_TIMER_PIN  2 /* ISA IRQ 0 */
 #define IOAPIC_EXTINT_PIN 0
-#define RTE_MODE_SHIFT	  8
 #define RTE_MASKED	  BIT(16)
 
 static void wake(struct pc *pc)
@@ -26,7 +25,7 @@ static void drive_irq(struct pc *pc, unsigned irq)
 {
 	bool level = (pc->isa_lines | pc->pirq_lines) >> irq & 1;
 
-	pic_set_irq(&pc->pic, irq, level);
+	pic_set_irq(&pc->board.pic, irq, level);
 	if (irq != PIC_CASCADE_IR)
 		ioapic_set_pin(&pc->ioapic, irq ? irq : IOAPIC_TIMER_PIN, level);
 }
@@ -58,40 +57,17 @@ static void pic_int(void *ctx, unsigned line, bool level)
 	struct pc *pc = ctx;
 
 	(void)line;
-	lapic_lint(&pc->lapic, 0, level);
-	if (level && pc_extint_routed(pc))
+	lapic_lint(&pc->board.lapic, 0, level);
+	if (level && board_extint_routed(&pc->board))
 		wake(pc);
-}
-
-static bool rte_is_extint(u64 rte)
-{
-	return !(rte & RTE_MASKED) && (rte >> RTE_MODE_SHIFT & 7) == APIC_EXTINT;
-}
-
-bool pc_extint_routed(const struct pc *pc)
-{
-	return lapic_accepts_extint(&pc->lapic) || rte_is_extint(pc->ioapic.rte[IOAPIC_EXTINT_PIN]);
-}
-
-int pc_intr_ack(struct pc *pc)
-{
-	int vector = lapic_pending(&pc->lapic);
-
-	if (vector >= 0) {
-		lapic_ack(&pc->lapic, (u8)vector);
-		return vector;
-	}
-	if (pic_pending(&pc->pic) && pc_extint_routed(pc))
-		return pic_ack(&pc->pic);
-	return -1;
 }
 
 void pc_nmi(struct pc *pc)
 {
 	if (rtc_nmi_masked(&pc->rtc))
 		return;
-	lapic_lint(&pc->lapic, 1, true);
-	lapic_lint(&pc->lapic, 1, false);
+	lapic_lint(&pc->board.lapic, 1, true);
+	lapic_lint(&pc->board.lapic, 1, false);
 }
 
 /* Where channel 0's last edge is. Whoever has the line unmasked is asked: the 8259 as long as its
@@ -103,13 +79,13 @@ static enum pit_tick pit_tick_state(void *ctx)
 	u8 vector = (u8)rte;
 	bool wanted = false;
 
-	if (!pic_line_masked(&pc->pic, PC_IRQ_TIMER) && pc_extint_routed(pc)) {
-		if (pic_line_waiting(&pc->pic, PC_IRQ_TIMER))
+	if (!pic_line_masked(&pc->board.pic, PC_IRQ_TIMER) && board_extint_routed(&pc->board)) {
+		if (pic_line_waiting(&pc->board.pic, PC_IRQ_TIMER))
 			return PIT_TICK_WAITING;
 		wanted = true;
 	}
 	if (!(rte & RTE_MASKED)) {
-		if (pc->lapic.irr[vector / 32] >> (vector % 32) & 1)
+		if (pc->board.lapic.irr[vector / 32] >> (vector % 32) & 1)
 			return PIT_TICK_WAITING;
 		wanted = true;
 	}
@@ -122,7 +98,7 @@ static enum pit_tick pit_tick_state(void *ctx)
 static unsigned apic_deliver(void *ctx, const struct apic_msg *msg)
 {
 	struct pc *pc = ctx;
-	struct lapic *all[] = {&pc->lapic};
+	struct lapic *all[] = {&pc->board.lapic};
 
 	return lapic_route(all, 1, NULL, msg);
 }
@@ -130,7 +106,7 @@ static unsigned apic_deliver(void *ctx, const struct apic_msg *msg)
 static void apic_send(void *ctx, struct lapic *from, const struct apic_msg *msg)
 {
 	struct pc *pc = ctx;
-	struct lapic *all[] = {&pc->lapic};
+	struct lapic *all[] = {&pc->board.lapic};
 
 	lapic_route(all, 1, from, msg);
 }
@@ -151,7 +127,7 @@ static void apic_nmi(void *ctx)
 {
 	struct pc *pc = ctx;
 
-	pc->nmi = true;
+	pc->board.nmi = true;
 	wake(pc);
 }
 
@@ -175,10 +151,10 @@ static void apic_base_changed(void *ctx, gpa_t base, bool mapped)
 	struct pc *pc = ctx;
 
 	if (pc->lapic_mapped)
-		bus_del_mmio(&pc->bus, pc->lapic_at, &pc->lapic);
+		bus_del_mmio(&pc->board.bus, pc->lapic_at, &pc->board.lapic);
 	pc->lapic_at = base;
-	pc->lapic_mapped = mapped && !bus_add_mmio(&pc->bus, base, LAPIC_MMIO_SIZE, &lapic_mmio_ops,
-						   &pc->lapic);
+	pc->lapic_mapped = mapped && !bus_add_mmio(&pc->board.bus, base, LAPIC_MMIO_SIZE,
+						   &lapic_mmio_ops, &pc->board.lapic);
 }
 
 static const struct lapic_ops pc_lapic_ops = {
@@ -278,7 +254,7 @@ static int init_bioschan(struct pc *pc)
 		.log = pc->cfg.ops->bios_log,
 		.event = pc->cfg.ops->bios_event,
 	};
-	return bioschan_init(&pc->bioschan, &pc->bus, pc->host, &bc, drive, &pc->bios_ops,
+	return bioschan_init(&pc->bioschan, &pc->board.bus, pc->host, &bc, drive, &pc->bios_ops,
 			     pc->cfg.ctx);
 }
 
@@ -291,7 +267,7 @@ static void init_lapic(struct pc *pc)
 		.phys_bits = pc->cfg.phys_bits,
 	};
 
-	lapic_init(&pc->lapic, pc->host, &lc, &pc_lapic_ops, pc);
+	lapic_init(&pc->board.lapic, pc->host, &lc, &pc_lapic_ops, pc);
 	if (!pc->lapic_mapped)
 		apic_base_changed(pc, PC_LAPIC_BASE, true);
 }
@@ -303,9 +279,10 @@ static int init_interrupts(struct pc *pc)
 
 	init_lapic(pc);
 	ioapic_init(&pc->ioapic, PC_IOAPIC_ID, apic_deliver, pc);
-	err = bus_add_mmio(&pc->bus, PC_IOAPIC_BASE, IOAPIC_MMIO_SIZE, &ioapic_mmio_ops,
+	pc->board.extint_rte = &pc->ioapic.rte[IOAPIC_EXTINT_PIN];
+	err = bus_add_mmio(&pc->board.bus, PC_IOAPIC_BASE, IOAPIC_MMIO_SIZE, &ioapic_mmio_ops,
 			   &pc->ioapic);
-	return err ? err : pic_init(&pc->pic, &pc->bus, &int_pin);
+	return err ? err : pic_init(&pc->board.pic, &pc->board.bus, &int_pin);
 }
 
 static struct irq_line isa_line(struct pc *pc, unsigned irq)
@@ -323,16 +300,17 @@ static int init_serial(struct pc *pc)
 		.tx = pc->cfg.ops->uart_tx,
 		.tx_room = pc->cfg.ops->uart_tx_room,
 	};
-	return uart_init(&pc->uart, &pc->bus, pc->host, PC_COM1, &irq, &pc->line_ops, pc->cfg.ctx);
+	return uart_init(&pc->uart, &pc->board.bus, pc->host, PC_COM1, &irq, &pc->line_ops,
+			 pc->cfg.ctx);
 }
 
 static int init_clock(struct pc *pc)
 {
 	struct irq_line irq0 = isa_line(pc, PC_IRQ_TIMER), irq8 = isa_line(pc, PC_IRQ_RTC);
-	int err = pit_init(&pc->pit, &pc->bus, pc->host, &irq0, pit_tick_state, pc);
+	int err = pit_init(&pc->pit, &pc->board.bus, pc->host, &irq0, pit_tick_state, pc);
 
 	if (!err)
-		err = rtc_init(&pc->rtc, &pc->bus, pc->host, &irq8);
+		err = rtc_init(&pc->rtc, &pc->board.bus, pc->host, &irq8);
 	if (err)
 		return err;
 	if (pc->cfg.time.year)
@@ -351,17 +329,17 @@ static int init_isa(struct pc *pc)
 	int err = init_clock(pc);
 
 	if (!err)
-		err = i8042_init(&pc->kbd, &pc->bus, pc->host, &irq1, &a20_kbd);
+		err = i8042_init(&pc->kbd, &pc->board.bus, pc->host, &irq1, &a20_kbd);
 	if (!err)
 		err = init_serial(pc);
 	if (!err)
-		err = acpi_pm_init(&pc->pm, &pc->bus, pc->host, &sci);
+		err = acpi_pm_init(&pc->pm, &pc->board.bus, pc->host, &sci);
 	if (!err)
-		err = dma8237_init(&pc->dma, &pc->bus);
+		err = dma8237_init(&pc->dma, &pc->board.bus);
 	if (!err)
-		err = misc_init(&pc->misc, &pc->bus, pc->host, &a20_port92, &irq13);
+		err = misc_init(&pc->misc, &pc->board.bus, pc->host, &a20_port92, &irq13);
 	if (!err && pc->cfg.vga)
-		err = vga_init(&pc->vga, &pc->bus, pc->host);
+		err = vga_init(&pc->vga, &pc->board.bus, pc->host);
 	return err ? err : init_bioschan(pc);
 }
 
@@ -372,7 +350,7 @@ static int init_ide(struct pc *pc)
 	int err = ide_init(&pc->ide, pc->host, &pc->pci, irq);
 
 	if (!err)
-		err = ide_map(&pc->ide, &pc->bus);
+		err = ide_map(&pc->ide, &pc->board.bus);
 	if (!err && pc->cfg.disk)
 		err = ide_attach_disk(&pc->ide, 0, 0, pc->cfg.disk);
 	if (!err && pc->cfg.cdrom)
@@ -384,8 +362,8 @@ static int init_pci(struct pc *pc)
 {
 	int err;
 
-	pci_bus_init(&pc->pci, &pc->bus);
-	err = bus_add_port(&pc->bus, PCI_PORT_BASE, PCI_PORT_LEN, &pci_port_ops, &pc->pci);
+	pci_bus_init(&pc->pci, &pc->board.bus);
+	err = bus_add_port(&pc->board.bus, PCI_PORT_BASE, PCI_PORT_LEN, &pci_port_ops, &pc->pci);
 	if (!err)
 		err = i440fx_init(&pc->host_bridge, &pc->pci, pam_changed, pc);
 	if (!err)
@@ -430,9 +408,9 @@ void pc_reset(struct pc *pc)
 	piix4_pm_reset(&pc->pm_function);
 	pc->pci.address = 0;
 	ioapic_reset(&pc->ioapic);
-	pic_reset(&pc->pic);
-	lapic_reset(&pc->lapic);
-	pc->nmi = false;
+	pic_reset(&pc->board.pic);
+	lapic_reset(&pc->board.lapic);
+	pc->board.nmi = false;
 	fill_cmos(pc);
 }
 

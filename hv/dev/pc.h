@@ -2,8 +2,7 @@
  *
  * ISA IRQ n goes to the 8259 pair and to IOAPIC pin n (IRQ 0 to pin 2); PCI's INTA-D arrive there
  * by PIIX3's routing. The 8259's INT is the local APIC's LINT0, or IOAPIC pin 0 in ExtINT mode. The
- * owner runs the vCPU: it passes port and MMIO exits to pc->bus, asks pc_intr_pending() and
- * pc_nmi_pending() before each entry, and takes machine events through dev_host.
+ * owner does for pc->board what board.h says, and takes machine events through dev_host.
  *
  * Locking: as dev.h says; all calls on the CPU that runs the machine, with the vCPU stopped.
  *
@@ -14,14 +13,13 @@
 
 #include "dev/acpi_pm.h"
 #include "dev/bioschan.h"
+#include "dev/board.h"
 #include "dev/dma8237.h"
 #include "dev/i8042.h"
 #include "dev/ide.h"
 #include "dev/ioapic.h"
-#include "dev/lapic.h"
 #include "dev/misc.h"
 #include "dev/pci.h"
-#include "dev/pic8259.h"
 #include "dev/piix.h"
 #include "dev/pit8254.h"
 #include "dev/rtc.h"
@@ -33,7 +31,8 @@
 
 /* What the board asks of the vCPU and of the serial line. Any member may be NULL. */
 struct pc_ops {
-	/* pc_intr_pending() or pc_nmi_pending() may have become true: end HLT, kick the vCPU. */
+	/* board_intr_pending() or board_nmi_pending() may have become true: end HLT, kick the vCPU.
+	 */
 	void (*wake)(void *ctx);
 	/* An INIT message reached the vCPU. */
 	void (*cpu_init)(void *ctx);
@@ -73,11 +72,10 @@ struct pc_config {
 };
 
 struct pc {
-	struct bus bus;
+	struct board board; /* first: see core/partition.h */
 	const struct dev_host *host;
 	struct pc_config cfg;
 
-	struct pic pic;
 	struct pit pit;
 	struct rtc rtc;
 	struct i8042 kbd;
@@ -87,7 +85,6 @@ struct pc {
 	struct misc misc;
 	struct vga vga;
 	struct bioschan bioschan;
-	struct lapic lapic;
 	struct ioapic ioapic;
 	struct pci_bus pci;
 	struct i440fx host_bridge;
@@ -102,7 +99,6 @@ struct pc {
 	bool a20_kbd, a20_port92;
 	gpa_t lapic_at; /* where the LAPIC page is decoded */
 	bool lapic_mapped;
-	bool nmi;
 };
 
 /* Build the board in power-on state. @cfg is copied; what it points to, and @host, must outlive
@@ -112,25 +108,6 @@ int pc_init(struct pc *pc, const struct dev_host *host, const struct pc_config *
  * RAM and media live on. Also the way to quiesce a machine that ends. */
 void pc_reset(struct pc *pc);
 
-/* Does the 8259's INT reach the vCPU: through LINT0 or IOAPIC pin 0 in ExtINT mode? */
-bool pc_extint_routed(const struct pc *pc);
-/* True when the vCPU would take a maskable interrupt now (RFLAGS.IF is the caller's matter). */
-static inline bool pc_intr_pending(const struct pc *pc)
-{
-	return lapic_pending(&pc->lapic) >= 0 || (pic_pending(&pc->pic) && pc_extint_routed(pc));
-}
-/* Acknowledge: the vector to inject, local APIC first, then the 8259; -1 when nothing is pending.
- */
-int pc_intr_ack(struct pc *pc);
-/* An NMI is pending; pc_nmi_ack() when it was injected. */
-static inline bool pc_nmi_pending(const struct pc *pc)
-{
-	return pc->nmi;
-}
-static inline void pc_nmi_ack(struct pc *pc)
-{
-	pc->nmi = false;
-}
 /* Pulse the board's NMI line (LINT1), which CMOS port 70h bit 7 masks. */
 void pc_nmi(struct pc *pc);
 

@@ -3,7 +3,7 @@
  * state, raise no interrupt that cannot be acknowledged, start no timer storm, and be quiet and
  * working after a reset.
  *
- * SRCS: hv/dev/pc.c hv/dev/acpi_pm.c hv/dev/bioschan.c hv/dev/blk_ram.c hv/dev/bus.c
+ * SRCS: hv/dev/board.c hv/dev/pc.c hv/dev/acpi_pm.c hv/dev/bioschan.c hv/dev/blk_ram.c hv/dev/bus.c
  * SRCS: hv/dev/dma8237.c hv/dev/i8042.c hv/dev/i8042_keys.c hv/dev/misc.c hv/dev/pic8259.c
  * SRCS: hv/dev/pit8254.c hv/dev/rtc.c hv/dev/uart16550.c hv/dev/vga.c hv/dev/ide.c
  * SRCS: hv/dev/ide_dma.c hv/dev/ata.c hv/dev/atapi.c hv/dev/pci.c hv/dev/piix.c
@@ -122,13 +122,13 @@ static u16 take_port(struct machine *m, struct program *p)
 
 	if (pick == 0xff)
 		return (u16)(take(p) | take(p) << 8);
-	r = &m->pc.bus.ports[pick % m->pc.bus.nports];
+	r = &m->pc.board.bus.ports[pick % m->pc.board.bus.nports];
 	return (u16)(r->base + take(p) % (r->len + 1u));
 }
 
 static void rep(struct machine *m, struct program *p, u16 port, unsigned size)
 {
-	const struct port_range *r = bus_find_port(&m->pc.bus, port);
+	const struct port_range *r = bus_find_port(&m->pc.board.bus, port);
 	unsigned count = take(p) % REP_MAX + 1;
 	u8 *buf = calloc(count, size); /* exact: ASan sees one byte too many */
 	unsigned moved = 0;
@@ -145,7 +145,7 @@ static void mmio(struct machine *m, struct program *p)
 {
 	gpa_t page = take(p) & 1 ? m->pc.lapic_at : PC_IOAPIC_BASE;
 	gpa_t gpa = page + (take(p) << 4 & 0xff0);
-	const struct mmio_range *r = bus_find_mmio(&m->pc.bus, gpa);
+	const struct mmio_range *r = bus_find_mmio(&m->pc.board.bus, gpa);
 	unsigned size = 1u << take(p) % 4;
 
 	if (!r)
@@ -158,7 +158,7 @@ static void mmio(struct machine *m, struct program *p)
 
 static void msr(struct machine *m, struct program *p)
 {
-	struct lapic *l = &m->pc.lapic;
+	struct lapic *l = &m->pc.board.lapic;
 	u64 value = take32(p);
 
 	switch (take(p) % 3) {
@@ -185,12 +185,12 @@ static void pass(struct machine *m, u64 ns)
 
 static void acknowledge(struct machine *m)
 {
-	bool pending = pc_intr_pending(&m->pc);
-	int vector = pc_intr_ack(&m->pc);
+	bool pending = board_intr_pending(&m->pc.board);
+	int vector = board_intr_ack(&m->pc.board);
 
 	MUST(pending == (vector >= 0));
 	MUST(vector < 256);
-	pc_nmi_ack(&m->pc);
+	board_nmi_ack(&m->pc.board);
 }
 
 static void access_port(struct machine *m, struct program *p)
@@ -202,16 +202,16 @@ static void access_port(struct machine *m, struct program *p)
 	if (kind == 0)
 		rep(m, p, port, size);
 	else if (kind < 4)
-		MUST(size == 4 || bus_port_read(&m->pc.bus, port, size) >> (8 * size) == 0);
+		MUST(size == 4 || bus_port_read(&m->pc.board.bus, port, size) >> (8 * size) == 0);
 	else
-		bus_port_write(&m->pc.bus, port, size, take32(p) >> (take(p) & 24));
+		bus_port_write(&m->pc.board.bus, port, size, take32(p) >> (take(p) & 24));
 }
 
 static void reset(struct machine *m)
 {
 	pc_reset(&m->pc);
 	MUST(timerq_next(&m->b.f.q) == TIMER_OFF);
-	MUST(!pc_intr_pending(&m->pc) && !pc_nmi_pending(&m->pc));
+	MUST(!board_intr_pending(&m->pc.board) && !board_nmi_pending(&m->pc.board));
 }
 
 static void step(struct machine *m, struct program *p)
@@ -270,11 +270,11 @@ static void prove_alive(struct machine *m)
 
 	reset(m);
 	for (unsigned i = 0; i < 4; i++)
-		bus_port_write(&m->pc.bus, i ? 0x21 : 0x20, 1, icw[i]);
-	bus_port_write(&m->pc.bus, 0x21, 1, 0);
+		bus_port_write(&m->pc.board.bus, i ? 0x21 : 0x20, 1, icw[i]);
+	bus_port_write(&m->pc.board.bus, 0x21, 1, 0);
 	MUST(pc_key(&m->pc, 'x'));
-	MUST(pc_intr_ack(&m->pc) == 0x21);
-	MUST(bus_port_read(&m->pc.bus, 0x60, 1) == 0x2d);
+	MUST(board_intr_ack(&m->pc.board) == 0x21);
+	MUST(bus_port_read(&m->pc.board.bus, 0x60, 1) == 0x2d);
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)

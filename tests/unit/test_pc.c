@@ -3,7 +3,7 @@
  * alive or forgets the clock, memory sizes or drives told wrongly to the BIOS, typed bytes in the
  * wrong sink.
  *
- * SRCS: hv/dev/pc.c hv/dev/acpi_pm.c hv/dev/bioschan.c hv/dev/blk_ram.c hv/dev/bus.c
+ * SRCS: hv/dev/board.c hv/dev/pc.c hv/dev/acpi_pm.c hv/dev/bioschan.c hv/dev/blk_ram.c hv/dev/bus.c
  * SRCS: hv/dev/dma8237.c hv/dev/i8042.c hv/dev/i8042_keys.c hv/dev/misc.c hv/dev/pic8259.c
  * SRCS: hv/dev/pit8254.c hv/dev/rtc.c hv/dev/uart16550.c hv/dev/vga.c hv/dev/ide.c
  * SRCS: hv/dev/ide_dma.c hv/dev/ata.c hv/dev/atapi.c hv/dev/pci.c hv/dev/piix.c
@@ -109,17 +109,17 @@ static void setup(void)
 /* The accesses of a guest: to the board's own bus. */
 static u32 in(u16 port, unsigned size)
 {
-	return bus_port_read(&pc.bus, port, size);
+	return bus_port_read(&pc.board.bus, port, size);
 }
 
 static void out(u16 port, u8 value)
 {
-	bus_port_write(&pc.bus, port, 1, value);
+	bus_port_write(&pc.board.bus, port, 1, value);
 }
 
 static void mmio(gpa_t gpa, u32 value)
 {
-	const struct mmio_range *r = bus_find_mmio(&pc.bus, gpa);
+	const struct mmio_range *r = bus_find_mmio(&pc.board.bus, gpa);
 
 	CHECK(r);
 	if (r)
@@ -174,18 +174,18 @@ TEST(the_timer_reaches_the_cpu_through_the_8259)
 {
 	setup();
 	init_pics();
-	CHECK(!pc_intr_pending(&pc));
-	CHECK_EQ(pc_intr_ack(&pc), -1);
+	CHECK(!board_intr_pending(&pc.board));
+	CHECK_EQ(board_intr_ack(&pc.board), -1);
 	start_pit(11932);
 	wakes = 0;
 	board_run(&b, 11 * NSEC_PER_MSEC);
 	CHECK(wakes > 0);
-	CHECK(pc_intr_pending(&pc));
-	CHECK_EQ(pc_intr_ack(&pc), 0x20);
-	CHECK(!pc_intr_pending(&pc));
+	CHECK(board_intr_pending(&pc.board));
+	CHECK_EQ(board_intr_ack(&pc.board), 0x20);
+	CHECK(!board_intr_pending(&pc.board));
 	eoi_pics();
 	board_run(&b, 10 * NSEC_PER_MSEC);
-	CHECK_EQ(pc_intr_ack(&pc), 0x20);
+	CHECK_EQ(board_intr_ack(&pc.board), 0x20);
 }
 
 TEST(every_chip_drives_its_own_line_on_both_controllers)
@@ -235,10 +235,11 @@ TEST(every_chip_drives_its_own_line_on_both_controllers)
 			board_run(&b, NSEC_PER_MSEC);
 			break;
 		}
-		CHECK_EQ(pc_intr_ack(&pc), 0x50 + wire[i].irq); /* the local APIC's first */
+		CHECK_EQ(board_intr_ack(&pc.board),
+			 0x50 + wire[i].irq); /* the local APIC's first */
 		mmio(PC_LAPIC_BASE + LAPIC_EOI, 0);
-		CHECK_EQ(pc_intr_ack(&pc), 0x20 + wire[i].irq); /* then the 8259's */
-		CHECK_EQ(pc_intr_ack(&pc), -1);
+		CHECK_EQ(board_intr_ack(&pc.board), 0x20 + wire[i].irq); /* then the 8259's */
+		CHECK_EQ(board_intr_ack(&pc.board), -1);
 		if (unit_failures)
 			printf("# irq %u\n", wire[i].irq);
 	}
@@ -253,15 +254,15 @@ TEST(pci_interrupts_arrive_by_piix3_routing_and_share)
 	for (unsigned i = 0; i < 4; i++)
 		pci_cfg_write(&pc.isa_bridge.pci, PIIX3_PIRQRC + i, 1, i < 2 ? 10 : 11);
 	pc.pci.pirq(pc.pci.pirq_ctx, 2, true);
-	CHECK_EQ(pc_intr_ack(&pc), 0x28 + 3);
+	CHECK_EQ(board_intr_ack(&pc.board), 0x28 + 3);
 	eoi_pics();
-	CHECK(pc_intr_pending(&pc)); /* level */
+	CHECK(board_intr_pending(&pc.board)); /* level */
 	pc.pci.pirq(pc.pci.pirq_ctx, 2, false);
-	CHECK(!pc_intr_pending(&pc));
+	CHECK(!board_intr_pending(&pc.board));
 	pc.pci.pirq(pc.pci.pirq_ctx, 0, true);
 	pc.pci.pirq(pc.pci.pirq_ctx, 1, true);
 	pc.pci.pirq(pc.pci.pirq_ctx, 0, false);
-	CHECK_EQ(pc_intr_ack(&pc), 0x28 + 2);
+	CHECK_EQ(board_intr_ack(&pc.board), 0x28 + 2);
 	CHECK_EQ(pc.ioapic.pins >> 10 & 3, 1);
 }
 
@@ -270,19 +271,20 @@ TEST(the_8259_is_cut_off_and_comes_back_as_the_apic_says)
 	setup();
 	init_pics();
 	pc_key(&pc, 'x');
-	CHECK(pc_intr_pending(&pc));
+	CHECK(board_intr_pending(&pc.board));
 	mmio(PC_LAPIC_BASE + LAPIC_LVT0, 0x10000);
-	CHECK(!pc_intr_pending(&pc));
-	CHECK_EQ(pc_intr_ack(&pc), -1);
+	CHECK(!board_intr_pending(&pc.board));
+	CHECK_EQ(board_intr_ack(&pc.board), -1);
 	rte(0, 0x700); /* ExtINT on pin 0 */
-	CHECK_EQ(pc_intr_ack(&pc), 0x21);
+	CHECK_EQ(board_intr_ack(&pc.board), 0x21);
 	eoi_pics();
 	rte(0, 0x10000);
 	in(0x60, 1);
 	board_run(&b, NSEC_PER_MSEC);
-	CHECK(!pc_intr_pending(&pc));
-	CHECK_EQ(lapic_base_write(&pc.lapic, 0xfee00000 | LAPIC_BASE_BSP), 0); /* globally off */
-	CHECK_EQ(pc_intr_ack(&pc), 0x21);
+	CHECK(!board_intr_pending(&pc.board));
+	CHECK_EQ(lapic_base_write(&pc.board.lapic, 0xfee00000 | LAPIC_BASE_BSP),
+		 0); /* globally off */
+	CHECK_EQ(board_intr_ack(&pc.board), 0x21);
 }
 
 /* 100 ticks pass while the vCPU does not run: all of them arrive in the end. */
@@ -295,7 +297,7 @@ static unsigned count_ticks(void)
 		int vector;
 
 		board_run(&b, 20 * NSEC_PER_USEC);
-		vector = pc_intr_ack(&pc);
+		vector = board_intr_ack(&pc.board);
 		ticks += vector >= 0;
 		if (vector >= 0x50)
 			mmio(PC_LAPIC_BASE + LAPIC_EOI, 0);
@@ -336,18 +338,18 @@ TEST(nmis_go_through_lint1_and_its_mask)
 {
 	setup();
 	pc_nmi(&pc);
-	CHECK(!pc_nmi_pending(&pc)); /* LINT1 is masked after reset */
+	CHECK(!board_nmi_pending(&pc.board)); /* LINT1 is masked after reset */
 	mmio(PC_LAPIC_BASE + LAPIC_SVR, 0x1ff);
 	mmio(PC_LAPIC_BASE + LAPIC_LVT1, 0x400);
 	wakes = 0;
 	pc_nmi(&pc);
-	CHECK(pc_nmi_pending(&pc));
+	CHECK(board_nmi_pending(&pc.board));
 	CHECK(wakes > 0);
-	pc_nmi_ack(&pc);
-	CHECK(!pc_nmi_pending(&pc));
+	board_nmi_ack(&pc.board);
+	CHECK(!board_nmi_pending(&pc.board));
 	out(0x70, 0x8f);
 	pc_nmi(&pc);
-	CHECK(!pc_nmi_pending(&pc));
+	CHECK(!board_nmi_pending(&pc.board));
 }
 
 static u8 cmos(u8 index)
@@ -395,15 +397,15 @@ TEST(reset_is_power_on_but_for_the_clock)
 	board_run(&b, 2500 * NSEC_PER_MSEC);
 	pc_reset(&pc);
 	CHECK_EQ(timerq_next(&b.f.q), TIMER_OFF);
-	CHECK(!pc_intr_pending(&pc));
-	CHECK(!pc_nmi_pending(&pc));
+	CHECK(!board_intr_pending(&pc.board));
+	CHECK(!board_nmi_pending(&pc.board));
 	CHECK_EQ(pc.isa_lines & ~1u, 0); /* OUT of the idle timer is high */
 	CHECK_EQ(cmos(0x50), 0xa5);
 	CHECK_EQ(cmos(RTC_SEC), 0x58);
-	CHECK(pc_extint_routed(&pc));
+	CHECK(board_extint_routed(&pc.board));
 	init_pics();
 	pc_key(&pc, 'y');
-	CHECK_EQ(pc_intr_ack(&pc), 0x21);
+	CHECK_EQ(board_intr_ack(&pc.board), 0x21);
 	CHECK_EQ(in(0x60, 1), 0x15);
 }
 
@@ -417,12 +419,12 @@ TEST(reset_and_power_requests_reach_the_owner)
 	CHECK_EQ(b.f.last_event, MACHINE_RESET_8042);
 	out(0x92, 0x01);
 	CHECK_EQ(b.f.last_event, MACHINE_RESET_PORT92);
-	bus_port_write(&pc.bus, PC_PORT_PM_CNT, 2, 0x2000);
+	bus_port_write(&pc.board.bus, PC_PORT_PM_CNT, 2, 0x2000);
 	CHECK_EQ(b.f.last_event, MACHINE_POWER_OFF);
 	out(0xf4, 0x10);
 	CHECK(b.f.last_event == MACHINE_DEBUG_EXIT && b.f.last_value == 0x10);
 	CHECK_EQ(b.f.events, 5);
-	bus_port_write(&pc.bus, 0xcf8, 4, 0x80000000); /* the dword is PCI's */
+	bus_port_write(&pc.board.bus, 0xcf8, 4, 0x80000000); /* the dword is PCI's */
 	CHECK_EQ(in(0xcfc, 4), 0x12378086);
 	CHECK_EQ(b.f.events, 5);
 }
@@ -474,14 +476,16 @@ TEST(output_goes_where_it_belongs)
 TEST(the_apic_page_moves_with_its_base)
 {
 	setup();
-	CHECK(bus_find_mmio(&pc.bus, 0xfee00020));
-	CHECK_EQ(lapic_base_write(&pc.lapic, 0xfed00000 | LAPIC_BASE_ENABLE | LAPIC_BASE_BSP), 0);
-	CHECK(!bus_find_mmio(&pc.bus, 0xfee00020));
-	CHECK(bus_find_mmio(&pc.bus, 0xfed00020));
-	CHECK_EQ(lapic_base_write(&pc.lapic, 0xfec00000 | LAPIC_BASE_ENABLE | LAPIC_BASE_BSP), 0);
-	CHECK(bus_find_mmio(&pc.bus, 0xfec00020)->dev == &pc.ioapic); /* no room there */
+	CHECK(bus_find_mmio(&pc.board.bus, 0xfee00020));
+	CHECK_EQ(lapic_base_write(&pc.board.lapic, 0xfed00000 | LAPIC_BASE_ENABLE | LAPIC_BASE_BSP),
+		 0);
+	CHECK(!bus_find_mmio(&pc.board.bus, 0xfee00020));
+	CHECK(bus_find_mmio(&pc.board.bus, 0xfed00020));
+	CHECK_EQ(lapic_base_write(&pc.board.lapic, 0xfec00000 | LAPIC_BASE_ENABLE | LAPIC_BASE_BSP),
+		 0);
+	CHECK(bus_find_mmio(&pc.board.bus, 0xfec00020)->dev == &pc.ioapic); /* no room there */
 	pc_reset(&pc);
-	CHECK(bus_find_mmio(&pc.bus, 0xfee00020)->dev == &pc.lapic);
+	CHECK(bus_find_mmio(&pc.board.bus, 0xfee00020)->dev == &pc.board.lapic);
 }
 
 TEST(boards_without_serial_and_vga_claim_no_ports_for_them)
@@ -490,8 +494,8 @@ TEST(boards_without_serial_and_vga_claim_no_ports_for_them)
 
 	setup();
 	CHECK_EQ(pc_init(&pc, &b.f.host, &cfg), 0);
-	CHECK(!bus_find_port(&pc.bus, 0x3f8));
-	CHECK(!bus_find_port(&pc.bus, 0x3d4));
+	CHECK(!bus_find_port(&pc.board.bus, 0x3f8));
+	CHECK(!bus_find_port(&pc.board.bus, 0x3d4));
 	pc_reset(&pc);
 	CHECK_EQ(pc_screen_changed(&pc, on_row, NULL), 0);
 	CHECK_EQ(cmos(RTC_CENTURY), 0x20);
