@@ -306,8 +306,13 @@ static void pick_engine(void)
 
 static void start_trace(void)
 {
-	if (hv.cmdline.trace != TRACE_OFF)
-		hv.engine = trace_start(hv.engine, ncpus, hv.cmdline.trace == TRACE_ALL);
+	static const enum trace_what what[] = {[TRACE_OFF] = TRACE_WHAT_NONE,
+					       [TRACE_EXITS] = TRACE_WHAT_EXITS,
+					       [TRACE_ALL] = TRACE_WHAT_ALL};
+
+	hv.engine = trace_engine(hv.engine, ncpus, what[hv.cmdline.trace]);
+	if (hv.cmdline.trace != TRACE_OFF && !trace_on())
+		report_error(NULL, "trace", "no memory for its rings");
 }
 
 void hv_ap_main(struct cpu *c)

@@ -124,6 +124,8 @@ static int build_vcpu(struct partition *p)
 	int err;
 
 	v->part = p;
+	v->guest = (u8)p->index;
+	v->exit_cycles = p->exits.cycles;
 	v->engine = hv_engine();
 	v->state = VCPU_STOPPED;
 	err = vcpu_fpu_init(v);

@@ -12,6 +12,7 @@
 #include "core/vcpu_run.h"
 #include "firmware/lapic.h"
 #include "lib/cpuops.h"
+#include "trace/trace.h"
 
 static void kick_interrupt(unsigned vector, struct trap_frame *f)
 {
@@ -112,6 +113,7 @@ void cpu_service(void)
  * virtual interrupt race with a device) is asked again: a sleep must not hang on one edge. */
 static void sched_idle(struct cpu *c)
 {
+	trace_settle(c->id);
 	if (c->attention)
 		return;
 	lapic_recheck();

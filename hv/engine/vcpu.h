@@ -72,6 +72,7 @@ struct vcpu {
 	struct partition *part;
 	unsigned id;
 	unsigned cpu; /* physical CPU it is pinned to */
+	u8 guest;     /* its partition's number: 0 the control partition, 1.. */
 
 	/* Scheduling (hv/core/sched.c) */
 	enum vcpu_state state;
@@ -89,6 +90,8 @@ struct vcpu {
 	u64 run_cycles; /* TSC ticks spent in vcpu_run() up to its last end: guest and exits */
 	u64 run_since;	/* TSC where vcpu_run() began, 0: not in it */
 	u64 exit_tsc;	/* when the last exit came in */
+	/* By reason: what vcpu_run() has charged for handling exits (for the trace). */
+	const u64 *exit_cycles;
 };
 
 #endif

@@ -22,7 +22,7 @@ struct trace_entry {
 	u64 rip;    /* the guest's, at the exit */
 	u32 seq;    /* number of this entry among those of @cpu, from 0, modulo 2^32 */
 	u32 cycles; /* TSC ticks from the exit to the next entry, or until the vCPU gave the CPU
-		       away; UINT32_MAX: that or more */
+		       away, modulo 2^32 */
 	u32 detail; /* by reason: TRACE_IO_...; MSR number; page number (gpa >> 12) of a nested
 		       fault; CPUID leaf; CR number | write << 8; exception vector; unknown: the
 		       vendor's code; else 0 */
@@ -40,6 +40,5 @@ _Static_assert(sizeof(struct trace_entry) == 32, "ABI");
 #define TRACE_IO_PORT(d) ((d)&0xffff)
 #define TRACE_IO_SIZE(d) ((d) >> 16 & 7) /* bytes */
 #define TRACE_IO_IN	 (1u << 24)
-#define TRACE_IO_STRING	 (1u << 25)
 
 #endif
