@@ -11,7 +11,8 @@
  * again if it is. Hence nothing is lost over masking, reprogramming or a flip to edge.
  *
  * Where it differs from the chip: an EOI for the vector that was sent frees an entry even if the
- * entry's vector was changed since; SMI, INIT, STARTUP entries send nothing.
+ * entry's vector was changed since; SMI, INIT and START-UP entries and vectors below 16 send
+ * nothing.
  *
  * Locking: as every chip (dev.h). hostioapic_arrived() too: an interrupt handler only notes the
  * GSI for later. ops must not call back.
@@ -26,7 +27,7 @@
 
 #define HOSTIOAPIC_CHIPS     8
 #define HOSTIOAPIC_PINS	     512 /* of all chips together */
-#define HOSTIOAPIC_CHIP_PINS 240 /* redirection entries that the index register reaches: less */
+#define HOSTIOAPIC_CHIP_PINS 120 /* that the 8-bit index register reaches */
 #define HOSTIOAPIC_SOURCES   8
 #define HOSTIOAPIC_MMIO_SIZE 0x1000u
 
@@ -42,6 +43,7 @@ struct hostioapic_ops {
 
 struct hostioapic_pin {
 	u64 rte;
+	u32 gsi;
 	u8 sent;	/* vector of the level interrupt that awaits its EOI */
 	u8 sources;	/* virtual sources that assert the pin */
 	bool isolated;	/* no physical source */
@@ -70,7 +72,7 @@ struct hostioapic {
 	unsigned npins;
 	const struct hostioapic_ops *ops;
 	void *ctx;
-	u64 refused; /* messages of kinds that an IOAPIC pin may not send here */
+	u64 refused; /* messages not sent: SMI, INIT, ..., or a vector below 16 */
 };
 
 /* MMIO handlers of one page; dev is a struct hostioapic_chip, offsets relative to its base. */
