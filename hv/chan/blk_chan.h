@@ -1,0 +1,136 @@
+/* Media that the control partition's daemon serves: block back ends (dev/blk.h) over the channel's
+ * rings.
+ *
+ * A request is cut into pieces of a pool slot; each piece is an I/O of its own in the rings. Data
+ * are copied between slot and guest on the guest's CPU. When the daemon goes, every request not
+ * ended is kept and starts again from its first byte after the medium has been opened anew: reads
+ * and writes may happen twice, which neither guest nor medium can tell.
+ *
+ * Locking: submit, cancel, blk_chan_service() and done() on the guest's CPU; hub functions as
+ * channel.h says. What both touch is under the channel's lock.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_CHAN_BLK_CHAN_H
+#define HV_CHAN_BLK_CHAN_H
+
+#include "chan/channel.h"
+#include "dev/blk.h"
+
+#define BLK_CHAN_MEDIA 24u /* open at once */
+#define BLK_CHAN_DEPTH 64u /* requests of one medium that are being worked at; more wait */
+#define BLK_CHAN_WHY   160u
+
+struct blk_hub;
+struct blk_chan;
+
+enum blk_chan_state {
+	BLK_CHAN_FREE,
+	BLK_CHAN_OPENING, /* to be asked for, or asked for, the first time */
+	BLK_CHAN_OPEN,
+	BLK_CHAN_REOPENING, /* the daemon went; it must open the medium again */
+	BLK_CHAN_FAILED,    /* @why; every request ends with -EIO */
+	BLK_CHAN_CLOSING,   /* no owner any more; waits for answers */
+};
+
+/* A request that is being worked at; guest's CPU only. */
+struct blk_track {
+	struct blk_req *req; /* NULL: free */
+	u32 cut;	     /* bytes handed out in pieces so far */
+	u32 len;
+	u32 pieces;   /* handed out and not done with */
+	bool cutting; /* more is to be handed out */
+	int status;
+	u64 order; /* of arrival */
+};
+
+struct blk_chan {
+	struct blk blk;
+	struct blk_hub *hub;
+	const struct dev_host *host;
+	/* From any CPU, also under the channel's lock: have blk_chan_service() called soon on the
+	 * guest's CPU. */
+	void (*wake)(void *ctx);
+	/* On the guest's CPU: the daemon could not do @op at @offset, or could not open the medium
+	 * again; for a record. Optional. */
+	void (*failed)(void *ctx, enum blk_op op, u64 offset, const char *why);
+	void *ctx;
+
+	/* Under the lock */
+	enum blk_chan_state state;
+	bool asked;  /* an OPEN or CLOSE is with the daemon */
+	bool known;  /* the daemon has it open */
+	u64 starved; /* since when it waits for a slot; 0: it does not */
+	u32 held;    /* slots */
+	u32 orphans; /* of these, I/Os of requests that were forgotten */
+	u64 epoch;   /* of the area that its I/Os are in */
+	struct chan_io *answered;
+	struct chan_blk_open open;
+	u64 size;
+	bool readonly;
+	char why[BLK_CHAN_WHY];
+
+	/* Guest's CPU */
+	struct blk_req *head, *last; /* not begun */
+	struct blk_track track[BLK_CHAN_DEPTH];
+	struct blk_track *cutting; /* the one that waits for slots for the rest of it */
+	u64 order;
+	u64 requests, bytes, errors, resent;
+};
+
+enum chan_io_state { CHAN_IO_FREE, CHAN_IO_CLAIMED, CHAN_IO_SENT, CHAN_IO_ANSWERED };
+
+/* One I/O in the rings; its number is its slot's. */
+struct chan_io {
+	u32 id;
+	u8 state; /* enum chan_io_state */
+	u16 op;	  /* enum chan_blk_op */
+	struct blk_chan *medium;
+	struct blk_track *track; /* NULL: forgotten, or OPEN and CLOSE */
+	u32 at, len;		 /* of the request */
+	s32 status;
+	struct chan_io *next;
+};
+
+struct blk_hub {
+	struct chan_user user;
+	struct channel *ch;
+	struct blk_chan medium[BLK_CHAN_MEDIA];
+	struct chan_io io[CHAN_POOL_MAX];
+	u64 epoch;   /* counts attaches and detaches */
+	u32 claimed; /* I/Os that will take a place in the ring */
+	u32 serial;  /* makes ids unique */
+	u64 queue_no;
+	u64 bad_answers;
+};
+
+void blk_hub_init(struct blk_hub *h, struct channel *ch);
+
+/* --- between blk_hub.c (rings) and blk_chan.c (requests); all under the lock --- */
+
+/* A slot and a place in the ring for a piece of @m's, or NULL: @m is woken when there is one. */
+struct chan_io *blk_hub_claim(struct blk_hub *h, struct blk_chan *m);
+/* Put a claimed @io, filled in, into the ring. The daemon is not yet told. */
+void blk_hub_send(struct blk_hub *h, struct chan_io *io, u64 offset, bool fua);
+/* @io's slot is free; whoever waits for one is woken. */
+void blk_hub_free(struct blk_hub *h, struct chan_io *io);
+/* Send what OPEN and CLOSE are due. */
+void blk_hub_advance(struct blk_hub *h);
+
+/* --- for the guest's life --- */
+
+/* Begin to open a medium; NULL: BLK_CHAN_MEDIA are open. @host, @wake, @failed and @ctx are the
+ * guest's. The result shows in blk_chan_state(), @wake tells. */
+struct blk_chan *blk_chan_open(struct blk_hub *h, const struct chan_blk_open *what,
+			       const struct dev_host *host, void (*wake)(void *ctx),
+			       void (*failed)(void *ctx, enum blk_op op, u64 offset,
+					      const char *why),
+			       void *ctx);
+/* Under no lock, any CPU. */
+enum blk_chan_state blk_chan_state(const struct blk_chan *m);
+/* On the guest's CPU, after wake(): copies data, ends requests, starts others. */
+void blk_chan_service(struct blk_chan *m);
+/* The guest is gone: forget requests, close the medium. @m is the hub's again. */
+void blk_chan_close(struct blk_chan *m);
+
+#endif
