@@ -1,3 +1,16 @@
 # Third-party text: unpacked once by apt (see tools/fetch-sources.sh), then offline.
 $(SOURCES_STAMP): tools/sources.manifest tools/fetch-sources.sh
 	$(Q)tools/fetch-sources.sh '$(@D)'
+
+# --- pncollect: the reader of the serial line; TOOL_CC=musl-gcc TOOL_LDFLAGS=-static for a program
+# that runs on any Linux ---
+TOOL_CC ?= $(CC)
+TOOL_LDFLAGS ?=
+TOOL_CFLAGS := -std=gnu11 -O2 -g -DPN_HOST -D_FORTIFY_SOURCE=2 -Iinclude -Ihv $(WARN)
+PNCOLLECT_SRCS := $(wildcard tools/pncollect/*.c) hv/lib/crc32.c
+.PHONY: tools
+tools: $(B)/tools/pncollect
+$(B)/tools/pncollect: $(PNCOLLECT_SRCS) $(wildcard tools/pncollect/*.h) include/penumbra/trace.h tools/tools.mk
+	@mkdir -p $(@D)
+	$(call say,TOOLCC,$@)
+	$(Q)$(TOOL_CC) $(TOOL_CFLAGS) -o $@ $(PNCOLLECT_SRCS) $(TOOL_LDFLAGS)
