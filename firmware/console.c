@@ -243,8 +243,17 @@ const char *console_name(void)
 	return con.name;
 }
 
-void console_screen_stop(void)
+void console_screen_stop(const char *rest, size_t len)
 {
+	char text[80];
+	int n;
+
+	if (!con.uart.present || !con.screen)
+		return;
+	n = snprintf(text, sizeof(text), "\r\nOutput goes on by the serial line (%s).\r\n",
+		     con.name);
+	screen_write(rest, len);
+	screen_write(text, (size_t)n);
 	con.screen = false;
 }
 

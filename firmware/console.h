@@ -54,8 +54,9 @@ u32 console_baud(void);
 /* Short name of the chosen device for the `boot` record: "com 0x3f8", "pci 00:03.0", "vga", "none".
  */
 const char *console_name(void);
-/* The screen stops following (something else owns the display from here on). */
-void console_screen_stop(void);
+/* The display is about to get another owner: the screen shows @rest (output still on its way to the
+ * UART), says where output goes on, and follows no more. Does nothing without a UART. */
+void console_screen_stop(const char *rest, size_t len);
 /* From a panic: screen back on, UART as it was set up. */
 void console_panic(void);
 

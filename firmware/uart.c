@@ -26,6 +26,9 @@
 #define MCR_LOOP_TEST	 0x1a /* loopback, RTS, OUT2 … */
 #define MSR_LOOP_SEEN	 0x90 /* … which loop back as CTS and DCD */
 #define LSR_RX		 0x01
+#define LSR_PARITY	 0x04
+#define LSR_FRAMING	 0x08
+#define LSR_BREAK	 0x10
 #define LSR_THRE	 0x20
 #define LSR_TEMT	 0x40
 
@@ -129,9 +132,25 @@ void uart_flush(const struct host_uart *u)
 		cpu_pause();
 }
 
+/* A byte that came in damaged is noise (another speed, a loose plug), no key. A break comes as a
+ * NUL, which its reader ignores. */
+static bool damaged(u8 lsr)
+{
+	return (lsr & (LSR_PARITY | LSR_FRAMING)) && !(lsr & LSR_BREAK);
+}
+
 int uart_getc(const struct host_uart *u)
 {
-	return reg_read(u, UART_LSR) & LSR_RX ? reg_read(u, UART_DATA) : -1;
+	for (unsigned i = 0; i < FIFO_BYTES; i++) {
+		u8 lsr = reg_read(u, UART_LSR), byte;
+
+		if (!(lsr & LSR_RX) || lsr == 0xff)
+			return -1;
+		byte = reg_read(u, UART_DATA);
+		if (!damaged(lsr))
+			return byte;
+	}
+	return -1;
 }
 
 void uart_irq_enable(const struct host_uart *u, bool rx, bool tx)

@@ -112,6 +112,15 @@ unsigned mux_drain(struct mux *m, char *buf, unsigned max)
 	return n;
 }
 
+unsigned mux_peek_last(const struct mux *m, char *buf, unsigned max)
+{
+	unsigned n = MIN(used(m), max);
+
+	for (unsigned i = 0; i < n; i++)
+		buf[i] = m->ring[(m->head - n + i) % MUX_RING_SIZE];
+	return n;
+}
+
 bool mux_throttled(const struct mux *m, int src)
 {
 	const struct mux_source *s;
@@ -434,7 +443,13 @@ static void hypervisor_key(struct mux *m, u8 byte)
 	}
 }
 
-/* The argument of Ctrl-] r, up to CR or LF; terminals send CR, programs LF or both. */
+static bool of_range(u8 byte)
+{
+	return (byte >= '0' && byte <= '9') || byte == '-';
+}
+
+/* The argument of Ctrl-] r, up to CR or LF; terminals send CR, programs LF or both. Anything else
+ * in it is noise, or a person who does not know that a range is asked for. */
 static void range_byte(struct mux *m, u8 byte)
 {
 	if (byte == '\r' || byte == '\n') {
@@ -445,7 +460,7 @@ static void range_byte(struct mux *m, u8 byte)
 		m->esc_state = ESC_KEY;
 	} else if (byte == '\b' || byte == 0x7f) {
 		m->esc_len -= m->esc_len > 0;
-	} else if (byte < ' ' || byte > '~' || m->esc_len == sizeof(m->esc_arg) - 1) {
+	} else if (byte != ' ' && (!of_range(byte) || m->esc_len == sizeof(m->esc_arg) - 1)) {
 		m->esc_state = ESC_NONE;
 		say(m, "key r: expected FROM-TO and Enter");
 	} else if (byte != ' ') {
@@ -455,9 +470,11 @@ static void range_byte(struct mux *m, u8 byte)
 
 void mux_rx(struct mux *m, u8 byte, u64 now_ns)
 {
-	(void)now_ns;
 	if (!byte) /* what a break condition leaves in the receiver */
 		return;
+	if (now_ns - m->esc_ns > MUX_KEY_NS)
+		m->esc_state = ESC_NONE;
+	m->esc_ns = now_ns;
 	switch (m->esc_state) {
 	case ESC_KEY:
 		hypervisor_key(m, byte);

@@ -14,6 +14,7 @@
 #define MUX_MAX_SOURCES 12 /* hv, control, and two per guest (serial, vga) for up to 5 guests */
 #define MUX_LINE_MAX	512
 #define MUX_FLUSH_NS	(50 * 1000000ull)
+#define MUX_KEY_NS	(30 * 1000000000ull) /* a key not gone on with is forgotten */
 #define MUX_RING_SIZE	(64 * 1024)
 #define MUX_NAME_MAX	24
 #define MUX_PARTITIONS	8 /* that can be focused: digits 0 to 7 */
@@ -56,6 +57,7 @@ struct mux {
 	u8 esc_state;
 	char esc_arg[40];
 	unsigned esc_len;
+	u64 esc_ns; /* when the last byte of a key not yet whole came */
 	const struct mux_ops *ops;
 	/* output ring: producer mux, consumer console; positions count on without wrap-around */
 	char ring[MUX_RING_SIZE];
@@ -85,9 +87,16 @@ u64 mux_tick(struct mux *m, u64 now_ns);
 void mux_rx(struct mux *m, u8 byte, u64 now_ns);
 /* Take up to @max bytes for the UART; returns how many. */
 unsigned mux_drain(struct mux *m, char *buf, unsigned max);
+/* Bytes waiting for the UART. */
+static inline u32 mux_waiting(const struct mux *m)
+{
+	return m->head - m->tail;
+}
 static inline bool mux_pending(const struct mux *m)
 {
 	return m->head != m->tail;
 }
+/* Copy the last of the waiting bytes, up to @max, without taking them; returns how many. */
+unsigned mux_peek_last(const struct mux *m, char *buf, unsigned max);
 
 #endif

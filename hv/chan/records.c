@@ -144,6 +144,33 @@ void record_hex(struct record *r, const char *key, u64 val)
 	put_member(r, key, text);
 }
 
+void record_base64(struct record *r, const char *key, const void *buf, size_t len)
+{
+	static const char digit[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	unsigned start = r->len;
+	const u8 *p = buf;
+
+	if (!begin_member(r, key))
+		return;
+	if (r->len + 2 + (len + 2) / 3 * 4 > BODY_END) {
+		r->overflow = true;
+		r->len = start;
+		return;
+	}
+	r->buf[r->len++] = '"';
+	for (size_t i = 0; i < len; i += 3) {
+		u32 v = (u32)p[i] << 16 | (i + 1 < len ? (u32)p[i + 1] << 8 : 0) |
+			(i + 2 < len ? p[i + 2] : 0);
+
+		r->buf[r->len++] = digit[v >> 18];
+		r->buf[r->len++] = digit[v >> 12 & 63];
+		r->buf[r->len++] = i + 1 < len ? digit[v >> 6 & 63] : '=';
+		r->buf[r->len++] = i + 2 < len ? digit[v & 63] : '=';
+	}
+	r->buf[r->len++] = '"';
+}
+
 static void open_level(struct record *r, const char *key, char opener, char closer)
 {
 	unsigned start = r->len;
@@ -300,6 +327,15 @@ void record_end(struct record_store *s, struct record *r, bool may_drop)
 		append(s, line, len);
 		s->unsent = (struct record_cursor){s->next_seq, s->head};
 	}
+}
+
+bool record_end_unkept(struct record_store *s, struct record *r)
+{
+	unsigned len;
+	const char *line = seal(r, 0, s->now_us(s->ctx), &len);
+
+	record_pump(s);
+	return s->unsent.seq == s->next_seq && s->emit(s->ctx, line, len, true);
 }
 
 /* --- repeating ----------------------------------------------------------------------------------

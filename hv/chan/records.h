@@ -33,6 +33,8 @@ void record_strn(struct record *r, const char *key, const char *val, size_t len)
 void record_u64(struct record *r, const char *key, u64 val);
 void record_s64(struct record *r, const char *key, s64 val);
 void record_hex(struct record *r, const char *key, u64 val); /* as string "0x..." */
+/* @len bytes in base64 (RFC 4648, padded): all or nothing. */
+void record_base64(struct record *r, const char *key, const void *buf, size_t len);
 void record_object(struct record *r, const char *key);
 void record_array(struct record *r, const char *key);
 void record_close(struct record *r); /* innermost object or array */
@@ -68,6 +70,9 @@ void record_store_init(struct record_store *s,
 		       u64 (*now_us)(void *ctx), void *ctx);
 /* Seal, number, keep and send. Caller serialises (hv: the log lock). */
 void record_end(struct record_store *s, struct record *r, bool may_drop);
+/* Seal and send without number ("seq":0) and without keeping, for bulk data that has a numbering of
+ * its own: it takes no room from results. False: no room on the line now. */
+bool record_end_unkept(struct record_store *s, struct record *r);
 /* Send records @from..@to again, byte-identical. A range (partly) gone or not written yet gives an
  * "error" record naming it first. What the line has no room for follows by record_pump(). */
 void record_resend(struct record_store *s, u64 from, u64 to);

@@ -36,6 +36,14 @@ _Static_assert(sizeof(struct tss) == 104, "TSS layout");
 
 struct vcpu;
 
+/* How late this CPU came to serve its timer: by then every guest's timers on it waited as well.
+ * Classes: up to 10, 100, 1000, 10 000 us, and more. */
+#define TIMER_LATE_CLASSES 5
+struct timer_late {
+	u64 count, total_ns, max_ns;
+	u64 classes[TIMER_LATE_CLASSES];
+};
+
 struct cpu {
 	struct cpu *self; /* first: read through %gs:0 */
 	unsigned id;	  /* index in cpus[] */
@@ -58,6 +66,8 @@ struct cpu {
 	struct timer slice;
 	struct timerq timers;
 	u64 timer_programmed; /* deadline the hardware was armed for */
+	u64 timer_due;	      /* when it was to fire: that, but not before it was armed */
+	struct timer_late late;
 };
 
 extern struct cpu cpus[BOOT_MAX_CPUS];

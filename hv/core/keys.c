@@ -7,8 +7,8 @@
 #include "core/log.h"
 #include "core/partition.h"
 #include "core/report.h"
+#include "core/tracelog.h"
 #include "lib/str.h"
-#include "trace/trace.h"
 
 static void key_help(const char *arg);
 
@@ -73,23 +73,16 @@ static void key_list(const char *arg)
 	report_partitions();
 }
 
-static void trace_line(const char *fmt, ...)
-{
-	char text[160];
-	va_list ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	hv_log(LOG_WARN, "%s", text);
-}
-
 static void key_trace(const char *arg)
 {
 	(void)arg;
-	if (hv_cmdline()->trace == TRACE_OFF)
-		hv_log(LOG_WARN, "trace=exits or trace=all on the command line makes a trace");
-	trace_dump(trace_line);
+	tracelog_show();
+}
+
+static void key_export(const char *arg)
+{
+	(void)arg;
+	tracelog_export();
 }
 
 static const struct {
@@ -101,7 +94,8 @@ static const struct {
 	{'l', key_list, "list the guests"},
 	{'s', key_stats, "stats records of all guests"},
 	{'v', key_screen, "changed lines of the guests' text screens"},
-	{'t', key_trace, "the latest trace events of every CPU"},
+	{'t', key_trace, "the latest trace entries of every CPU"},
+	{'T', key_export, "the whole trace as records, for pncollect trace"},
 	{'p', key_pause, "pause or resume all guests"},
 	{'a', key_audit, "audit the translations of all guests"},
 	{'r', key_repeat, "FROM-TO Enter: repeat records"},
@@ -111,6 +105,7 @@ static void key_help(const char *arg)
 {
 	(void)arg;
 	hv_log(LOG_WARN, "Ctrl-] 0, 1, 2 ...: focus the control partition or a guest; - none");
+	hv_log(LOG_WARN, "Ctrl-] Ctrl-]: a Ctrl-] for the partition");
 	for (unsigned i = 0; i < ARRAY_SIZE(keys); i++)
 		hv_log(LOG_WARN, "Ctrl-] %c: %s", keys[i].key, keys[i].help);
 }

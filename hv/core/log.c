@@ -22,6 +22,7 @@
 #define PUMP_NS	      (1000 * NSEC_PER_USEC)
 #define INPUT_POLL_NS (20 * NSEC_PER_MSEC)
 #define KEY_QUEUE     8
+#define SCREENFUL     2000 /* characters of a text screen */
 
 struct pending_key {
 	char key;
@@ -39,6 +40,8 @@ static struct {
 	struct timer poll;
 	struct pending_key key[KEY_QUEUE];
 	unsigned nkeys;
+	char plain[LOG_PLAIN_MAX]; /* lines of log_plain() that wait for room */
+	unsigned plain_len;
 } log;
 
 static void mux_input(void *ctx, unsigned index, u8 byte)
@@ -125,6 +128,20 @@ static void release_held(void)
 	} while (v != first);
 }
 
+/* Under the lock. */
+static void send_plain(void)
+{
+	while (log.plain_len) {
+		const char *lf = memchr(log.plain, '\n', log.plain_len);
+		unsigned n = (unsigned)(lf - log.plain);
+
+		if (!mux_record(&log.mux, log.plain, n, false))
+			return;
+		log.plain_len -= n + 1;
+		memmove(log.plain, lf + 1, log.plain_len);
+	}
+}
+
 static void pump_timer(void *arg, u64 now_ns)
 {
 	u64 next;
@@ -134,6 +151,7 @@ static void pump_timer(void *arg, u64 now_ns)
 	next = mux_tick(&log.mux, now_ns);
 	pump();
 	record_pump(&log.store);
+	send_plain();
 	if (mux_pending(&log.mux))
 		next = now_ns + PUMP_NS;
 	spin_unlock(&log.lock);
@@ -222,6 +240,57 @@ void hv_log(enum log_level level, const char *fmt, ...)
 		console_write(line, n);
 }
 
+void log_plain(const char *fmt, ...)
+{
+	char line[MUX_LINE_MAX];
+	va_list ap;
+	unsigned n;
+
+	va_start(ap, fmt);
+	n = (unsigned)vsnprintf(line, sizeof(line) - 1, fmt, ap);
+	va_end(ap);
+	n = MIN(n, (unsigned)sizeof(line) - 2);
+	line[n++] = '\n';
+	spin_lock(&log.lock);
+	if (log.plain_len + n <= LOG_PLAIN_MAX) {
+		memcpy(log.plain + log.plain_len, line, n);
+		log.plain_len += n;
+	}
+	send_plain();
+	after_write();
+	spin_unlock(&log.lock);
+}
+
+bool record_send_unkept(struct record *r)
+{
+	bool sent;
+
+	spin_lock(&log.lock);
+	sent = record_end_unkept(&log.store, r);
+	after_write();
+	spin_unlock(&log.lock);
+	return sent;
+}
+
+u32 log_waiting(void)
+{
+	return mux_waiting(&log.mux);
+}
+
+u64 log_records_dropped(void)
+{
+	return log.store.dropped;
+}
+
+void log_leave_screen(void)
+{
+	char rest[SCREENFUL];
+
+	spin_lock(&log.lock);
+	console_screen_stop(rest, mux_peek_last(&log.mux, rest, sizeof(rest)));
+	spin_unlock(&log.lock);
+}
+
 void record_send(struct record *r, bool may_drop)
 {
 	spin_lock(&log.lock);
@@ -295,6 +364,7 @@ void log_drain(void)
 	do {
 		wrote = 0;
 		record_pump(&log.store);
+		send_plain();
 		mux_tick(&log.mux, TIMER_OFF - 1);
 		while ((n = mux_drain(&log.mux, buf, sizeof(buf)))) {
 			console_write_raw(buf, n);

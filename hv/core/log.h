@@ -29,8 +29,19 @@ bool log_room(int src);
 void log_charge(int src, unsigned n);
 /* A line of the hypervisor's own, prefixed hv|. */
 void hv_log(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* A line as it stands, at column 0 and not prefixed, for readers of other formats. Never dropped as
+ * long as no more than LOG_PLAIN_MAX bytes of such lines wait for room. */
+#define LOG_PLAIN_MAX 4096
+void log_plain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 /* Finish and send a record. */
 void record_send(struct record *r, bool may_drop);
+/* Finish and send one that is not numbered nor kept; false: no room. */
+bool record_send_unkept(struct record *r);
+/* Bytes that wait for the UART, and records dropped so far. Without the lock: a hint. */
+u32 log_waiting(void);
+u64 log_records_dropped(void);
+/* Guests are about to own the display: what the console says goes on by its UART, if it has one. */
+void log_leave_screen(void);
 /* Receive keys (CPU 0), flush partial lines, drain to the UART. From cpu_service(). */
 void log_service(void);
 /* Write out all that is in the ring, waiting for the UART: only when the machine is about to end.

@@ -15,6 +15,7 @@
 #include "core/report.h"
 #include "core/sched.h"
 #include "core/timer.h"
+#include "core/tracelog.h"
 #include "core/version.h"
 #include "emul/emul.h"
 #include "firmware/console.h"
@@ -328,12 +329,14 @@ static void start_guests(void)
 	hv.running = npartitions;
 	report_boot(hv.bi, hv.engine, &hv.caps);
 	smp_release();
+	tracelog_begin();
 	log_enable_input();
 	if (!npartitions) {
 		report_error(NULL, "guests", "no guest was started");
 		hv.failed = true;
 		all_ended();
 	}
+	log_leave_screen();
 	partitions_start();
 }
 

@@ -239,8 +239,22 @@ static bool create_one(const struct guest_config *g)
 	return build_guest(g) == 0;
 }
 
+/* A guest that starts again has any number of results: then no plan is told. */
+static void plan_results(const struct config *c)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < c->nguests; i++) {
+		if (wanted(&c->guest[i]) && c->guest[i].on_exit == ON_EXIT_RESTART)
+			return;
+		n += wanted(&c->guest[i]);
+	}
+	report_plan(n, hv_cmdline()->results);
+}
+
 void partitions_create(const struct config *c)
 {
+	plan_results(c);
 	for (unsigned i = 0; i < c->nguests; i++) {
 		const struct guest_config *g = &c->guest[i];
 

@@ -7,6 +7,7 @@
 #include "core/cpu.h"
 #include "core/hv.h"
 #include "core/log.h"
+#include "core/tracelog.h"
 #include "core/vcpu_run.h"
 #include "core/version.h"
 #include "lib/cpuops.h"
@@ -200,6 +201,20 @@ static u64 guest_cycles(const struct partition *p)
 	return cycles;
 }
 
+static void report_timers(struct record *r, const struct timer_late *l)
+{
+	static const char *const name[TIMER_LATE_CLASSES] = {"to_10", "to_100", "to_1000",
+							     "to_10000", "more"};
+
+	record_object(r, "timer_late_us");
+	record_u64(r, "n", l->count);
+	record_u64(r, "mean", l->count ? l->total_ns / l->count / NSEC_PER_USEC : 0);
+	record_u64(r, "max", l->max_ns / NSEC_PER_USEC);
+	for (unsigned i = 0; i < TIMER_LATE_CLASSES; i++)
+		record_u64(r, name[i], l->classes[i]);
+	record_close(r);
+}
+
 void report_stats(const struct partition *p, bool periodic)
 {
 	const struct vcpu *v = &p->vcpu;
@@ -224,27 +239,48 @@ void report_stats(const struct partition *p, bool periodic)
 		record_u64(&r, NULL, p->nested.leaves[level]);
 	record_close(&r);
 	record_u64(&r, "nested_tables", p->nested.tables);
+	record_u64(&r, "cpu", v->cpu);
+	report_timers(&r, &cpus[v->cpu].late);
+	record_u64(&r, "records_dropped", log_records_dropped());
 	record_send(&r, periodic);
+	if (!periodic)
+		tracelog_counts(p);
 }
 
-static void result_ktap(const char *guest, enum partition_status status)
+/* KTAP numbers results in the order of their appearance. */
+static void result_ktap(const char *guest, enum partition_status status, u64 timeout_ns)
 {
-	hv_log(LOG_WARN, "%s 1 %s%s", status == STATUS_PASS ? "ok" : "not ok", guest,
-	       status == STATUS_TIMEOUT ? " # TIMEOUT" : "");
+	static unsigned results;
+	unsigned n = __atomic_add_fetch(&results, 1, __ATOMIC_RELAXED);
+
+	if (status == STATUS_TIMEOUT)
+		log_plain("not ok %u %s # TIMEOUT %llu seconds", n, guest,
+			  (unsigned long long)(timeout_ns / NSEC_PER_SEC));
+	else
+		log_plain("%s %u %s", status == STATUS_PASS ? "ok" : "not ok", n, guest);
 }
 
-static void result_lava(const char *guest, enum partition_status status)
+static void result_lava(const char *guest, enum partition_status status, u64 ms)
 {
-	hv_log(LOG_WARN, "<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=%s RESULT=%s>", guest,
-	       status == STATUS_PASS ? "pass" : "fail");
+	log_plain("<LAVA_SIGNAL_TESTCASE TEST_CASE_ID=%s RESULT=%s MEASUREMENT=%llu UNITS=ms>",
+		  guest, status == STATUS_PASS ? "pass" : "fail", (unsigned long long)ms);
 }
 
-static void result_lines(const char *guest, enum partition_status status, unsigned results)
+void report_plan(unsigned guests, unsigned results)
+{
+	if (!(results & RESULTS_KTAP))
+		return;
+	log_plain("KTAP version 1");
+	log_plain("1..%u", guests);
+}
+
+static void result_lines(const char *guest, enum partition_status status, unsigned results,
+			 u64 timeout_ns, u64 ms)
 {
 	if (results & RESULTS_KTAP)
-		result_ktap(guest, status);
+		result_ktap(guest, status, timeout_ns);
 	if (results & RESULTS_LAVA)
-		result_lava(guest, status);
+		result_lava(guest, status, ms);
 }
 
 void report_result(const struct partition *p, unsigned results)
@@ -264,7 +300,7 @@ void report_result(const struct partition *p, unsigned results)
 	record_close(&r);
 	record_u64(&r, "switches", 0);
 	send_for(p, &r);
-	result_lines(p->cfg.name, p->status, results);
+	result_lines(p->cfg.name, p->status, results, p->cfg.timeout_ns, ms);
 }
 
 void report_not_started(const char *guest, enum paging_kind asked, unsigned results)
@@ -279,7 +315,7 @@ void report_not_started(const char *guest, enum paging_kind asked, unsigned resu
 	record_str(&r, "detail", "not started");
 	record_u64(&r, "ms", 0);
 	record_send(&r, false);
-	result_lines(guest, STATUS_FAIL, results);
+	result_lines(guest, STATUS_FAIL, results, 0, 0);
 }
 
 void report_error(const char *guest, const char *where, const char *fmt, ...)

@@ -18,6 +18,9 @@ void report_crash(const struct partition *p);
 /* @periodic: may be dropped when the line is busy. */
 void report_stats(const struct partition *p, bool periodic);
 void report_result(const struct partition *p, unsigned results);
+/* Before the first result: how many there will be, in the formats that want to know. @results:
+ * RESULTS_ bits. */
+void report_plan(unsigned guests, unsigned results);
 /* Something is wrong: @guest may be NULL; @where names file:line, key or subsystem. */
 void report_error(const char *guest, const char *where, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));

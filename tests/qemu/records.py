@@ -165,6 +165,9 @@ class SerialLog:
             self.errors.append(f"{why}: {shown}")
             return
         seq = record["seq"]
+        if seq == 0:  # not numbered, not kept: bulk data with a numbering of its own
+            self.records.append(record)
+            return
         if seq in self._by_seq:
             if self._by_seq[seq] != line:
                 self.errors.append(f"record {seq} came again with other bytes: {shown}")
