@@ -41,14 +41,18 @@ static u64 timer_next_end(const struct lapic *l, u64 now)
 	return l->timer_end + ((now - l->timer_end) / period + 1) * period;
 }
 
-u32 lapic_timer_count(const struct lapic *l)
+static u32 count_at(const struct lapic *l, u64 now)
 {
-	u64 now = dev_now(l->host);
 	u64 end = timer_mode(l) == TIMER_DEADLINE ? TIMER_OFF : timer_next_end(l, now);
 
 	if (end == TIMER_OFF)
 		return 0;
 	return (u32)((end - now + timer_divisor(l) - 1) / timer_divisor(l));
+}
+
+u32 lapic_timer_count(const struct lapic *l)
+{
+	return count_at(l, dev_now(l->host));
 }
 
 static void deadline_check(struct lapic *l)
@@ -67,10 +71,10 @@ static void deadline_check(struct lapic *l)
 	lapic_lvt_fire(l, LAPIC_LVT_TIMER);
 }
 
-void lapic_timer_settle(struct lapic *l)
+/* Time goes on between two readings of the clock: whoever changes the count settles it and reads it
+ * at the same @now, or an expiry between the two is nobody's. */
+static void settle_at(struct lapic *l, u64 now)
 {
-	u64 now = dev_now(l->host);
-
 	if (timer_mode(l) == TIMER_DEADLINE) {
 		deadline_check(l);
 		return;
@@ -81,18 +85,22 @@ void lapic_timer_settle(struct lapic *l)
 	l->timer_end = timer_next_end(l, now);
 }
 
-/* A masked count needs no machine timer: it is computed when it is read. */
+void lapic_timer_settle(struct lapic *l)
+{
+	settle_at(l, dev_now(l->host));
+}
+
+/* A masked count needs no machine timer: it is computed when it is read. An end that has passed by
+ * now is left to the machine timer, which is then due at once. */
 void lapic_timer_arm(struct lapic *l)
 {
-	u64 at = TIMER_OFF, now = dev_now(l->host);
+	u64 at = TIMER_OFF;
 
 	if (timer_mode(l) == TIMER_DEADLINE) {
 		if (l->tsc_deadline)
 			at = l->host->ops->tsc_to_ns(l->host->ctx, l->tsc_deadline);
-	} else {
-		l->timer_end = timer_next_end(l, now);
-		if (!(l->lvt[LAPIC_LVT_TIMER] & LVT_MASKED))
-			at = l->timer_end;
+	} else if (!(l->lvt[LAPIC_LVT_TIMER] & LVT_MASKED)) {
+		at = l->timer_end;
 	}
 	dev_timer_set(l->host, &l->timer, at);
 }
@@ -110,23 +118,26 @@ void lapic_timer_fire(void *arg, u64 now_ns)
 
 void lapic_timer_write_init(struct lapic *l, u32 value)
 {
+	u64 now = dev_now(l->host);
+
 	if (timer_mode(l) == TIMER_DEADLINE)
 		return;
-	lapic_timer_settle(l);
+	settle_at(l, now);
 	l->timer_init = value;
-	l->timer_end = value ? dev_now(l->host) + timer_period(l) : TIMER_OFF;
+	l->timer_end = value ? now + timer_period(l) : TIMER_OFF;
 	lapic_timer_arm(l);
 }
 
 /* The count that remains goes on at the new rate. */
 void lapic_timer_write_div(struct lapic *l, u32 value)
 {
+	u64 now = dev_now(l->host);
 	u32 left;
 
-	lapic_timer_settle(l);
-	left = lapic_timer_count(l);
+	settle_at(l, now);
+	left = count_at(l, now);
 	l->timer_div = value & 0xb;
-	l->timer_end = left ? dev_now(l->host) + (u64)left * timer_divisor(l) : TIMER_OFF;
+	l->timer_end = left ? now + (u64)left * timer_divisor(l) : TIMER_OFF;
 	lapic_timer_arm(l);
 }
 

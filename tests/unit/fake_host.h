@@ -1,5 +1,6 @@
 /* A machine without a CPU for chip tests: clock that moves only when told, timer queue, memory,
- * and a log of machine events. Link hv/lib/timerq.c.
+ * and a log of machine events. Link hv/lib/timerq.c. With @tick the clock moves at each reading, as
+ * a real one does.
  *
  * The guest's TSC runs at 2.5 ticks per ns, so that a confusion of the clocks shows.
  *
@@ -16,7 +17,7 @@
 struct fake_host {
 	struct dev_host host;
 	struct timerq q;
-	u64 now;
+	u64 now, tick;
 	u8 *mem; /* guest-physical [0, mem_size) is RAM */
 	u64 mem_size;
 	unsigned events;
@@ -26,7 +27,10 @@ struct fake_host {
 
 static inline u64 fake_now(void *ctx)
 {
-	return ((struct fake_host *)ctx)->now;
+	struct fake_host *f = ctx;
+
+	f->now += f->tick;
+	return f->now;
 }
 static inline u64 fake_tsc(void *ctx)
 {

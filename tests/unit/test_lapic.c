@@ -404,6 +404,28 @@ TEST(late_host_timer_loses_no_expiry_to_a_register_write)
 	free(r);
 }
 
+/* Time passes while a register write is carried out: a count that ends there must not be lost. */
+TEST(count_that_ends_during_a_register_write_fires_once)
+{
+	for (u32 count = 1; count < 400; count++) {
+		struct rig *r = rig_new();
+		struct lapic *l = &r->l[0];
+
+		r->f.tick = 37;
+		wr(l, 0x3e0, 0xb);
+		wr(l, 0x320, 0x40);
+		wr(l, 0x380, count);
+		if (count & 1)
+			wr(l, 0x3e0, 0x0);
+		if (count & 2)
+			wr(l, 0x320, 0x40);
+		r->f.tick = 0;
+		fake_advance(&r->f, 2000);
+		CHECK_EQ(take_all(l), 1);
+		free(r);
+	}
+}
+
 TEST(tsc_deadline_fires_once_at_its_time)
 {
 	struct rig *r = rig_new();
