@@ -18,7 +18,7 @@ build() {
 }
 {
 	build allnoconfig
-	sed -n 's/^\(CONFIG_[A-Z0-9_]*\)=.*/^# \1 is not set$/p; s/^\(CONFIG_[A-Z0-9_]*\)=.*/^\1=/p' \
+	sed -n 'h; s/^\(CONFIG_[A-Z0-9_]*\)=.*/^# \1 is not set$/p; g; s/^\(CONFIG_[A-Z0-9_]*\)=.*/^\1=/p' \
 		"$work/fragment" >"$work/names"
 	grep -vf "$work/names" "$work/src/.config" >"$work/config"
 	grep '^CONFIG_' "$work/fragment" | cat "$work/config" - >"$work/src/.config"

@@ -82,3 +82,44 @@ $(G)/demo.iso: $(G)/linux-cloud-amd64.iso
 
 .PHONY: guests
 guests: $(G)/demo.iso
+
+# --- the control partition ------------------------------------------------------------------------
+#   $(B)/vmlinuz          Debian's linux-image-amd64, as it is
+#   $(B)/rootfs.cpio.gz   its initramfs: init, busybox, drivers, our programs
+R := $(B)/rootfs
+MUSL_CFLAGS := -std=gnu11 -O2 -static -s -Iinclude -idirafter $(R)/include $(WARN)
+INIT_SRCS := $(wildcard rootfs/init/*.c)
+
+# Programs of other directories: each has a .mk of its own with the rule for $(R)/NAME.
+include $(wildcard rootfs/*/*.mk)
+CONTROL_PROGRAMS = $(foreach p,penumbrad pnctl,$(if $(wildcard rootfs/$(p)/*.mk),$(R)/$(p)))
+
+$(R)/control.config: rootfs/busybox.config rootfs/control.config
+	@mkdir -p $(@D)
+	$(Q)cat $^ >$@
+$(R)/busybox-control: $(R)/control.config rootfs/busybox.sh | $(SOURCES_STAMP)
+	$(call say,BUSYBOX,$@)
+	$(Q)rootfs/busybox.sh '$(SRC)/busybox' $< '$@'
+
+$(R)/init: $(INIT_SRCS) rootfs/init/init.h $(R)/include/linux
+	$(call say,MUSLCC,$@)
+	$(Q)musl-gcc $(MUSL_CFLAGS) -o $@ $(INIT_SRCS)
+$(R)/sx: rootfs/sx/sx.c $(R)/include/linux
+	$(call say,MUSLCC,$@)
+	$(Q)musl-gcc $(MUSL_CFLAGS) -o $@ $<
+
+# Kept, with its package, until `rm -r`; a changed list of drivers needs no network.
+$(R)/kernel/version: rootfs/control-kernel.sh rootfs/modules.list tools/kernel-package.sh tools/kernel-modules.py
+	$(call say,FETCH,linux-image-amd64)
+	@mkdir -p $(R)
+	$(Q)PN_BUILD='$(B)' rootfs/control-kernel.sh rootfs/modules.list '$(@D)'
+$(B)/vmlinuz: $(R)/kernel/version
+	$(Q)cp '$(<D)/vmlinuz' $@
+$(B)/rootfs.cpio.gz: rootfs/control-image.sh $(wildcard rootfs/etc/*) $(R)/kernel/version $(R)/busybox-control \
+		$(R)/init $(R)/sx $(CONTROL_PROGRAMS)
+	$(call say,INITRD,$@)
+	$(Q)rootfs/control-image.sh '$@' '$(R)/kernel' '$(R)/busybox-control' '$(R)/init' \
+		'$(R)/sx' $(foreach p,$(CONTROL_PROGRAMS),'$(p)')
+
+.PHONY: control
+control: $(B)/vmlinuz $(B)/rootfs.cpio.gz

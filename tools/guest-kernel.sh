@@ -11,18 +11,11 @@ drivers="ata_piix ata_generic sr_mod sd_mod isofs"
 part=$dir.part
 rm -rf "$part"
 
-# The meta package names the current kernel.  Where the archive's index runs ahead of what the mirror
-# holds, an older kernel of the same flavour does as well.
-meta=$("$here/apt.sh" depends "linux-image-$flavour:$arch" '^linux-image-[0-9]') || meta=
-for package in $meta $("$here/apt.sh" search "^linux-image-[0-9.-]+-$flavour(-unsigned)?$:$arch" | tac); do
-	if version=$("$here/apt.sh" deb "$package:$arch" "$part" 2>/dev/null); then break; fi
-done
-image=("$part"/boot/vmlinuz-*)
-[ -f "${image[0]}" ] || { echo "guest-kernel: no kernel of flavour $flavour ($arch) to be had" >&2; exit 1; }
+version=$("$here/kernel-package.sh" "$flavour" "$arch" "$part")
 rm -rf "$dir"
 mkdir -p "$dir/modules"
-cp "${image[0]}" "$dir/vmlinuz"
+cp "$part"/boot/vmlinuz-* "$dir/vmlinuz"
 # shellcheck disable=SC2086 # a list of words
 /usr/bin/python3 "$here/kernel-modules.py" "$part/lib/modules" "$dir/modules" $drivers
-echo "$package $version" >"$dir/version"
+echo "$version" >"$dir/version"
 rm -rf "$part"
