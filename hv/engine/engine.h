@@ -92,6 +92,8 @@ struct vcpu_code {
 	u8 cpl;
 };
 
+#define PORT_MAP_PAGES 3
+
 /* How this engine's nested page tables are encoded. Levels: 1 = 4K leaf ... 4 = root. */
 struct nested_format {
 	unsigned levels;
@@ -141,6 +143,10 @@ struct engine_ops {
 	/* Use the nested tables rooted at @root from the next entry on. */
 	void (*set_nested_root)(struct vcpu *v, hpa_t root);
 	const struct nested_format *nested_format;
+	/* Which port accesses exit: @map is three contiguous pages with a bit per port, 1 exits,
+	 * the third page all ones (ports beyond FFFFh). Without this call all but harmless ones do.
+	 */
+	void (*set_port_map)(struct vcpu *v, hpa_t map);
 	/* Forget every translation of the vCPU's tag before it runs again. */
 	void (*flush)(struct vcpu *v);
 	/* The vCPU's state may have been touched by another physical CPU's cache of it. */

@@ -27,16 +27,17 @@
 #define PAUSE_COUNT	3000
 #define PAUSE_THRESHOLD 128
 
-/* Entries in a row that end by a physical interrupt before the virtual one was taken: so many in a
- * row that the CPU cannot be taking it. */
-#define VIRQ_PATIENCE 16
+/* So often in a row must the guest run on past a virtual interrupt before the CPU is held to be one
+ * that takes none at entry: one that does may miss it once when a device raises its line at that
+ * moment. */
+#define VIRQ_PATIENCE 4
 
 struct engine_caps svm_caps;
 
 /* Per physical CPU: where VMRUN keeps the host's state, and the host's VMLOAD image. */
 static hpa_t host_vmcb[BOOT_MAX_CPUS];
 static u32 next_tag = 1;
-/* Until a CPU is seen to run on past a virtual interrupt that it could have taken. */
+/* Until the CPU keeps running on past virtual interrupts that it could have taken. */
 static bool virq_delivers = true;
 
 static void svm_read_caps(struct engine_caps *caps)
@@ -151,6 +152,29 @@ static int svm_vcpu_init(struct vcpu *v)
 	return 0;
 }
 
+static struct vcpu_event svm_extint(u32 vector)
+{
+	return (struct vcpu_event){.type = EVENT_EXTINT, .vector = (u8)vector};
+}
+
+/* An interrupt that the board has handed over already and that no entry has room for yet. The stale
+ * @controls bring the next entry to svm_load_controls(). */
+static void svm_owe(struct svm_vcpu *s, u32 vector)
+{
+	s->owed = SVM_OWED | (vector & 0xff);
+	s->controls = SVM_CONTROLS_STALE;
+}
+
+static void svm_pay(struct vcpu *v, struct svm_vcpu *s)
+{
+	if (v->event.type != EVENT_NONE || !(v->rflags & RFLAGS_IF) || v->int_shadow) {
+		s->controls = SVM_CONTROLS_STALE;
+		return;
+	}
+	v->event = svm_extint(s->owed);
+	s->owed = 0;
+}
+
 /* Interrupts go in as virtual interrupts where nothing else waits: not every CPU forgets an
  * injected one after its delivery, it may come once more, even with interrupts off. */
 static void svm_inject_virq(struct vcpu *v, struct svm_vcpu *s)
@@ -162,12 +186,14 @@ static void svm_inject_virq(struct vcpu *v, struct svm_vcpu *s)
 	s->virq = true;
 }
 
-/* Not taken before the exit: it still has to be delivered, by injection where the guest got past
- * it. */
+/* Not taken before the exit: it still has to be delivered. Where another event was cut short that
+ * one goes first, and the interrupt is owed. */
 static void svm_take_back_virq(struct vcpu *v, struct svm_vcpu *s)
 {
 	struct vmcb *c = s->vmcb;
 	bool waits = c->int_ctl & V_IRQ;
+	bool ran_on = c->rip != s->virq_rip ||
+		      (c->exit_code != SVM_EXIT_INTR && c->exit_code != SVM_EXIT_NMI);
 
 	s->virq = false;
 	c->int_ctl &= ~(u32)(V_IRQ | V_IGN_TPR);
@@ -176,11 +202,13 @@ static void svm_take_back_virq(struct vcpu *v, struct svm_vcpu *s)
 		s->virq_refused = 0;
 		return;
 	}
-	if (v->event.type != EVENT_NONE)
-		return;
-	v->event = (struct vcpu_event){.type = EVENT_EXTINT, .vector = (u8)c->int_vector};
-	if (c->rip != s->virq_rip ||
-	    (c->exit_code != SVM_EXIT_INTR && c->exit_code != SVM_EXIT_NMI))
+	if (v->event.type == EVENT_EXTINT && v->event.vector == (u8)c->int_vector)
+		return; /* its own delivery was cut short */
+	if (v->event.type == EVENT_NONE)
+		v->event = svm_extint(c->int_vector);
+	else
+		svm_owe(s, c->int_vector);
+	if (ran_on && ++s->virq_refused >= VIRQ_PATIENCE)
 		virq_delivers = false;
 }
 
@@ -239,7 +267,7 @@ static void svm_watch_iret(struct svm_vcpu *s, bool on)
 }
 
 /* What differs from the last entry is rare: one comparison finds out. */
-static void svm_load_controls(const struct vcpu *v, struct svm_vcpu *s)
+static void svm_load_controls(struct vcpu *v, struct svm_vcpu *s)
 {
 	struct vmcb *c = s->vmcb;
 	/* Some CPUs do not survive a CR8 write while a virtual interrupt waits: take it over. */
@@ -256,6 +284,8 @@ static void svm_load_controls(const struct vcpu *v, struct svm_vcpu *s)
 		s->clean &= ~(u32)(CLEAN_INTERCEPTS);
 	}
 	s->controls = v->controls;
+	if (s->owed)
+		svm_pay(v, s);
 }
 
 static inline void svm_load_entry(struct vcpu *v, struct svm_vcpu *s)
@@ -358,6 +388,14 @@ static void svm_set_nested_root(struct vcpu *v, hpa_t root)
 	s->flush = true;
 }
 
+static void svm_set_port_map(struct vcpu *v, hpa_t map)
+{
+	struct svm_vcpu *s = svm_of(v);
+
+	s->vmcb->iopm_pa = map;
+	s->clean &= ~(u32)CLEAN_PERMS;
+}
+
 static void svm_flush(struct vcpu *v)
 {
 	svm_of(v)->flush = true;
@@ -434,6 +472,7 @@ static const struct engine_ops svm_ops = {
 	.set_tsc_offset = svm_set_tsc_offset,
 	.set_nested_root = svm_set_nested_root,
 	.nested_format = &npt_format,
+	.set_port_map = svm_set_port_map,
 	.flush = svm_flush,
 	.moved = svm_moved,
 };

@@ -14,6 +14,9 @@
 #define MSR_VM_HSAVE_PA 0xc0010117u
 #define EFER_SVME	BIT(12)
 
+#define SVM_OWED	   0x100u
+#define SVM_CONTROLS_STALE UINT32_MAX /* differs from every vcpu.controls */
+
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	hpa_t vmcb_pa;
@@ -23,9 +26,10 @@ struct svm_vcpu {
 	bool undo;	  /* this entry asked for something that the next must not repeat */
 	bool virq;	  /* this entry delivers v->event as a virtual interrupt */
 	u64 virq_rip;	  /* where that entry began */
-	u32 virq_refused; /* entries in a row whose virtual interrupt was not taken */
-	u32 controls;	  /* what svm_load_controls() last put into the VMCB */
-	u32 clean; /* VMCB clean bits of the next entry: what was changed since the last is 0 */
+	u32 virq_refused; /* virtual interrupts in a row that the guest ran on past */
+	u32 owed;     /* SVM_OWED | vector: an interrupt that waits for an entry with room for it */
+	u32 controls; /* what svm_load_controls() last put into the VMCB */
+	u32 clean;    /* VMCB clean bits of the next entry: what was changed since the last is 0 */
 };
 
 static inline struct svm_vcpu *svm_of(const struct vcpu *v)

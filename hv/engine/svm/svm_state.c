@@ -273,5 +273,6 @@ void svm_vcpu_reset(struct vcpu *v)
 	v->nmi_blocked = false;
 	v->event.type = EVENT_NONE;
 	v->want_window = false;
+	svm_of(v)->owed = 0;
 	svm_of(v)->flush = true;
 }
