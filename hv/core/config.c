@@ -234,6 +234,38 @@ static int guest_nic(struct guest_config *g, const char *value, struct why *why)
 	return 0;
 }
 
+/* Index of @value in @word, or -EINVAL. */
+static int word_index(const char *value, const char *const *word, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (!strcmp(value, word[i]))
+			return (int)i;
+	return -EINVAL;
+}
+
+static int guest_disk_model(struct guest_config *g, const char *value, struct why *why)
+{
+	static const char *const word[DISK_MODELS] = {[DISK_IDE] = "ide", [DISK_VIRTIO] = "virtio"};
+	int i = word_index(value, word, DISK_MODELS);
+
+	(void)why;
+	if (i >= 0)
+		g->disk_model = (enum disk_model)i;
+	return MIN(i, 0);
+}
+
+static int guest_nic_model(struct guest_config *g, const char *value, struct why *why)
+{
+	static const char *const word[NIC_MODELS] = {
+		[NIC_RTL8139] = "rtl8139", [NIC_VIRTIO] = "virtio"};
+	int i = word_index(value, word, NIC_MODELS);
+
+	(void)why;
+	if (i >= 0)
+		g->nic_model = (enum nic_model)i;
+	return MIN(i, 0);
+}
+
 static int set_bool(bool *b, const char *value, const char *no, const char *yes)
 {
 	if (strcmp(value, no) && strcmp(value, yes))
@@ -296,7 +328,9 @@ static const struct guest_key guest_keys[] = {
 	{"disk", guest_disk, EXPECT_MEDIA},
 	{"floppy", guest_floppy, EXPECT_MEDIA},
 	{"boot", guest_boot, "cdrom, disk, floppy in the order to try, separated by commas"},
+	{"disk_model", guest_disk_model, "ide or virtio"},
 	{"nic", guest_nic, "none"},
+	{"nic_model", guest_nic_model, "rtl8139 or virtio"},
 	{"serial", guest_serial, "mux or none"},
 	{"vga", guest_vga, "on or off"},
 	{"start", guest_start, "yes or no"},
@@ -396,6 +430,8 @@ static void guest_defaults(struct guest_config *g, const char *name, unsigned li
 		.paging = PAGING_ADAPTIVE,
 		.boot = {ORDER_CDROM, ORDER_DISK, ORDER_FLOPPY, ORDER_NONE},
 		.nic = "none",
+		.disk_model = DISK_IDE,
+		.nic_model = NIC_RTL8139,
 		.serial_mux = true,
 		.vga = true,
 		.start = true,

@@ -7,6 +7,7 @@
 #ifndef HV_CORE_CONFIG_H
 #define HV_CORE_CONFIG_H
 
+#include "dev/models.h"
 #include "penumbra/types.h"
 
 #define CONFIG_MAX_GUESTS 32 /* parsed; how many can run is the partition code's limit */
@@ -34,6 +35,8 @@ struct guest_config {
 	struct media cdrom, disk, floppy;
 	enum boot_order boot[4]; /* ends with ORDER_NONE */
 	char nic[32];		 /* "none" */
+	enum disk_model disk_model;
+	enum nic_model nic_model;
 	bool serial_mux;
 	bool vga;
 	bool start;

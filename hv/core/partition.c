@@ -479,6 +479,8 @@ static int build_board(struct partition *p)
 		.tsc_khz = p->tsc_khz,
 		.cdrom = medium(p, 0),
 		.disk = medium(p, 1),
+		.disk_model = p->cfg.disk_model,
+		.nic_model = p->cfg.nic_model,
 		.floppy = medium(p, 2),
 		.vga = p->cfg.vga,
 		.serial = p->cfg.serial_mux,

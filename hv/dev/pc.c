@@ -103,6 +103,25 @@ static unsigned apic_deliver(void *ctx, const struct apic_msg *msg)
 	return lapic_route(all, 1, NULL, msg);
 }
 
+/* A message-signalled interrupt: what a write to FEEx_xxxx means (SDM vol. 3 §11.11). */
+#define MSI_BASE    0xfee00000u
+#define MSI_LOGICAL BIT(2)
+#define MSI_LEVEL   BIT(15)
+
+static void msi_write(void *ctx, u64 address, u32 data)
+{
+	struct apic_msg msg = {
+		.dest = (u32)address >> 12 & 0xff,
+		.logical = address & MSI_LOGICAL,
+		.mode = data >> 8 & 7,
+		.vector = (u8)data,
+		.level = data & MSI_LEVEL,
+	};
+
+	if ((address & ~0xfffffull) == MSI_BASE)
+		apic_deliver(ctx, &msg);
+}
+
 static void apic_send(void *ctx, struct lapic *from, const struct apic_msg *msg)
 {
 	struct pc *pc = ctx;
@@ -343,7 +362,7 @@ static int init_isa(struct pc *pc)
 	return err ? err : init_bioschan(pc);
 }
 
-/* The disk is the primary master, the CD the secondary one; a floppy is the BIOS's alone. */
+/* An IDE disk is the primary master, the CD the secondary one; a floppy is the BIOS's alone. */
 static int init_ide(struct pc *pc)
 {
 	struct irq_line irq[2] = {isa_line(pc, PC_IRQ_IDE0), isa_line(pc, PC_IRQ_IDE1)};
@@ -351,11 +370,46 @@ static int init_ide(struct pc *pc)
 
 	if (!err)
 		err = ide_map(&pc->ide, &pc->board.bus);
-	if (!err && pc->cfg.disk)
+	if (!err && pc->cfg.disk && pc->cfg.disk_model == DISK_IDE)
 		err = ide_attach_disk(&pc->ide, 0, 0, pc->cfg.disk);
 	if (!err && pc->cfg.cdrom)
 		err = ide_attach_cd(&pc->ide, 1, 0, pc->cfg.cdrom);
 	return err;
+}
+
+static bool has_vblk(const struct pc *pc)
+{
+	return pc->cfg.disk && pc->cfg.disk_model == DISK_VIRTIO;
+}
+
+static bool has_nic(const struct pc *pc, enum nic_model model)
+{
+	return pc->cfg.nic && pc->cfg.nic_model == model;
+}
+
+/* What has a choice of models: slots are the board's, whichever it is. */
+static int init_slots(struct pc *pc)
+{
+	int err = 0;
+
+	if (has_nic(pc, NIC_VIRTIO))
+		err = vnet_init(&pc->vnet, pc->host, &pc->pci, PC_PCI_NIC_SLOT, pc->cfg.nic);
+	if (has_nic(pc, NIC_RTL8139))
+		err = rtl8139_init(&pc->rtl, pc->host, &pc->pci, PC_PCI_NIC_SLOT, pc->cfg.nic);
+	if (!err && has_vblk(pc))
+		err = vblk_init(&pc->vblk, pc->host, &pc->pci, PC_PCI_DISK_SLOT, pc->cfg.disk,
+				"PENUMBRA-DISK");
+	return err;
+}
+
+static void reset_slots(struct pc *pc)
+{
+	if (has_nic(pc, NIC_VIRTIO))
+		vnet_reset(&pc->vnet);
+	if (has_nic(pc, NIC_RTL8139))
+		rtl8139_reset(&pc->rtl);
+	if (has_vblk(pc))
+		vblk_reset(&pc->vblk);
 }
 
 static int init_pci(struct pc *pc)
@@ -363,6 +417,8 @@ static int init_pci(struct pc *pc)
 	int err;
 
 	pci_bus_init(&pc->pci, &pc->board.bus);
+	pc->pci.msi = msi_write;
+	pc->pci.msi_ctx = pc;
 	err = bus_add_port(&pc->board.bus, PCI_PORT_BASE, PCI_PORT_LEN, &pci_port_ops, &pc->pci);
 	if (!err)
 		err = i440fx_init(&pc->host_bridge, &pc->pci, pam_changed, pc);
@@ -370,7 +426,9 @@ static int init_pci(struct pc *pc)
 		err = piix3_init(&pc->isa_bridge, pc->host, &pc->pci, pirq_irq, pc);
 	if (!err)
 		err = piix4_pm_init(&pc->pm_function, &pc->pci);
-	return err ? err : init_ide(pc);
+	if (!err)
+		err = init_ide(pc);
+	return err ? err : init_slots(pc);
 }
 
 int pc_init(struct pc *pc, const struct dev_host *host, const struct pc_config *cfg)
@@ -403,6 +461,7 @@ void pc_reset(struct pc *pc)
 		vga_reset(&pc->vga);
 	bioschan_reset(&pc->bioschan);
 	ide_reset(&pc->ide);
+	reset_slots(pc);
 	i440fx_reset(&pc->host_bridge);
 	piix3_reset(&pc->isa_bridge);
 	piix4_pm_reset(&pc->pm_function);

@@ -19,12 +19,16 @@
 #include "dev/ide.h"
 #include "dev/ioapic.h"
 #include "dev/misc.h"
+#include "dev/models.h"
 #include "dev/pci.h"
 #include "dev/piix.h"
 #include "dev/pit8254.h"
 #include "dev/rtc.h"
+#include "dev/rtl8139.h"
 #include "dev/uart16550.h"
+#include "dev/vblk.h"
 #include "dev/vga.h"
+#include "dev/vnet.h"
 #include "penumbra/platform.h"
 
 #define PC_COM1 0x3f8
@@ -58,7 +62,10 @@ struct pc_config {
 	unsigned ncpus;
 	u32 tsc_khz;
 	struct blk *cdrom, *disk, *floppy; /* NULL: none */
-	u8 boot[4];			   /* enum bios_boot_dev, BOOT_NONE ends */
+	struct net *nic;		   /* NULL: none */
+	enum disk_model disk_model;	   /* the CD is always an IDE drive */
+	enum nic_model nic_model;
+	u8 boot[4]; /* enum bios_boot_dev, BOOT_NONE ends */
 	bool vga, serial;
 	const u8 *vram; /* the text page: PC_VGA_TEXT_SIZE bytes, readable here; may be NULL */
 	struct {
@@ -91,6 +98,9 @@ struct pc {
 	struct piix3 isa_bridge;
 	struct piix4_pm pm_function;
 	struct ide ide;
+	struct vblk vblk; /* the disk, if it is DISK_VIRTIO */
+	struct vnet vnet; /* the NIC, one of these */
+	struct rtl8139 rtl;
 
 	struct uart_line_ops line_ops;
 	struct bioschan_ops bios_ops;

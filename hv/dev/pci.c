@@ -166,6 +166,8 @@ u32 pci_cfg_read(const struct pci_dev *d, unsigned off, unsigned size)
 {
 	u32 v = 0;
 
+	if (d->reading)
+		d->reading(d->owner, off, size);
 	for (unsigned i = 0; i < size && off + i < sizeof(d->cfg); i++)
 		v |= (u32)d->cfg[off + i] << i * 8;
 	return v;

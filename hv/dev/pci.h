@@ -27,6 +27,7 @@
 #define PCI_COMMAND_INTX_DISABLE 0x400u
 #define PCI_STATUS		 0x06
 #define PCI_STATUS_INTX		 0x08u
+#define PCI_STATUS_CAPS		 0x10u
 #define PCI_REVISION		 0x08
 #define PCI_CLASS_PROG		 0x09
 #define PCI_CLASS_DEVICE	 0x0a
@@ -35,6 +36,7 @@
 #define PCI_BAR0		 0x10
 #define PCI_SUBSYSTEM_VENDOR	 0x2c
 #define PCI_SUBSYSTEM_ID	 0x2e
+#define PCI_CAPS		 0x34
 #define PCI_INTERRUPT_LINE	 0x3c
 #define PCI_INTERRUPT_PIN	 0x3d
 
@@ -63,6 +65,9 @@ struct pci_dev {
 	bool intx_out; /* what the bus sees after INTx disable */
 	/* Optional. After a write changed configuration bytes [off, off+len). */
 	void (*written)(struct pci_dev *d, unsigned off, unsigned len);
+	/* Optional. Configuration bytes [off, off+len) are about to be read: bring cfg up to date.
+	 */
+	void (*reading)(void *owner, unsigned off, unsigned len);
 	void *owner;
 };
 
@@ -74,6 +79,9 @@ struct pci_bus {
 	/* PIRQ A-D (0..3) changed level. */
 	void (*pirq)(void *ctx, unsigned pirq, bool level);
 	void *pirq_ctx;
+	/* A memory write of a message-signalled interrupt; unset: lost. */
+	void (*msi)(void *ctx, u64 address, u32 data);
+	void *msi_ctx;
 	/* Byte port CF9; unset: not decoded. */
 	u8 (*reset_ctl_read)(void *ctx);
 	void (*reset_ctl_write)(void *ctx, u8 value);

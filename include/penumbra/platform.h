@@ -55,6 +55,8 @@
 
 /* --- PCI, bus 0 -------------------------------------------------------------------------- */
 #define PC_PCI_HOST_SLOT 0 /* 00:00.0 8086:1237 */
+#define PC_PCI_NIC_SLOT	 3 /* INTA is PIRQ D */
+#define PC_PCI_DISK_SLOT 4 /* virtio-blk; INTA is PIRQ A: not the NIC's line */
 #define PC_PCI_ISA_SLOT	 1 /* 00:01.0 8086:7000 PIIX3 ISA, 01.1 8086:7010 IDE, 01.3 8086:7113 PM */
 
 #endif

@@ -63,6 +63,8 @@ TEST(a_whole_file)
 	      "\tfloppy = none\n"
 	      "boot  = disk , cdrom\n"
 	      "nic = none\n"
+	      "disk_model = virtio\n"
+	      "nic_model = virtio\n"
 	      "serial = none\n"
 	      "vga = off\n"
 	      "start = no\n"
@@ -81,6 +83,8 @@ TEST(a_whole_file)
 	CHECK_STR(g->disk.path, "alpha.img");
 	CHECK_EQ(g->floppy.kind, MEDIA_NONE);
 	CHECK(g->boot[0] == ORDER_DISK && g->boot[1] == ORDER_CDROM && g->boot[2] == ORDER_NONE);
+	CHECK_EQ(g->disk_model, DISK_VIRTIO);
+	CHECK_EQ(g->nic_model, NIC_VIRTIO);
 	CHECK(!g->serial_mux && !g->vga && !g->start && g->on_exit == ON_EXIT_RESTART);
 	CHECK_EQ(g->timeout_ns, 90 * NSEC_PER_SEC);
 	CHECK_EQ(g->line, 5);
@@ -99,6 +103,8 @@ TEST(defaults)
 	CHECK(!g->paging_set && g->serial_mux && g->vga && g->start && !g->bad);
 	CHECK_EQ(g->cdrom.kind, MEDIA_NONE);
 	CHECK_STR(g->nic, "none");
+	CHECK_EQ(g->disk_model, DISK_IDE);
+	CHECK_EQ(g->nic_model, NIC_RTL8139);
 	CHECK(g->boot[0] == ORDER_CDROM && g->boot[1] == ORDER_DISK && g->boot[2] == ORDER_FLOPPY &&
 	      g->boot[3] == ORDER_NONE);
 	CHECK_EQ(g->timeout_ns, 0);
@@ -143,6 +149,8 @@ TEST(bad_value_names_line_key_and_what_is_right)
 		 "3 a disk: disk: file: is not built yet: expected none or module"},
 		{"cdrom = dev:/dev/sdb",
 		 "3 a cdrom: cdrom: dev: is not built yet: expected none or module"},
+		{"disk_model = scsi", "3 a disk_model: disk_model: expected ide or virtio, not"},
+		{"nic_model = e1000", "3 a nic_model: nic_model: expected rtl8139 or virtio, not"},
 		{"nic = bridge:eth0", "3 a nic: nic: bridge: is not built yet: expected none"},
 		{"nic = switch", "switch is not built yet"},
 		{"nic = switches", "nic: expected none"},

@@ -9,6 +9,8 @@
  * SRCS: hv/dev/ide_dma.c hv/dev/ata.c hv/dev/atapi.c hv/dev/pci.c hv/dev/piix.c
  * SRCS: hv/dev/ioapic.c hv/dev/lapic.c hv/dev/lapic_ipi.c hv/dev/lapic_regs.c
  * SRCS: hv/dev/lapic_timer.c hv/lib/timerq.c hv/lib/str.c
+ * SRCS: hv/dev/msix.c hv/dev/virtio_ring.c hv/dev/virtio_pci.c hv/dev/virtio_caps.c
+ * SRCS: hv/dev/vblk.c hv/dev/vnet.c hv/dev/rtl8139.c hv/dev/rtl8139_eeprom.c
  *
  * SPDX-License-Identifier: MIT
  */
