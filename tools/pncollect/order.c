@@ -67,7 +67,11 @@ static bool hold(struct order *o, size_t at, const struct rec *r)
 		return false;
 	memcpy(line, r->line.p, r->line.len);
 	memmove(o->held + at + 1, o->held + at, (o->n - at) * sizeof(*o->held));
-	o->held[at] = (struct order_held){r->seq, r->t_us, r->crc, (u32)r->line.len, line};
+	o->held[at].line = line;
+	o->held[at].len = (u32)r->line.len;
+	o->held[at].seq = r->seq;
+	o->held[at].t_us = r->t_us;
+	o->held[at].crc = r->crc;
 	o->n++;
 	o->bytes += r->line.len + sizeof(*o->held);
 	return true;
