@@ -54,7 +54,8 @@ struct hostpci_ops {
 	/* Our function's interrupt pin, after INTx disable. */
 	void (*intx)(void *ctx, bool level);
 	/* Our function's BAR @n is now decoded at @base (@mapped), or no longer: the page has to
-	 * trap, or to be whatever it was before. Called with the bus already changed. */
+	 * trap, or to be whatever it was before. Called with the bus already changed, by
+	 * hostpci_add_own() for the first time. */
 	void (*bar_moved)(void *ctx, unsigned n, bool mapped, u64 base, u64 len);
 };
 

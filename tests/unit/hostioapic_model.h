@@ -12,6 +12,7 @@
 #define TESTS_HOSTIOAPIC_MODEL_H
 
 #include "dev/hostioapic.h"
+#include "lib/str.h"
 
 #define MODEL_PINS	 6 /* two chips with three each */
 #define MODEL_CHIP_PINS	 3
