@@ -41,7 +41,7 @@ static struct rig {
 	u64 wire_bytes, wire_damaged;
 	/* what the hypervisor wrote, by number, and what came out in order */
 	char *written[RIG_RECORDS];
-	u64 nwritten, delivered, wrong, nlost, nbefore, seen;
+	u64 nwritten, delivered, wrong, nlost, nbefore, seen, bulk;
 	unsigned sessions;
 	struct rig_log log[RIG_NAMES];
 	unsigned nlogs;
@@ -182,6 +182,12 @@ static void rig_seen(void *ctx, const struct rec *r)
 {
 	(void)ctx, (void)r;
 	rig.seen++;
+}
+
+static void rig_bulk(void *ctx, const struct rec *r)
+{
+	(void)ctx;
+	rig.bulk += !r->seq;
 }
 
 static void rig_lost(void *ctx, u64 from, u64 to, bool before, const char *why)

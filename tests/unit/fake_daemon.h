@@ -11,11 +11,14 @@
 #include "chan/channel.h"
 #include "penumbra/trace.h"
 
-#define FAKE_BASE    0x40000000ull /* host-physical */
-#define FAKE_PAGES   4u
+#define FAKE_BASE 0x40000000ull /* host-physical */
+#ifndef FAKE_PAGES
+#define FAKE_PAGES 4u
+#endif
 #define FAKE_BAR     0xe0000000u
 #define FAKE_ENTRIES 16u
 #define FAKE_POOL    CHAN_PAGE_SIZE /* the second page */
+#define FAKE_RINGS   0x40000u	    /* they end before this */
 
 struct fake_daemon {
 	u8 *mem;
@@ -97,12 +100,13 @@ static inline u32 fake_cmd(struct fake_daemon *d, u32 cmd, u64 arg)
 	return fake_get(d, CHAN_REG_ERROR);
 }
 
-/* Users are added between this and fake_plug(). */
+/* Users are added between this and fake_plug(). @d->mem: NULL, or to be used again. */
 static inline void fake_daemon_init(struct fake_daemon *d)
 {
+	u8 *mem = d->mem;
+
 	memset(d, 0, sizeof(*d));
-	d->mem = aligned_alloc(CHAN_PAGE_SIZE, FAKE_PAGES * (size_t)CHAN_PAGE_SIZE);
-	memset(d->mem, 0xa5, FAKE_PAGES * (size_t)CHAN_PAGE_SIZE);
+	d->mem = mem ? mem : calloc(FAKE_PAGES, CHAN_PAGE_SIZE);
 	d->slots = 16;
 	d->entries = FAKE_ENTRIES;
 	pci_bus_init(&d->pci, &d->bus);
@@ -129,7 +133,7 @@ static inline struct chan_area *fake_layout(struct fake_daemon *d)
 	struct chan_area *a = (void *)d->mem;
 	u32 at = 4096;
 
-	memset(d->mem, 0, CHAN_PAGE_SIZE);
+	memset(d->mem, 0, FAKE_RINGS);
 	*a = (struct chan_area){
 		.magic = CHAN_AREA_MAGIC,
 		.abi = CHAN_ABI,

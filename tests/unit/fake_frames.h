@@ -34,6 +34,13 @@ static struct fake_frames {
 	u64 chunks, gibs;	    /* left to give */
 	u64 next_chunk, next_gib;
 	u64 chunk_pages; /* guest RAM in use */
+	/* What frames_extent() tells, in address order. */
+	struct {
+		hpa_t base;
+		u64 len;
+		unsigned owner;
+	} extent[4];
+	unsigned extents;
 } fake_frames;
 
 __attribute__((unused)) void *hpa_va(hpa_t hpa)
@@ -69,6 +76,7 @@ static inline void fake_frames_init(u64 chunks, u64 gibs)
 	f->next_chunk = FAKE_CHUNKS;
 	f->next_gib = FAKE_GIBS;
 	f->chunk_pages = 0;
+	f->extents = 0;
 }
 
 static inline void fake_show_chunks(hpa_t hpa, u64 size)
@@ -109,6 +117,18 @@ hpa_t frames_alloc_chunk(u64 size, unsigned owner)
 	f->chunk_pages += size / PAGE_SIZE;
 	fake_show_chunks(hpa, size);
 	return hpa;
+}
+
+bool frames_extent(unsigned i, hpa_t *base, u64 *len, unsigned *owner)
+{
+	struct fake_frames *f = &fake_frames;
+
+	if (i >= f->extents)
+		return false;
+	*base = f->extent[i].base;
+	*len = f->extent[i].len;
+	*owner = f->extent[i].owner;
+	return true;
 }
 
 void frames_free(hpa_t base, u64 pages, unsigned owner)

@@ -40,6 +40,7 @@ static void start(struct fake_daemon *d, struct watcher *w)
 {
 	*w = (struct watcher){
 		.user = {.attached = on_attached, .detached = on_detached, .bell = on_bell}};
+	d->mem = NULL;
 	fake_daemon_init(d);
 	channel_add_user(&d->ch, &w->user);
 	fake_plug(d);

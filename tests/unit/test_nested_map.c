@@ -475,3 +475,81 @@ TEST(clean_means_that_nothing_wrong_is_cached)
 	CHECK(caught > 100 && clean_runs > 1000);
 	demolish();
 }
+
+/* --- devices -------------------------------------------------------------------------------------
+ */
+
+#define OWN	 (64 * MIB)
+#define OWN_SIZE (8 * MIB)
+
+static gpa_t taboo; /* a page within devices that is none */
+
+/* Everything but the first 128 MiB and one page. */
+static bool device(void *ctx, gpa_t gpa, u64 len)
+{
+	(void)ctx;
+	return gpa >= 128 * MIB && !(taboo >= gpa && taboo < gpa + len);
+}
+
+static void build_identity(void)
+{
+	fake_frames_init(0, 0);
+	taboo = 0;
+	CHECK_EQ(p2m_init_identity(&m, OWN, OWN_SIZE, OWNER_CONTROL), 0);
+	m.device = device;
+	CHECK_EQ(nested_map_init(&map, &format, true, &m), 0);
+}
+
+TEST(leaves_to_devices_come_on_demand_as_large_as_they_may)
+{
+	build_identity();
+	CHECK_EQ(level_at(OWN), 2);
+	CHECK_EQ(level_at(GIB), 0);
+	CHECK_EQ(nested_map_device(&map, GIB + 12345), 0);
+	CHECK_EQ(level_at(GIB), 3);
+	CHECK_EQ(nested_map_device(&map, GIB - 1), 0); /* its gigabyte has memory in it */
+	CHECK_EQ(level_at(GIB - 1), 2);
+	taboo = 3 * GIB + 4 * MIB + PAGE_SIZE;
+	CHECK_EQ(nested_map_device(&map, 3 * GIB), 0);
+	CHECK_EQ(level_at(3 * GIB), 2);
+	CHECK_EQ(nested_map_device(&map, taboo - PAGE_SIZE), 0);
+	CHECK_EQ(level_at(taboo - PAGE_SIZE), 1);
+	CHECK_EQ(level_at(taboo), 0);
+	CHECK_EQ(nested_map_audit(&map), 0);
+	demolish();
+}
+
+/* A page that becomes taboo after a large leaf over it was made. */
+TEST(dropped_devices_come_back_without_what_is_taboo_now)
+{
+	u64 gen;
+
+	build_identity();
+	CHECK_EQ(nested_map_device(&map, 2 * GIB), 0);
+	taboo = 2 * GIB + 2 * MIB;
+	CHECK(nested_map_audit(&map) > 0);
+	gen = m.gen;
+	nested_map_drop_devices(&map);
+	CHECK(m.gen > gen);
+	CHECK_EQ(level_at(2 * GIB), 0);
+	CHECK_EQ(level_at(OWN), 2);
+	CHECK_EQ(nested_map_device(&map, 2 * GIB), 0);
+	CHECK_EQ(level_at(taboo), 0);
+	CHECK_EQ(nested_map_audit(&map), 0);
+	demolish();
+}
+
+/* Touching addresses all over the place must not eat the hypervisor's memory. */
+TEST(tables_for_devices_are_limited)
+{
+	unsigned served = 0;
+
+	build_identity();
+	for (u64 i = 0; i < 4 * NESTED_DEVICE_TABLES; i++) {
+		taboo = i * GIB * 512 + GIB + 5 * PAGE_SIZE;
+		served += nested_map_device(&map, taboo - PAGE_SIZE) == 0;
+	}
+	CHECK(served && served <= NESTED_DEVICE_TABLES);
+	CHECK(map.device_tables <= NESTED_DEVICE_TABLES);
+	demolish();
+}

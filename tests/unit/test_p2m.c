@@ -191,3 +191,95 @@ TEST(every_loss_counts_a_generation)
 	}
 	p2m_free(&m);
 }
+
+/* --- identity maps -------------------------------------------------------------------------------
+ */
+
+#define OWN  (64 * MIB)
+#define SIZE (8 * MIB)
+
+static gpa_t device_from, device_to;
+
+static bool device(void *ctx, gpa_t gpa, u64 len)
+{
+	CHECK(ctx == &m);
+	return gpa >= device_from && gpa + len <= device_to;
+}
+
+static void build_identity(void)
+{
+	fake_frames_init(0, 0);
+	fake_frames.extent[0].base = 0x1000;
+	fake_frames.extent[0].len = 0x9e000;
+	fake_frames.extent[0].owner = OWNER_CONTROL;
+	fake_frames.extent[1].base = 0x9f000;
+	fake_frames.extent[1].len = 0x1000;
+	fake_frames.extent[1].owner = OWNER_LOW;
+	fake_frames.extent[2].base = MIB;
+	fake_frames.extent[2].len = 63 * MIB;
+	fake_frames.extent[2].owner = OWNER_CONTROL; /* not part of the range asked for */
+	fake_frames.extents = 3;
+	CHECK_EQ(p2m_init_identity(&m, OWN, SIZE, OWNER_CONTROL), 0);
+	m.device = device;
+	m.device_ctx = &m;
+	device_from = device_to = 0;
+}
+
+static enum p2m_kind kind_of(gpa_t gpa)
+{
+	hpa_t hpa = 0;
+	enum p2m_kind kind = p2m_lookup(&m, gpa, &hpa);
+
+	if (kind != P2M_NONE)
+		CHECK_EQ(hpa, gpa);
+	return kind;
+}
+
+TEST(an_identity_map_has_its_range_and_its_owners_low_pages_only)
+{
+	static const gpa_t none[] = {0,	      0x9f000, 0xa0000,	   MIB,
+				     2 * MIB, OWN - 1, OWN + SIZE, 4 * GIB};
+
+	build_identity();
+	CHECK_EQ(kind_of(OWN), P2M_RAM);
+	CHECK_EQ(kind_of(OWN + SIZE - 1), P2M_RAM);
+	CHECK_EQ(kind_of(0x1000), P2M_RAM);
+	CHECK_EQ(kind_of(0x9efff), P2M_RAM);
+	CHECK(p2m_ptr(&m, OWN + 5) == hpa_va(OWN + 5));
+	CHECK(p2m_ptr(&m, 0x1234) == hpa_va(0x1234) && p2m_peek(&m, 0x1234) == hpa_va(0x1234));
+	for (unsigned i = 0; i < ARRAY_SIZE(none); i++) {
+		CHECK_EQ(kind_of(none[i]), P2M_NONE);
+		CHECK(!p2m_ptr(&m, none[i]) && !p2m_peek(&m, none[i]) &&
+		      !p2m_ptr_read(&m, none[i]));
+	}
+	p2m_free(&m);
+}
+
+/* A device is no memory: the hypervisor never follows the guest's pointers into one. */
+TEST(devices_are_told_from_memory)
+{
+	u8 byte;
+
+	build_identity();
+	device_from = 0xa0000;
+	device_to = 0xb0000;
+	CHECK_EQ(kind_of(0xa0000), P2M_DEVICE);
+	CHECK_EQ(kind_of(0xaffff), P2M_DEVICE);
+	CHECK_EQ(kind_of(0xb0000), P2M_NONE);
+	CHECK(!p2m_ptr(&m, 0xa0000) && !p2m_ptr_read(&m, 0xa0000));
+	CHECK_EQ(p2m_read(&m, 0xa0000, &byte, 1), -EFAULT);
+	device_to = GIB;
+	CHECK_EQ(kind_of(OWN), P2M_RAM);
+	p2m_free(&m);
+}
+
+TEST(an_identity_map_wants_whole_chunks_above_the_first)
+{
+	fake_frames_init(0, 0);
+	CHECK_EQ(p2m_init_identity(&m, OWN + PAGE_SIZE, SIZE, OWNER_CONTROL), -EINVAL);
+	CHECK_EQ(p2m_init_identity(&m, OWN, SIZE + PAGE_SIZE, OWNER_CONTROL), -EINVAL);
+	CHECK_EQ(p2m_init_identity(&m, 0, SIZE, OWNER_CONTROL), -EINVAL);
+	CHECK_EQ(p2m_init_identity(&m, OWN, 0, OWNER_CONTROL), -EINVAL);
+	fake_frames.limit = 0;
+	CHECK_EQ(p2m_init_identity(&m, OWN, SIZE, OWNER_CONTROL), -ENOMEM);
+}

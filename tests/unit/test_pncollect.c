@@ -235,6 +235,27 @@ TEST(silence_is_asked_ever_more_rarely)
 	rig_end();
 }
 
+/* Trace data has no number: it is passed on, and nothing is asked for when it is damaged. */
+TEST(bulk_data_is_outside_the_order)
+{
+	rig_start(true);
+	rig_record("guest", "alpha", 0, false);
+	for (unsigned i = 0; i < 20; i++) {
+		rig.damaged = i < 10 ? 0 : 3000;
+		record_begin(&rig.record, "trace");
+		record_base64(&rig.record, "data", rig.up, 1000);
+		CHECK(record_end_unkept(&rig.store, &rig.record));
+		rig_run(500);
+	}
+	rig.damaged = 0;
+	rig_run(1000);
+	CHECK(rig.bulk >= 10 && rig.bulk < 20);
+	CHECK(rig.collect.damaged > 0);
+	CHECK(rig.collect.requests <= 1); /* one may have been damaged in its number */
+	check_all_records();
+	rig_end();
+}
+
 TEST(a_reader_that_comes_late)
 {
 	rig_start(true);
