@@ -28,6 +28,8 @@ static struct {
 	struct host_uart uart;
 	struct boot_fb fb;
 	bool screen; /* text goes there now */
+	hpa_t mmio;  /* of a memory-mapped UART */
+	u32 bdf;     /* of a PCI UART */
 	const struct boot_info *bi;
 	char name[16];
 } con;
@@ -58,6 +60,7 @@ void console_init(const struct boot_info *bi, const struct console_param *p)
 {
 	con.bi = bi;
 	con.param = *p;
+	con.bdf = PCICFG_NONE;
 	str_copy(con.name, "none", sizeof(con.name));
 	if (p->kind == CONSOLE_VGA)
 		str_copy(con.name, "vga", sizeof(con.name));
@@ -74,17 +77,19 @@ void console_init(const struct boot_info *bi, const struct console_param *p)
 
 static bool pci_uart_use(u32 bdf)
 {
-	u64 bar = pcicfg_read32(bdf, PCI_BAR0), base;
+	u64 bar = pcicfg_read32(bdf, PCICFG_BAR0), base;
 
-	pcicfg_write16(bdf, PCI_COMMAND,
-		       pcicfg_read16(bdf, PCI_COMMAND) | PCI_COMMAND_IO | PCI_COMMAND_MEMORY);
-	if (bar & PCI_BAR_IO) {
+	pcicfg_write16(bdf, PCICFG_COMMAND,
+		       pcicfg_read16(bdf, PCICFG_COMMAND) | PCICFG_COMMAND_IO |
+			       PCICFG_COMMAND_MEMORY);
+	if (bar & PCICFG_BAR_IO) {
 		con.uart.port = (u16)(bar & ~3ull);
 		return con.uart.port && uart_setup(&con.uart, &con.param);
 	}
 	base = bar & ~15ull;
-	if ((bar & PCI_BAR_TYPE) == PCI_BAR_64)
-		base |= (u64)pcicfg_read32(bdf, PCI_BAR0 + 4) << 32;
+	if ((bar & PCICFG_BAR_TYPE) == PCICFG_BAR_64)
+		base |= (u64)pcicfg_read32(bdf, PCICFG_BAR0 + 4) << 32;
+	con.mmio = base;
 	con.uart.mmio = base ? mmio_map(base, PCI_SERIAL_BYTES) : NULL;
 	/* Byte-wide registers are the rule for class 0700; LPSS parts space them by four. */
 	for (con.uart.stride = 1; con.uart.mmio && con.uart.stride <= 4; con.uart.stride *= 4)
@@ -97,9 +102,11 @@ static void pci_uart_find(void)
 {
 	u32 bdf = pcicfg_find_class(PCI_CLASS_SERIAL);
 
-	if (bdf != PCICFG_NONE && pci_uart_use(bdf))
-		snprintf(con.name, sizeof(con.name), "pci %02x:%02x.%x", bdf >> 8 & 0xff,
-			 bdf >> 3 & 0x1f, bdf & 7);
+	if (bdf == PCICFG_NONE || !pci_uart_use(bdf))
+		return;
+	con.bdf = bdf;
+	snprintf(con.name, sizeof(con.name), "pci %02x:%02x.%x", bdf >> 8 & 0xff, bdf >> 3 & 0x1f,
+		 bdf & 7);
 }
 
 /* What was said before this device was there. */
@@ -231,6 +238,21 @@ int console_route_irq(unsigned vector, u32 apic_id)
 	ioapic_mask(i->gsi, false);
 	console_irq_enable(true, false);
 	return 0;
+}
+
+u16 console_port(void)
+{
+	return con.uart.present ? con.uart.port : 0;
+}
+
+hpa_t console_mmio(void)
+{
+	return con.uart.present && !con.uart.port ? con.mmio : 0;
+}
+
+u32 console_pci(void)
+{
+	return con.bdf;
 }
 
 u32 console_baud(void)

@@ -49,6 +49,11 @@ int console_gsi(void);
 /* Route that interrupt to @vector on the CPU with @apic_id and enable it for received bytes.
  * 0, or -ENODEV. */
 int console_route_irq(unsigned vector, u32 apic_id);
+/* Where its registers are: first of eight I/O ports, or 0; physical address, or 0; and as which PCI
+ * function it was found, or PCICFG_NONE (pcicfg.h). */
+u16 console_port(void);
+hpa_t console_mmio(void);
+u32 console_pci(void);
 /* Line rate in bit/s, 0 when unknown or no UART. */
 u32 console_baud(void);
 /* Short name of the chosen device for the `boot` record: "com 0x3f8", "pci 00:03.0", "vga", "none".

@@ -14,6 +14,7 @@
 #define IOAPIC_REG_VERSION 0x01
 #define IOAPIC_REG_RTE	   0x10
 #define RTE_LOW_ACTIVE	   BIT(13)
+#define RTE_REMOTE_IRR	   BIT(14)
 #define RTE_LEVEL	   BIT(15)
 #define RTE_MASKED	   BIT(16)
 #define RTE_DEST_SHIFT	   24
@@ -128,4 +129,30 @@ int ioapic_mask(u32 gsi, bool masked)
 	reg_write(io, reg, low | (masked ? (u32)RTE_MASKED : 0));
 	spin_unlock(&lock);
 	return 0;
+}
+
+bool ioapic_in_service(u32 gsi)
+{
+	u32 reg, low;
+	const struct ioapic *io = find(gsi, &reg);
+
+	if (!io)
+		return false;
+	spin_lock(&lock);
+	low = reg_read(io, reg);
+	spin_unlock(&lock);
+	return low & RTE_REMOTE_IRR;
+}
+
+u32 ioapic_version(u32 gsi_base)
+{
+	u32 reg, version;
+	const struct ioapic *io = find(gsi_base, &reg);
+
+	if (!io || io->gsi_base != gsi_base)
+		return 0;
+	spin_lock(&lock);
+	version = reg_read(io, IOAPIC_REG_VERSION);
+	spin_unlock(&lock);
+	return version;
 }

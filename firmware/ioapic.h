@@ -20,5 +20,9 @@ int host_ioapic_init(const struct boot_info *bi);
 int ioapic_route(u32 gsi, unsigned vector, u32 apic_id, bool active_low, bool level);
 /* Mask or unmask. 0 or -ENOENT. */
 int ioapic_mask(u32 gsi, bool masked);
+/* A level interrupt of @gsi was taken by a local APIC and has had no EOI yet (Remote IRR). */
+bool ioapic_in_service(u32 gsi);
+/* The version register of the chip whose first pin is @gsi_base; 0: no such chip. */
+u32 ioapic_version(u32 gsi_base);
 
 #endif

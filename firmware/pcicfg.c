@@ -34,21 +34,42 @@ void pcicfg_write16(u32 bdf, unsigned reg, u16 value)
 	outw((u16)(CONFIG_DATA + (reg & 2)), value);
 }
 
+u32 pcicfg_read(u32 bdf, unsigned off, unsigned size)
+{
+	u16 port = (u16)(CONFIG_DATA + (off & 3));
+
+	select(bdf, off);
+	return size == 4 ? inl(port) : size == 2 ? inw(port) : inb(port);
+}
+
+void pcicfg_write(u32 bdf, unsigned off, unsigned size, u32 value)
+{
+	u16 port = (u16)(CONFIG_DATA + (off & 3));
+
+	select(bdf, off);
+	if (size == 4)
+		outl(port, value);
+	else if (size == 2)
+		outw(port, (u16)value);
+	else
+		outb(port, (u8)value);
+}
+
 static bool is_multi(u32 bdf)
 {
-	return pcicfg_read16(bdf, PCI_HEADER_TYPE) & PCI_HEADER_MULTI;
+	return pcicfg_read16(bdf, PCICFG_HEADER_TYPE) & PCICFG_HEADER_MULTI;
 }
 
 u32 pcicfg_find_class(u16 class16)
 {
 	for (u32 bdf = 0; bdf < BDF_END; bdf++) {
-		if ((pcicfg_read32(bdf, PCI_VENDOR) & 0xffff) == 0xffff) {
+		if ((pcicfg_read32(bdf, PCICFG_VENDOR) & 0xffff) == 0xffff) {
 			/* Without function 0 there is no device. */
 			if (bdf % FUNCTIONS == 0)
 				bdf += FUNCTIONS - 1;
 			continue;
 		}
-		if (pcicfg_read32(bdf, PCI_CLASS_REV) >> 16 == class16)
+		if (pcicfg_read32(bdf, PCICFG_CLASS_REV) >> 16 == class16)
 			return bdf;
 		if (bdf % FUNCTIONS == 0 && !is_multi(bdf))
 			bdf += FUNCTIONS - 1;

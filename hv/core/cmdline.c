@@ -339,7 +339,11 @@ static int set_guests(struct cmdline *c, const char *value)
 
 static int set_control(struct cmdline *c, const char *value)
 {
-	return set_switch(&c->control, value);
+	int err = set_switch(&c->control, value);
+
+	if (!err)
+		c->control_demanded = c->control;
+	return err;
 }
 
 static int set_shadow(struct cmdline *c, const char *value)

@@ -47,6 +47,7 @@ struct cmdline {
 	enum trace_level trace;
 	char guests[256]; /* comma list; empty: all with start = yes */
 	bool control;
+	bool control_demanded; /* by a word of its own, not by default */
 	char shadow[16];
 	char pmu[48];
 	char paging_per_as[8];

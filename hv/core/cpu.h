@@ -62,6 +62,8 @@ struct cpu {
 	 * @attention, which interrupt handlers set. */
 	volatile bool attention; /* cpu_service() has something to do */
 	struct vcpu *run_queue;	 /* ring; points at the one that ran last */
+	struct vcpu *first;	 /* goes before the others when an interrupt waits for it, or NULL */
+	bool first_only;	 /* nobody else runs yet */
 	struct vcpu *current;	 /* whose FPU and debug state is in the CPU */
 	struct timer slice;
 	struct timerq timers;

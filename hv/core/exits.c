@@ -24,7 +24,7 @@ void vcpu_inject(struct vcpu *v, u8 vector, bool has_error, u32 error)
 	bool first_pf = e->type == EVENT_EXCEPTION && e->vector == VEC_PF;
 
 	if (e->type == EVENT_EXCEPTION && e->vector == VEC_DF) {
-		partition_triple_fault(v->part);
+		v->part->ops->triple_fault(v->part);
 		return;
 	}
 	if ((first_contributory && contributory) ||
@@ -299,7 +299,8 @@ static void exit_rdpmc(struct vcpu *v, struct exit *x)
 	inject_gp(v);
 }
 
-/* Guest memory is coherent and no device bypasses the caches: nothing to write back. */
+/* Guest memory is coherent and no device bypasses the caches: nothing to write back. With real
+ * devices there may be. */
 static void exit_cache(struct vcpu *v, struct exit *x)
 {
 	struct exitop_insn i;
@@ -311,8 +312,11 @@ static void exit_cache(struct vcpu *v, struct exit *x)
 	(void)x;
 	v->engine->get_code(v, &c);
 	op = exitop_decode(bytes, n, vcpu_code_mode(&c), &i);
-	if (op == EXITOP_WBINVD || op == EXITOP_INVD)
-		vcpu_advance(v, i.len);
+	if (op != EXITOP_WBINVD && op != EXITOP_INVD)
+		return;
+	if (v->part->p2m.device)
+		asm volatile("wbinvd" : : : "memory");
+	vcpu_advance(v, i.len);
 }
 
 static bool xcr0_valid(u64 value)
@@ -353,7 +357,7 @@ static void exit_iret(struct vcpu *v, struct exit *x)
 static void exit_shutdown(struct vcpu *v, struct exit *x)
 {
 	(void)x;
-	partition_triple_fault(v->part);
+	v->part->ops->triple_fault(v->part);
 }
 
 static void exit_exception(struct vcpu *v, struct exit *x)

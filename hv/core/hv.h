@@ -21,6 +21,11 @@ const struct boot_module *hv_bios_module(void);
 void hv_wall_clock(u16 *year, u8 *month, u8 *day, u8 *hour, u8 *min, u8 *sec);
 /* A started guest has ended for good. After the last one exit= is carried out. */
 void hv_guest_ended(bool passed);
+/* End the machine for the control partition, after the guests that run, which are told. Returns
+ * when there are some. */
+void hv_end_machine(enum exit_action action);
+/* The control partition has ended by itself. */
+void hv_control_ended(void);
 /* A guest that should have started cannot. */
 void hv_guest_failed(void);
 

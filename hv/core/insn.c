@@ -38,7 +38,7 @@ static void walk_regs_from_code(const struct vcpu *v, const struct vcpu_code *c,
 	r->rflags = v->rflags;
 	r->pkru = 0;
 	r->cpl = c->cpl;
-	r->maxphyaddr = p->pc.cfg.phys_bits;
+	r->maxphyaddr = p->phys_bits;
 	r->has_1g = p->cpuid.has_1g;
 	r->pml4_g_rsvd = p->cpuid.amd;
 	r->pdpte = NULL;

@@ -12,6 +12,11 @@
 #define VECTOR_KICK	  0xf1
 #define VECTOR_PANIC_STOP 0xf2
 #define VECTOR_CONSOLE	  0xf3
+/* IOAPIC pins of the control partition's devices: levels below VECTOR_GSI_EDGE. What lies below
+ * VECTOR_TIMER is its MSIs' (control_irq.c). */
+#define VECTOR_GSI_FIRST  0xf4
+#define VECTOR_GSI_EDGE	  0xf8
+#define VECTOR_GSI_LAST	  0xfe
 #define VECTOR_SPURIOUS	  0xff
 
 struct trap_frame;

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "chan/mux.h"
 #include "core/clock.h"
+#include "core/control.h"
 #include "core/cpu.h"
 #include "core/irq.h"
 #include "core/keys.h"
@@ -47,6 +48,8 @@ static struct {
 static void mux_input(void *ctx, unsigned index, u8 byte)
 {
 	(void)ctx;
+	if (index == 0 && control_partition)
+		partition_input(control_partition, byte);
 	for (unsigned i = 0; i < npartitions; i++)
 		if (partitions[i]->index == index)
 			partition_input(partitions[i], byte);
@@ -120,8 +123,8 @@ static void release_held(void)
 	do {
 		struct partition *p = v->part;
 
-		if (p->state == PARTITION_RUNNING && uart_tx_held(&p->pc.uart))
-			uart_tx_kick(&p->pc.uart);
+		if (p->state == PARTITION_RUNNING && p->uart && uart_tx_held(p->uart))
+			uart_tx_kick(p->uart);
 		if (p->held)
 			partition_let_go(p);
 		v = v->next;

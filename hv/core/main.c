@@ -7,6 +7,7 @@
  */
 #include "core/clock.h"
 #include "core/config.h"
+#include "core/control.h"
 #include "core/cpu.h"
 #include "core/hv.h"
 #include "core/log.h"
@@ -45,6 +46,7 @@ static struct {
 	struct engine_caps caps;
 	unsigned running; /* guests started and not ended */
 	bool failed;	  /* some guest did not pass */
+	bool ending;	  /* the control partition ends the machine, as exit= of @cmdline says */
 	u64 boot_seconds; /* wall clock at clock_ns() 0, since 1970; 0: unknown */
 } hv;
 
@@ -135,7 +137,7 @@ static _Noreturn void leave(enum exit_action action)
 
 static void all_ended(void)
 {
-	if (hv.cmdline.exit == EXIT_STAY)
+	if (hv.cmdline.exit == EXIT_STAY && !hv.ending)
 		hv_log(LOG_INFO, "every guest has ended; exit=stay");
 	else
 		leave(hv.cmdline.exit);
@@ -144,6 +146,22 @@ static void all_ended(void)
 void hv_guest_failed(void)
 {
 	hv.failed = true;
+}
+
+void hv_end_machine(enum exit_action action)
+{
+	hv.cmdline.exit = action;
+	hv.ending = true;
+	if (!hv.running)
+		all_ended();
+	for (unsigned i = 0; i < npartitions; i++)
+		partition_request(partitions[i], REQUEST_END);
+}
+
+void hv_control_ended(void)
+{
+	if (!hv.running)
+		all_ended();
 }
 
 void hv_guest_ended(bool passed)
@@ -331,13 +349,14 @@ static void start_guests(void)
 	smp_release();
 	tracelog_begin();
 	log_enable_input();
-	if (!npartitions) {
+	if (!npartitions && (hv.failed || !control_partition)) {
 		report_error(NULL, "guests", "no guest was started");
 		hv.failed = true;
 		all_ended();
 	}
 	log_leave_screen();
-	partitions_start();
+	partitions_start(false);
+	control_start();
 }
 
 void hv_main(struct boot_info *bi)
@@ -367,6 +386,7 @@ void hv_main(struct boot_info *bi)
 		report_hwcheck();
 		leave(hv.cmdline.exit);
 	}
+	control_create(&hv.config, &hv.cmdline);
 	partitions_create(&hv.config);
 	start_guests();
 	sched_loop();

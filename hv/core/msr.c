@@ -264,6 +264,11 @@ static unsigned mtrr_fixed_index(u32 msr)
 	return msr >= MSR_MTRR_FIX16K_FIRST ? 1 + msr - MSR_MTRR_FIX16K_FIRST : 0;
 }
 
+u32 msr_mtrr_fixed(unsigned i)
+{
+	return i >= 3 ? MSR_MTRR_FIX4K_FIRST + i - 3 : i ? MSR_MTRR_FIX16K_FIRST + i - 1 : 0x250;
+}
+
 static int read_mtrr_fixed(const struct guest_msrs *m, const struct msr_row *r, u32 msr, u64 *value)
 {
 	(void)r;

@@ -74,6 +74,8 @@ void guest_msrs_reset(struct guest_msrs *m);
 /* RDMSR, WRMSR. 0, or -EINVAL: the guest takes #GP(0). */
 int msr_read(struct guest_msrs *m, u32 msr, u64 *value);
 int msr_write(struct guest_msrs *m, u32 msr, u64 value);
+/* Number of the fixed-range MTRR with index @i < MSR_MTRR_FIXED_COUNT. */
+u32 msr_mtrr_fixed(unsigned i);
 /* The row's name, or NULL: for logs. */
 const char *msr_name(u32 msr);
 

@@ -111,10 +111,8 @@ static void want_reset(struct partition *p, const char *cause)
 	sched_kick(&p->vcpu);
 }
 
-static void machine_event(void *ctx, enum machine_event ev, u32 value)
+static void machine_event(struct partition *p, enum machine_event ev, u32 value)
 {
-	struct partition *p = ctx;
-
 	switch (ev) {
 	case MACHINE_POWER_OFF:
 		power_off(p);
@@ -128,7 +126,7 @@ static void machine_event(void *ctx, enum machine_event ev, u32 value)
 }
 
 /* Five triple faults, each within ten seconds of the one before, are a crash. */
-void partition_triple_fault(struct partition *p)
+static void triple_fault(struct partition *p)
 {
 	u64 now = clock_ns();
 
@@ -200,6 +198,13 @@ static int host_mem_write(void *ctx, gpa_t gpa, const void *buf, size_t len)
 	return p2m_write(&p->p2m, gpa, buf, len);
 }
 
+static void host_machine_event(void *ctx, enum machine_event ev, u32 value)
+{
+	struct partition *p = ctx;
+
+	p->ops->machine_event(p, ev, value);
+}
+
 static const struct dev_host_ops host_ops = {
 	.now_ns = host_now,
 	.guest_tsc = host_guest_tsc,
@@ -207,7 +212,7 @@ static const struct dev_host_ops host_ops = {
 	.timer_set = host_timer_set,
 	.mem_read = host_mem_read,
 	.mem_write = host_mem_write,
-	.machine_event = machine_event,
+	.machine_event = host_machine_event,
 };
 
 void partition_host_init(struct partition *p)
@@ -498,6 +503,7 @@ static int build_board(struct partition *p)
 	c.uuid[15] = (u8)p->index;
 	hv_wall_clock(&c.time.year, &c.time.month, &c.time.day, &c.time.hour, &c.time.min,
 		      &c.time.sec);
+	p->uart = p->cfg.serial_mux ? &p->pc.uart : NULL;
 	return pc_init(&p->pc, &p->host, &c);
 }
 
@@ -587,10 +593,10 @@ static void input_again(void *arg, u64 now_ns)
 	this_cpu()->attention = true;
 }
 
-static void take_input(struct partition *p)
+void partition_take_input(struct partition *p)
 {
 	while (p->input_tail != p->input_head) {
-		if (!pc_input(&p->pc, p->input[p->input_tail % PARTITION_INPUT_SIZE])) {
+		if (!p->ops->type(p, p->input[p->input_tail % PARTITION_INPUT_SIZE])) {
 			p->input_retry.fire = input_again;
 			p->input_retry.arg = p;
 			timer_set(&p->input_retry, clock_ns() + INPUT_RETRY_NS);
@@ -634,12 +640,14 @@ static void reset_when_room(struct partition *p)
 	partition_reset(p, cause);
 }
 
-void partition_service(struct partition *p)
+static void service(struct partition *p)
 {
 	u32 r = __atomic_exchange_n(&p->requests, 0, __ATOMIC_ACQUIRE);
 
 	if (r & REQUEST_START)
 		start_when_room(p);
+	if (r & REQUEST_END)
+		partition_end(p, STATUS_FAIL, "exit", "the control partition ended the machine");
 	if (p->end_wanted) {
 		finish(p);
 		return;
@@ -655,5 +663,17 @@ void partition_service(struct partition *p)
 		report_stats(p, false);
 	if (r & REQUEST_AUDIT)
 		audit(p);
-	take_input(p);
+	partition_take_input(p);
 }
+
+static bool type(struct partition *p, u8 byte)
+{
+	return pc_input(&p->pc, byte);
+}
+
+const struct partition_ops guest_ops = {
+	.service = service,
+	.triple_fault = triple_fault,
+	.machine_event = machine_event,
+	.type = type,
+};

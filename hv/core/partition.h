@@ -1,4 +1,4 @@
-/* A partition: one guest machine with its memory, board, vCPU, media and place on the serial line.
+/* A partition: one machine with its memory, board, vCPU, media and place on the serial line.
  *
  * Built on the boot CPU, run by the CPU its vCPU is pinned to. What other CPUs want of it (input
  * bytes, requests) goes through @requests, @input and sched_kick().
@@ -9,6 +9,7 @@
 #define HV_CORE_PARTITION_H
 
 #include "core/config.h"
+#include "core/control_board.h"
 #include "core/cpuid.h"
 #include "core/msr.h"
 #include "dev/pc.h"
@@ -30,6 +31,7 @@ enum partition_status { STATUS_NONE, STATUS_PASS, STATUS_FAIL, STATUS_TIMEOUT };
 #define REQUEST_STATS	  BIT(3)
 #define REQUEST_UART_ROOM BIT(4)
 #define REQUEST_AUDIT	  BIT(5)
+#define REQUEST_END	  BIT(6) /* the machine ends */
 
 struct exit_stats {
 	u64 count[EXIT_REASONS];
@@ -43,9 +45,23 @@ struct line_watch {
 	u8 fail;
 };
 
+struct partition;
+/* Where guests and the control partition differ. All on the partition's own CPU. */
+struct partition_ops {
+	/* Handle what @requests and the machine's events ask for. */
+	void (*service)(struct partition *p);
+	void (*triple_fault)(struct partition *p);
+	/* A chip of its board asks for the machine's end or restart (dev.h). */
+	void (*machine_event)(struct partition *p, enum machine_event ev, u32 value);
+	/* A typed byte. False: no room, offer it again later. */
+	bool (*type)(struct partition *p, u8 byte);
+};
+
 struct partition {
+	const struct partition_ops *ops;
 	struct guest_config cfg;
-	unsigned index; /* 1.. : its number for Ctrl-] and partition lists */
+	unsigned
+		index; /* 1.., the control partition 0: its number for Ctrl-] and partition lists */
 	enum partition_state state;
 	struct p2m p2m;
 	struct nested_map nested;
@@ -54,7 +70,9 @@ struct partition {
 	union {
 		struct board board;
 		struct pc pc;
+		struct control_board ctl;
 	};
+	struct uart *uart; /* its COM1, or NULL */
 	struct dev_host host;
 	struct cpuid_policy cpuid;
 	struct cpuid_dynamic cpuid_dynamic; /* kept up to date by who asks */
@@ -96,28 +114,33 @@ struct partition {
 	u64 lost_insns; /* exits whose instruction was gone when looked for */
 };
 
-extern struct partition *partitions[PARTITION_MAX_GUESTS];
+extern struct partition *partitions[PARTITION_MAX_GUESTS]; /* the guests */
 extern unsigned npartitions;
+extern const struct partition_ops guest_ops;
 
 /* Build every guest of @c that is to start; errors become records. Boot CPU, before the CPUs run.
  */
 void partitions_create(const struct config *c);
-/* Ask every built partition to start on its CPU. */
-void partitions_start(void);
+/* Ask built guests to start, each on its CPU: those beside the control partition on one CPU, or the
+ * others (all where there is none). */
+void partitions_start(bool beside_control);
 /* Connect @p->host, the services its chips get. */
 void partition_host_init(struct partition *p);
 /* Fill in @p->msrs (partition_msr.c). */
 void partition_msr_init(struct partition *p);
-/* On its own CPU: handle what @requests and the machine's events ask for. */
-void partition_service(struct partition *p);
+/* Give the typed bytes that wait to @p->ops->type, as many as it takes. */
+void partition_take_input(struct partition *p);
+/* Any partition's memory for its record, zeroed but for @ops and @index. NULL: none left. */
+struct partition *partition_new(const struct partition_ops *ops, unsigned index);
+/* Any partition's CPUID policy, vCPU without memory and sources of lines on the serial line. */
+void partition_build_cpuid(struct partition *p);
+int partition_build_vcpu(struct partition *p);
 /* Power-on or reset, then run. */
 void partition_reset(struct partition *p, const char *cause);
 /* End the guest: @event for the record, @status for the result. Takes effect before the next entry.
  */
 void partition_end(struct partition *p, enum partition_status status, const char *event,
 		   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-/* The guest took a triple fault: reset, or crash when it does so too often. */
-void partition_triple_fault(struct partition *p);
 /* Let a held @p go on if the serial line has room for it again. On its own CPU. */
 void partition_let_go(struct partition *p);
 /* A byte typed for it; from any CPU under the log lock. False when its buffer is full. */

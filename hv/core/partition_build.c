@@ -3,6 +3,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "core/control.h"
 #include "core/cpu.h"
 #include "core/hv.h"
 #include "core/log.h"
@@ -77,7 +78,7 @@ static void host_cpuid(void *ctx, u32 leaf, u32 sub, u32 out[4])
 	memcpy(out, &c, sizeof(c));
 }
 
-static void build_cpuid(struct partition *p)
+void partition_build_cpuid(struct partition *p)
 {
 	struct cpuid_params params = {.x2apic = true, .tsc_deadline = true};
 
@@ -118,7 +119,7 @@ static int build_memory(struct partition *p)
 			       hv_engine_caps()->nested_1g && p->cpuid.has_1g, &p->p2m);
 }
 
-static int build_vcpu(struct partition *p)
+int partition_build_vcpu(struct partition *p)
 {
 	struct vcpu *v = &p->vcpu;
 	int err;
@@ -149,7 +150,7 @@ static void add_sources(struct partition *p)
 	log_set_partition(p->index, p->src_serial);
 }
 
-static struct partition *new_partition(const struct guest_config *g)
+struct partition *partition_new(const struct partition_ops *ops, unsigned index)
 {
 	u64 pages = ALIGN_UP(sizeof(struct partition), PAGE_SIZE) / PAGE_SIZE;
 	hpa_t hpa = frames_alloc(pages, 1, OWNER_HYPERVISOR);
@@ -159,8 +160,8 @@ static struct partition *new_partition(const struct guest_config *g)
 		return NULL;
 	p = hpa_va(hpa);
 	memset(p, 0, pages * PAGE_SIZE);
-	p->cfg = *g;
-	p->index = npartitions + 1;
+	p->ops = ops;
+	p->index = index;
 	return p;
 }
 
@@ -173,13 +174,14 @@ static void free_partition(struct partition *p)
 
 static int build_guest(const struct guest_config *g)
 {
-	struct partition *p = new_partition(g);
+	struct partition *p = partition_new(&guest_ops, npartitions + 1);
 	int err = p ? 0 : -ENOMEM;
 
 	if (err) {
 		report_error(g->name, "memory", "no memory left for the guest's control data");
 		return err;
 	}
+	p->cfg = *g;
 	partition_host_init(p);
 	if (g->cpus > 1)
 		report_error(g->name, "cpus", "cpus = %u: 1 is what is built; starting with 1",
@@ -187,11 +189,11 @@ static int build_guest(const struct guest_config *g)
 	err = attach_medium(p, 0, &g->cdrom);
 	err = attach_medium(p, 1, &g->disk) ? -EINVAL : err;
 	err = attach_medium(p, 2, &g->floppy) ? -EINVAL : err;
-	build_cpuid(p);
+	partition_build_cpuid(p);
 	if (!err)
 		err = build_memory(p);
 	if (!err)
-		err = build_vcpu(p);
+		err = partition_build_vcpu(p);
 	if (err) {
 		free_partition(p);
 		return err;
@@ -265,8 +267,10 @@ void partitions_create(const struct config *c)
 	}
 }
 
-void partitions_start(void)
+void partitions_start(bool beside_control)
 {
 	for (unsigned i = 0; i < npartitions; i++)
-		partition_request(partitions[i], REQUEST_START);
+		if (beside_control ==
+		    (control_partition && partitions[i]->vcpu.cpu == control_partition->vcpu.cpu))
+			partition_request(partitions[i], REQUEST_START);
 }

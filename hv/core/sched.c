@@ -43,8 +43,34 @@ void sched_kick(struct vcpu *v)
 		lapic_send_ipi(cpus[v->cpu].apic_id, VECTOR_KICK);
 }
 
+void sched_add_first(struct vcpu *v, unsigned cpu)
+{
+	sched_add(v, cpu);
+	cpus[cpu].first = v;
+	cpus[cpu].first_only = true;
+}
+
+void sched_first_done(void)
+{
+	this_cpu()->first_only = false;
+	this_cpu()->attention = true;
+}
+
+static bool can_run(const struct vcpu *v)
+{
+	return v->state == VCPU_RUNNABLE || (v->state == VCPU_HALTED && vcpu_wakes(v));
+}
+
+/* The vCPU with precedence, when it is its turn out of turn. */
+static struct vcpu *first_in_need(const struct cpu *c)
+{
+	struct vcpu *f = c->first;
+
+	return f && can_run(f) && vcpu_wakes(f) ? f : NULL;
+}
+
 /* The next vCPU in turn that can run, starting behind the one that ran last. */
-static struct vcpu *sched_pick(struct cpu *c)
+static struct vcpu *next_in_turn(const struct cpu *c)
 {
 	struct vcpu *v = c->run_queue;
 
@@ -52,27 +78,42 @@ static struct vcpu *sched_pick(struct cpu *c)
 		return NULL;
 	do {
 		v = v->next;
-		if (v->state == VCPU_HALTED && vcpu_wakes(v))
-			v->state = VCPU_RUNNABLE;
-		if (v->state == VCPU_RUNNABLE)
+		if (can_run(v))
 			return v;
 	} while (v != c->run_queue);
 	return NULL;
 }
 
+static struct vcpu *sched_pick(const struct cpu *c)
+{
+	struct vcpu *v = first_in_need(c);
+
+	if (!v && c->first_only)
+		v = can_run(c->first) ? c->first : NULL;
+	else if (!v)
+		v = next_in_turn(c);
+	if (v)
+		v->state = VCPU_RUNNABLE;
+	return v;
+}
+
 static bool sched_shared(const struct vcpu *v)
 {
 	for (const struct vcpu *o = v->next; o != v; o = o->next)
-		if (o->state == VCPU_RUNNABLE || (o->state == VCPU_HALTED && vcpu_wakes(o)))
+		if (can_run(o))
 			return true;
 	return false;
 }
 
 bool sched_must_yield(const struct vcpu *v)
 {
+	const struct cpu *c = this_cpu();
+
 	if (v->state != VCPU_RUNNABLE)
 		return true;
-	return clock_ns() >= v->slice_end_ns && sched_shared(v);
+	if (v != c->first && (c->first_only || first_in_need(c)))
+		return true;
+	return !c->first_only && clock_ns() >= v->slice_end_ns && sched_shared(v);
 }
 
 static void slice_over(void *arg, u64 now_ns)
@@ -91,7 +132,7 @@ static void service_requests(struct cpu *c)
 		v = v->next;
 		if (v->kick) {
 			v->kick = 0;
-			partition_service(v->part);
+			v->part->ops->service(v->part);
 		}
 	} while (v != c->run_queue);
 }

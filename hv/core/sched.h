@@ -1,5 +1,5 @@
 /* The per-CPU scheduler. vCPUs are pinned; where several share a CPU they take turns of 10 ms, and
- * HLT gives the CPU away.
+ * HLT gives the CPU away. One of them can have precedence.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -12,6 +12,11 @@
 
 /* Pin @v to physical CPU @cpu. Before the CPUs run their loops, or on that CPU. */
 void sched_add(struct vcpu *v, unsigned cpu);
+/* @v, which is pinned to @cpu, goes before the others there when an interrupt waits for it; alone:
+ * the others do not run at all until sched_first_done(). Before the CPUs run their loops. */
+void sched_add_first(struct vcpu *v, unsigned cpu);
+/* On that CPU: the others may run. */
+void sched_first_done(void);
 /* Make @v look at its requests and interrupts soon: from any CPU. */
 void sched_kick(struct vcpu *v);
 /* This CPU's loop; does not return. */

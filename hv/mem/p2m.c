@@ -96,13 +96,54 @@ int p2m_init(struct p2m *m, u64 bytes, unsigned owner)
 	return 0;
 }
 
+/* Whole pages of conventional memory that @m's owner holds. */
+static void p2m_find_low(struct p2m *m)
+{
+	hpa_t base;
+	u64 len;
+	unsigned owner;
+
+	for (unsigned i = 0; frames_extent(i, &base, &len, &owner) && base < P2M_WINDOW; i++) {
+		if (owner != m->owner)
+			continue;
+		for (hpa_t a = base; a < base + len && a < P2M_WINDOW; a += PAGE_SIZE)
+			m->low_kind[a >> PAGE_SHIFT] = P2M_RAM;
+	}
+}
+
+int p2m_init_identity(struct p2m *m, hpa_t base, u64 len, unsigned owner)
+{
+	hpa_t table;
+
+	memset(m, 0, sizeof(*m));
+	if ((base | len) & (P2M_CHUNK - 1) || base < P2M_CHUNK || !len)
+		return -EINVAL;
+	m->owner = owner;
+	m->identity = true;
+	m->nchunks = (base + len) >> P2M_CHUNK_SHIFT;
+	m->low_bytes = len;
+	table = frames_alloc(table_size(m), 1, OWNER_HYPERVISOR);
+	if (!table)
+		return -ENOMEM;
+	m->chunk = hpa_va(table);
+	m->va = (u8 **)(m->chunk + m->nchunks);
+	memset(m->chunk, 0, table_size(m) * PAGE_SIZE);
+	for (u64 i = base >> P2M_CHUNK_SHIFT; i < m->nchunks; i++) {
+		m->chunk[i] = i << P2M_CHUNK_SHIFT;
+		m->va[i] = hpa_va(m->chunk[i]);
+	}
+	memset(m->low_kind, P2M_NONE, sizeof(m->low_kind));
+	p2m_find_low(m);
+	return 0;
+}
+
 void p2m_free(struct p2m *m)
 {
 	u64 table_pages = table_size(m);
 
 	if (!m->chunk)
 		return;
-	for (u64 i = 0; i < m->nchunks; i++)
+	for (u64 i = 0; i < m->nchunks && !m->identity; i++)
 		if (m->chunk[i])
 			frames_free(m->chunk[i], P2M_CHUNK / PAGE_SIZE, m->owner);
 	frames_free(va_hpa(m->chunk), table_pages, OWNER_HYPERVISOR);
@@ -127,6 +168,24 @@ void p2m_set_low_kind(struct p2m *m, gpa_t base, u64 len, enum p2m_kind kind)
 	}
 }
 
+void *p2m_low_ptr(const struct p2m *m, gpa_t gpa)
+{
+	if (!m->identity || gpa >= P2M_CHUNK || m->low_kind[gpa >> PAGE_SHIFT] != P2M_RAM)
+		return NULL;
+	return hpa_va(gpa);
+}
+
+/* Where @m has no chunk: low memory of an identity map, or a device. */
+static enum p2m_kind lookup_other(const struct p2m *m, gpa_t gpa, hpa_t *hpa)
+{
+	*hpa = gpa;
+	if (m->identity && gpa < P2M_CHUNK && m->low_kind[gpa >> PAGE_SHIFT] != P2M_NONE)
+		return (enum p2m_kind)m->low_kind[gpa >> PAGE_SHIFT];
+	if (m->device && m->device(m->device_ctx, ALIGN_DOWN(gpa, PAGE_SIZE), PAGE_SIZE))
+		return P2M_DEVICE;
+	return P2M_NONE;
+}
+
 enum p2m_kind p2m_lookup(const struct p2m *m, gpa_t gpa, hpa_t *hpa)
 {
 	enum p2m_kind kind = P2M_RAM;
@@ -138,7 +197,7 @@ enum p2m_kind p2m_lookup(const struct p2m *m, gpa_t gpa, hpa_t *hpa)
 	}
 	i = gpa >> P2M_CHUNK_SHIFT;
 	if (i >= m->nchunks || !m->chunk[i])
-		return P2M_NONE;
+		return lookup_other(m, gpa, hpa);
 	*hpa = m->chunk[i] + (gpa & (P2M_CHUNK - 1));
 	if (i == 0 && m->low_kind[gpa >> PAGE_SHIFT] != P2M_RAM)
 		kind = (enum p2m_kind)m->low_kind[gpa >> PAGE_SHIFT];
@@ -148,8 +207,9 @@ enum p2m_kind p2m_lookup(const struct p2m *m, gpa_t gpa, hpa_t *hpa)
 const void *p2m_ptr_read(const struct p2m *m, gpa_t gpa)
 {
 	hpa_t hpa;
+	enum p2m_kind kind = p2m_lookup(m, gpa, &hpa);
 
-	return p2m_lookup(m, gpa, &hpa) == P2M_NONE ? NULL : hpa_va(hpa);
+	return kind == P2M_RAM || kind == P2M_ROM ? hpa_va(hpa) : NULL;
 }
 
 /* The end of the address space is no memory, so a range up to it or past it is refused. */

@@ -19,7 +19,8 @@
 #define P2M_WINDOW_SIZE (MIB - P2M_WINDOW)
 #define P2M_LOW_PAGES	512 /* 4 KiB pages with a kind of their own */
 
-enum p2m_kind { P2M_NONE, P2M_RAM, P2M_ROM };
+/* P2M_DEVICE: no memory of the guest's; the real device at the same address may be reached. */
+enum p2m_kind { P2M_NONE, P2M_RAM, P2M_ROM, P2M_DEVICE };
 
 struct p2m {
 	hpa_t *chunk; /* per 2 MiB of guest-physical space; 0 where there is no RAM */
@@ -32,11 +33,21 @@ struct p2m {
 	u64 alias_len;
 	unsigned owner; /* enum frame_owner of its RAM */
 	u64 gen;	/* counts losses here and in tables made from it: paging/ledger.h */
+	/* An identity map: chunk 0 is none; below 2 MiB those pages are RAM of which @low_kind says
+	 * so. */
+	bool identity;
+	/* May the guest reach real devices in all of [@gpa, @gpa + @len)? NULL: nowhere. */
+	bool (*device)(void *ctx, gpa_t gpa, u64 len);
+	void *device_ctx;
 };
 
 /* Allocate @bytes (rounded down to chunks, at least one) for guest @owner, low RAM first up to the
  * PCI hole, the rest from 4 GiB. All memory is zeroed. -ENOMEM frees what it took. */
 int p2m_init(struct p2m *m, u64 bytes, unsigned owner);
+/* A map of host memory at its own addresses: [@base, @base + @len), whole chunks above the first
+ * that @owner holds already, and those whole pages below 640 KiB that are @owner's. Nothing is
+ * zeroed, nor freed by p2m_free(). -EINVAL, -ENOMEM. */
+int p2m_init_identity(struct p2m *m, hpa_t base, u64 len, unsigned owner);
 void p2m_free(struct p2m *m);
 
 /* Set the kind of the pages in [@base, @base + @len), 4 KiB aligned, within P2M_WINDOW. Taking
@@ -46,6 +57,9 @@ void p2m_set_low_kind(struct p2m *m, gpa_t base, u64 len, enum p2m_kind kind);
 /* Kind of the page at @gpa and its host-physical address. */
 enum p2m_kind p2m_lookup(const struct p2m *m, gpa_t gpa, hpa_t *hpa);
 
+/* RAM in the first chunk of an identity map: what the two below are not quick at. */
+void *p2m_low_ptr(const struct p2m *m, gpa_t gpa);
+
 /* Hypervisor pointer for reading whatever memory lies at @gpa, ROM or RAM; NULL when none (the
  * alias of the BIOS below 4 GiB counts as none here). */
 static inline const void *p2m_peek(const struct p2m *m, gpa_t gpa)
@@ -53,7 +67,7 @@ static inline const void *p2m_peek(const struct p2m *m, gpa_t gpa)
 	u64 i = gpa >> P2M_CHUNK_SHIFT;
 
 	if (__builtin_expect(i >= m->nchunks || !m->va[i], 0))
-		return NULL;
+		return p2m_low_ptr(m, gpa);
 	return m->va[i] + (gpa & (P2M_CHUNK - 1));
 }
 
@@ -64,7 +78,7 @@ static inline void *p2m_ptr(const struct p2m *m, gpa_t gpa)
 	u64 i = gpa >> P2M_CHUNK_SHIFT;
 
 	if (__builtin_expect(i >= m->nchunks || !m->va[i], 0))
-		return NULL;
+		return p2m_low_ptr(m, gpa);
 	/* Kinds other than RAM exist only in the window of video memory and ROMs. */
 	if (__builtin_expect(gpa - P2M_WINDOW < P2M_WINDOW_SIZE, 0) &&
 	    m->low_kind[gpa >> PAGE_SHIFT] != P2M_RAM)

@@ -24,15 +24,19 @@ static void nested_leave(struct vcpu *v)
 	nested_flush(v);
 }
 
-/* The tables are complete, so a fault means that there is no RAM, or a ROM that was written to. It
- * can also be a leftover of a change made since: then the p2m allows the access and it is run
- * again. */
+/* The tables are complete for memory, so a fault means that there is no RAM, or a ROM that was
+ * written to, or a device that the guest may have itself and meets for the first time. It can also
+ * be a leftover of a change made since: then the p2m allows the access and it is run again. */
 static enum paging_result nested_fault(struct vcpu *v, const struct exit *x)
 {
 	hpa_t hpa;
 	enum p2m_kind kind = p2m_lookup(v->nested->p2m, x->nested.gpa, &hpa);
 
 	if (kind == P2M_RAM) {
+		nested_flush(v);
+		return PAGING_RETRY;
+	}
+	if (kind == P2M_DEVICE && nested_map_device(v->nested, x->nested.gpa) == 0) {
 		nested_flush(v);
 		return PAGING_RETRY;
 	}

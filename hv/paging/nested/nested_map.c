@@ -53,7 +53,9 @@ static u64 leaf_for(const struct nested_map *n, gpa_t gpa, unsigned level)
 	hpa_t hpa;
 	enum p2m_kind kind = p2m_lookup(n->p2m, gpa, &hpa);
 
-	return kind == P2M_NONE ? 0 : n->fmt->leaf(hpa, level, kind == P2M_RAM, true);
+	if (kind != P2M_RAM && kind != P2M_ROM)
+		return 0; /* devices come on demand */
+	return n->fmt->leaf(hpa, level, kind == P2M_RAM, true);
 }
 
 static int map_leaf(struct nested_map *n, gpa_t gpa, unsigned level)
@@ -164,6 +166,99 @@ void nested_map_update_low(struct nested_map *n, gpa_t base, u64 len)
 	}
 }
 
+static bool mapped(const struct nested_map *n, gpa_t gpa)
+{
+	hpa_t table = n->root;
+
+	for (unsigned level = n->fmt->levels; level; level--) {
+		u64 e = ((const u64 *)hpa_va(table))[table_index(gpa, level)];
+
+		if (!n->fmt->present(e))
+			return false;
+		if (n->fmt->is_leaf(e, level))
+			return true;
+		table = n->fmt->address(e);
+	}
+	return false;
+}
+
+/* --- devices -----------------------------------------------------------------------------------
+ */
+
+/* The entry for @gpa at @level; NULL where a larger leaf or a smaller table is in the way, or there
+ * may be no more tables. */
+static u64 *device_entry(struct nested_map *n, gpa_t gpa, unsigned level)
+{
+	u64 *e = hpa_va(n->root);
+
+	for (unsigned l = n->fmt->levels;; l--) {
+		e += table_index(gpa, l);
+		if (l == level)
+			return n->fmt->present(*e) && !n->fmt->is_leaf(*e, l) ? NULL : e;
+		if (n->fmt->present(*e) && n->fmt->is_leaf(*e, l))
+			return NULL;
+		if (!n->fmt->present(*e)) {
+			hpa_t page = n->device_tables < NESTED_DEVICE_TABLES ? new_table(n) : 0;
+
+			if (!page)
+				return NULL;
+			n->device_tables++;
+			*e = n->fmt->table(page);
+		}
+		e = hpa_va(n->fmt->address(*e));
+	}
+}
+
+int nested_map_device(struct nested_map *n, gpa_t gpa)
+{
+	const struct p2m *m = n->p2m;
+
+	if (mapped(n, gpa))
+		return 0;
+	for (unsigned level = n->use_1g ? 3 : 2; level; level--) {
+		gpa_t base = ALIGN_DOWN(gpa, LEVEL_SIZE(level));
+		u64 *e;
+
+		if (!m->device(m->device_ctx, base, LEVEL_SIZE(level)))
+			continue;
+		e = device_entry(n, base, level);
+		if (!e)
+			continue;
+		*e = n->fmt->leaf(base, level, true, true);
+		n->leaves[level]++;
+		return 0;
+	}
+	return -ENOMEM;
+}
+
+static void drop_devices(struct nested_map *n, hpa_t table, unsigned level, gpa_t base)
+{
+	u64 *entry = hpa_va(table);
+
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		gpa_t gpa = base + i * LEVEL_SIZE(level);
+		hpa_t hpa;
+
+		if (!n->fmt->present(entry[i]))
+			continue;
+		if (!n->fmt->is_leaf(entry[i], level)) {
+			drop_devices(n, n->fmt->address(entry[i]), level - 1, gpa);
+		} else if (p2m_lookup(n->p2m, gpa, &hpa) != P2M_RAM) {
+			entry[i] = 0;
+			n->leaves[level]--;
+			n->p2m->gen++;
+		}
+	}
+}
+
+void nested_map_drop_devices(struct nested_map *n)
+{
+	drop_devices(n, n->root, n->fmt->levels, 0);
+}
+
+/* --- audit -------------------------------------------------------------------------------------
+ */
+
 /* Steps in which memory can change its kind or place. */
 static u64 p2m_step(gpa_t gpa)
 {
@@ -177,7 +272,7 @@ static bool leaf_right(const struct nested_map *n, u64 e, gpa_t gpa, unsigned le
 		hpa_t hpa;
 		enum p2m_kind kind = p2m_lookup(n->p2m, gpa + off, &hpa);
 
-		if (kind == P2M_NONE || e != n->fmt->leaf(hpa - off, level, kind == P2M_RAM, true))
+		if (kind == P2M_NONE || e != n->fmt->leaf(hpa - off, level, kind != P2M_ROM, true))
 			return false;
 	}
 	return true;
@@ -202,30 +297,17 @@ static unsigned audit_table(const struct nested_map *n, hpa_t table, unsigned le
 	return wrong;
 }
 
-static bool mapped(const struct nested_map *n, gpa_t gpa)
-{
-	hpa_t table = n->root;
-
-	for (unsigned level = n->fmt->levels; level; level--) {
-		u64 e = ((const u64 *)hpa_va(table))[table_index(gpa, level)];
-
-		if (!n->fmt->present(e))
-			return false;
-		if (n->fmt->is_leaf(e, level))
-			return true;
-		table = n->fmt->address(e);
-	}
-	return false;
-}
-
 /* Steps of [@base, @end) with memory behind them that the tables leave out. */
 static unsigned audit_holes(const struct nested_map *n, gpa_t base, gpa_t end, u64 step)
 {
 	unsigned holes = 0;
-	hpa_t hpa;
 
-	for (gpa_t gpa = base; gpa < end; gpa += step)
-		holes += p2m_lookup(n->p2m, gpa, &hpa) != P2M_NONE && !mapped(n, gpa);
+	for (gpa_t gpa = base; gpa < end; gpa += step) {
+		hpa_t hpa;
+		enum p2m_kind kind = p2m_lookup(n->p2m, gpa, &hpa);
+
+		holes += (kind == P2M_RAM || kind == P2M_ROM) && !mapped(n, gpa);
+	}
 	return holes;
 }
 

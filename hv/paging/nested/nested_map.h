@@ -8,13 +8,16 @@
 #include "engine/engine.h"
 #include "mem/p2m.h"
 
+#define NESTED_DEVICE_TABLES 64 /* pages of tables that leaves to devices may take */
+
 struct nested_map {
 	const struct nested_format *fmt;
 	bool use_1g;
 	struct p2m *p2m;
 	hpa_t root;
-	u64 tables;    /* pages in use */
-	u64 leaves[4]; /* by level: [1] 4K, [2] 2M, [3] 1G */
+	u64 tables;	   /* pages in use */
+	u64 device_tables; /* of them made for devices while the guest ran */
+	u64 leaves[4];	   /* by level: [1] 4K, [2] 2M, [3] 1G */
 };
 
 /* Build complete tables for @p2m: largest leaves that the memory's alignment allows. -ENOMEM leaves
@@ -26,6 +29,12 @@ void nested_map_free(struct nested_map *n);
 /* Rewrite the leaves of the low pages [@base, @base + @len), below 2 MiB, from the p2m. A leaf that
  * goes, moves or loses a right counts a generation; the caller then flushes every tag. */
 void nested_map_update_low(struct nested_map *n, gpa_t base, u64 len);
+/* Let the guest reach the real device at @gpa, for which p2m_lookup() says P2M_DEVICE: the largest
+ * leaf within which all is devices. -ENOMEM: too many tables for that already. */
+int nested_map_device(struct nested_map *n, gpa_t gpa);
+/* Take every leaf to a device away again; those still allowed come back on demand. Counts a
+ * generation; the caller then flushes every tag. */
+void nested_map_drop_devices(struct nested_map *n);
 /* Leaves that differ from what the p2m asks for, anywhere within them, and memory of the p2m that
  * no leaf maps. */
 unsigned nested_map_audit(const struct nested_map *n);

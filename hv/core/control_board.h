@@ -1,0 +1,76 @@
+/* The control partition's board: the chips that are virtual for it (local APIC, 8259s, PIT, COM1),
+ * the real IOAPICs and PCI configuration space behind filters, and the few real ports that are
+ * trapped. Everything else of the machine it reaches directly.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_CORE_CONTROL_BOARD_H
+#define HV_CORE_CONTROL_BOARD_H
+
+#include "dev/board.h"
+#include "dev/hostioapic.h"
+#include "dev/hostpci.h"
+#include "dev/pit8254.h"
+#include "dev/uart16550.h"
+#include "penumbra/bootinfo.h"
+
+#define CONTROL_COM1 0x3f8
+
+struct partition;
+
+/* A real IOAPIC pin as it is routed now. */
+struct control_route {
+	u32 gsi;
+	u8 vector; /* of the hypervisor's; 0: never unmasked so far */
+	bool live; /* unmasked */
+	bool level;
+	volatile bool arrived; /* an interrupt handler saw it; to be handed on */
+};
+
+struct control_board {
+	struct board board; /* first: see core/partition.h */
+	struct pit pit;
+	struct uart uart;
+	struct hostioapic ioapic;
+	struct hostpci pci;
+	struct uart_line_ops line_ops;
+	struct partition *part;
+	const struct boot_acpi *acpi;
+
+	struct control_route route[HOSTIOAPIC_PINS];
+	unsigned nroutes;
+	volatile u32 msi[8]; /* vectors of MSIs that arrived, to be handed on */
+	u64 msis, gsis;	     /* interrupts handed on */
+	u64 lost;	     /* arrived while the board was not ready for them */
+
+	u8 *ecam; /* configuration space of segment 0 from its first bus on, or NULL */
+	gpa_t lapic_at;
+	bool lapic_mapped;
+	u8 reset_control; /* CF9 as written */
+};
+
+/* Build the board of @p in power-on state. 0, or a negative error when there is no room. */
+int control_board_init(struct partition *p);
+/* Quiesce it: no timer armed, no physical interrupt routed. */
+void control_board_stop(struct partition *p);
+/* Set a bit in @map (PORT_MAP_PAGES pages) for each port that must exit. */
+void control_board_port_map(const struct control_board *b, u8 *map);
+
+/* --- physical interrupts (control_irq.c) --- */
+
+/* Install the handlers and know the pins. After control_board_init() has added the IOAPICs. */
+int control_irq_init(struct control_board *b);
+/* Hand what has arrived to the virtual chips. */
+void control_irq_service(struct control_board *b);
+/* hostioapic_ops.program */
+void control_irq_program(void *ctx, u32 gsi, bool masked, bool level, bool active_low);
+
+/* --- reach (control_reach.c) --- */
+
+/* p2m.device: may the partition reach the real machine in all of [@gpa, @gpa + @len)? Never RAM,
+ * never what the hypervisor owns or traps. @ctx: the struct partition. */
+bool control_may_reach(void *ctx, gpa_t gpa, u64 len);
+/* What is trapped has changed. */
+void control_reach_changed(struct partition *p);
+
+#endif
