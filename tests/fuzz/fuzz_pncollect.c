@@ -41,6 +41,12 @@ static void seen(void *ctx, const struct rec *r)
 	MUST(r->line.len <= REC_MAX);
 }
 
+static void bulk(void *ctx, const struct rec *r)
+{
+	(void)ctx;
+	MUST(!r->seq);
+}
+
 static void lost(void *ctx, u64 from, u64 to, bool before, const char *why)
 {
 	(void)ctx, (void)before;
@@ -108,8 +114,15 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	struct program prog = {data, data + size};
 	u8 flags = take(&prog);
-	const struct collect_ops ops = {text, record, seen, lost, session, flags & 1 ? sent : NULL,
-					NULL};
+	const struct collect_ops ops = {
+		.text = text,
+		.record = record,
+		.seen = seen,
+		.bulk = bulk,
+		.lost = lost,
+		.session = session,
+		.send = flags & 1 ? sent : NULL,
+	};
 
 	now = NSEC_PER_SEC;
 	last = 0;

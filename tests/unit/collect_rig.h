@@ -270,9 +270,15 @@ static void rig_run(u64 ms)
 /* Everything new; the line is perfect. @duplex: the collector can type. */
 static void rig_start(bool duplex)
 {
-	const struct collect_ops ops = {rig_text, rig_deliver, rig_seen,
-					rig_lost, rig_session, duplex ? rig_send : NULL,
-					NULL};
+	const struct collect_ops ops = {
+		.text = rig_text,
+		.record = rig_deliver,
+		.seen = rig_seen,
+		.bulk = rig_bulk,
+		.lost = rig_lost,
+		.session = rig_session,
+		.send = duplex ? rig_send : NULL,
+	};
 
 	for (unsigned i = 0; i < rig.nlogs; i++)
 		free(rig.log[i].text);

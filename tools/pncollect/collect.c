@@ -290,18 +290,26 @@ static void new_record(struct collect *c, const struct rec *r)
 		c->suspect = false;
 }
 
-static void damaged(struct collect *c, struct span line)
+/* The number that a damaged record seems to have; 0 for bulk data; UINT64_MAX: none to be seen. */
+static u64 apparent_seq(struct span line)
 {
 	static const char key[] = "{\"pnb\":1,\"seq\":";
+	const size_t start = sizeof(key) - 1;
+	size_t i = start;
 	u64 seq = 0;
-	size_t i = sizeof(key) - 1;
 
+	if (line.len <= start || memcmp(line.p, key, start))
+		return UINT64_MAX;
+	for (; i < line.len && i < start + 15 && line.p[i] >= '0' && line.p[i] <= '9'; i++)
+		seq = seq * 10 + (u64)(line.p[i] - '0');
+	return i < line.len && i > start && line.p[i] == ',' ? seq : UINT64_MAX;
+}
+
+static void damaged(struct collect *c, struct span line)
+{
 	c->damaged++;
-	if (line.len > i && !memcmp(line.p, key, i))
-		for (; i < line.len && line.p[i] >= '0' && line.p[i] <= '9' && seq < 1e15; i++)
-			seq = seq * 10 + (u64)(line.p[i] - '0');
 	/* A repetition that was damaged on its way leaves its gap open: nothing more to do. */
-	if (c->suspect || (seq && seq <= c->order.max))
+	if (c->suspect || apparent_seq(line) <= c->order.max)
 		return;
 	c->suspect = true;
 	c->suspect_ns = c->now_ns;
@@ -316,6 +324,10 @@ static void record_line(struct collect *c, struct span line)
 		return;
 	}
 	c->alive = true;
+	if (!r.seq) {
+		c->ops.bulk(c->ops.ctx, &r);
+		return;
+	}
 	switch (order_add(&c->order, &r)) {
 	case ORDER_AGAIN:
 		c->again++;

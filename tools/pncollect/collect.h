@@ -18,6 +18,7 @@ struct collect_ops {
 	void (*text)(void *ctx, const char *name, struct span text);
 	void (*record)(void *ctx, const struct rec *r); /* in order, each once */
 	void (*seen)(void *ctx, const struct rec *r);	/* at once, each once */
+	void (*bulk)(void *ctx, const struct rec *r);	/* seq 0: outside the order */
 	void (*lost)(void *ctx, u64 from, u64 to, bool before, const char *why);
 	void (*session)(void *ctx, unsigned n); /* what follows is of the n-th, from 2 */
 	/* Type on the line; NULL when it goes one way only. */

@@ -77,6 +77,11 @@ static void take_seen(void *ctx, const struct rec *r)
 	guests_record(&((struct app *)ctx)->guests, r);
 }
 
+static void take_bulk(void *ctx, const struct rec *r)
+{
+	output_bulk(&((struct app *)ctx)->out, r->line);
+}
+
 static void clear_status(const struct app *a)
 {
 	if (a->show_status)
@@ -262,10 +267,16 @@ static enum exit_status judge(const struct app *a)
 
 static void start(struct app *a)
 {
-	struct collect_ops ops = {
-		take_text, take_record,	 take_seen,
-		take_lost, take_session, a->in.duplex && a->opt.ask ? take_send : NULL,
-		a};
+	const struct collect_ops ops = {
+		.text = take_text,
+		.record = take_record,
+		.seen = take_seen,
+		.bulk = take_bulk,
+		.lost = take_lost,
+		.session = take_session,
+		.send = a->in.duplex && a->opt.ask ? take_send : NULL,
+		.ctx = a,
+	};
 	u64 now = now_ns();
 
 	collect_init(&a->collect, &ops, a->in.whole ? HELD_FILE : HELD_LIVE);
@@ -313,6 +324,11 @@ static enum exit_status collect(struct app *a)
 	return judge(a);
 }
 
+static enum exit_status trace_status(int rc)
+{
+	return !rc ? EXIT_PASSED : rc == -EBADMSG ? EXIT_LOST : EXIT_WRONG_USE;
+}
+
 int main(int argc, char **argv)
 {
 	static struct app app;
@@ -320,6 +336,6 @@ int main(int argc, char **argv)
 	if (options_parse(&app.opt, argc, argv))
 		return EXIT_WRONG_USE;
 	if (app.opt.command == COMMAND_TRACE)
-		return trace_command(app.opt.line) ? EXIT_WRONG_USE : EXIT_PASSED;
+		return (int)trace_status(trace_command(app.opt.line));
 	return (int)collect(&app);
 }

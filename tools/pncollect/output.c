@@ -103,6 +103,14 @@ void output_record(struct output *o, struct span line)
 	put(o, o->results, "\n", 1, "results.jsonl");
 }
 
+void output_bulk(struct output *o, struct span line)
+{
+	if (o->dir && !o->bulk)
+		o->bulk = open_file(o, "trace", "jsonl");
+	put(o, o->bulk, line.p, line.len, "trace.jsonl");
+	put(o, o->bulk, "\n", 1, "trace.jsonl");
+}
+
 static void flush_file(struct output *o, FILE *f)
 {
 	if (f && fflush(f))
@@ -113,6 +121,7 @@ void output_flush(struct output *o)
 {
 	flush_file(o, o->raw);
 	flush_file(o, o->results);
+	flush_file(o, o->bulk);
 	for (unsigned i = 0; i < o->nlogs; i++)
 		flush_file(o, o->log[i].f);
 }
@@ -127,6 +136,7 @@ static void close_file(struct output *o, FILE **f)
 static void close_session(struct output *o)
 {
 	close_file(o, &o->results);
+	close_file(o, &o->bulk);
 	for (unsigned i = 0; i < o->nlogs; i++)
 		close_file(o, &o->log[i].f);
 	o->nlogs = 0;

@@ -1,5 +1,5 @@
-/* The files of a collection: DIR/serial.raw, NAME.log, results.jsonl. From the second session on
- * names have its number in them: NAME.2.log, results.2.jsonl.
+/* The files of a collection: DIR/serial.raw, NAME.log, results.jsonl, trace.jsonl. From the second
+ * session on names have its number in them: NAME.2.log, results.2.jsonl.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -20,7 +20,7 @@ struct output_log {
 struct output {
 	const char *dir; /* NULL: nothing is written */
 	unsigned session;
-	FILE *raw, *results;
+	FILE *raw, *results, *bulk;
 	struct output_log log[OUTPUT_LOGS];
 	unsigned nlogs;
 	int error; /* the first error number; it has been told */
@@ -32,6 +32,8 @@ int output_open(struct output *o, const char *dir, bool force, bool raw);
 void output_raw(struct output *o, const char *data, size_t n);
 void output_text(struct output *o, const char *name, struct span text);
 void output_record(struct output *o, struct span line);
+/* Records without a number. */
+void output_bulk(struct output *o, struct span line);
 void output_session(struct output *o, unsigned session);
 /* What was written so far reaches the files. */
 void output_flush(struct output *o);

@@ -70,9 +70,8 @@ static bool read_head(struct rec *r)
 		if (!json_next(&w, &k, &v[i]) || k.len != strlen(key[i]) ||
 		    memcmp(k.p, key[i], k.len))
 			return false;
-	return json_u64(v[0], &pnb) && pnb == 1 && json_u64(v[1], &r->seq) && r->seq &&
-	       r->seq < UINT64_MAX && json_u64(v[2], &r->t_us) &&
-	       json_text(v[3], r->type, sizeof(r->type)) && r->type[0];
+	return json_u64(v[0], &pnb) && pnb == 1 && json_u64(v[1], &r->seq) && r->seq < UINT64_MAX &&
+	       json_u64(v[2], &r->t_us) && json_text(v[3], r->type, sizeof(r->type)) && r->type[0];
 }
 
 const char *rec_parse(struct span line, struct rec *r)

@@ -12,7 +12,8 @@
 
 struct rec {
 	struct span line;
-	u64 seq, t_us;
+	u64 seq; /* 0: bulk data with a numbering of its own, never repeated */
+	u64 t_us;
 	u32 crc;
 	char type[REC_TYPE_MAX];
 };
