@@ -13,7 +13,8 @@
 #include "lib/errno.h"
 
 #define MEM_SIZE 0x40000u
-#define BASE	 0x7fe00000ull /* of the "physical" memory with the tables */
+#define BASE	 0x7fe00000ull	/* of the "physical" memory with the tables */
+#define HIGH	 0x100000000ull /* the same again above 4 GiB */
 #define BUF_GPA	 0x1000000ull
 
 enum {
@@ -37,6 +38,8 @@ static const void *map(void *ctx, hpa_t hpa, size_t len)
 	(void)ctx;
 	free(window);
 	window = NULL;
+	if (hpa >= HIGH)
+		hpa -= HIGH;
 	if (hpa < BASE || hpa - BASE > MEM_SIZE || len > MEM_SIZE - (hpa - BASE))
 		return NULL;
 	window = malloc(len ? len : 1);
@@ -182,6 +185,8 @@ static const u8 *see(gpa_t gpa)
 {
 	if (gpa >= BUF_GPA && gpa - BUF_GPA < sizeof(buf))
 		return buf + (gpa - BUF_GPA);
+	if (gpa >= HIGH)
+		gpa -= HIGH;
 	return gpa >= BASE && gpa - BASE < MEM_SIZE ? mem + (gpa - BASE) : NULL;
 }
 
@@ -310,6 +315,17 @@ TEST(tables_are_kept_or_left_out)
 	CHECK_STR(p.removed_sigs, "DMAR IVRS HPET SRAT SLIT MSCT BERT HEST ERST EINJ SPCR DBG2");
 }
 
+TEST(only_the_first_madt_counts)
+{
+	struct acpi_patch p = patch(0);
+
+	world();
+	add(MADT);
+	CHECK_EQ(run(&p), 0);
+	CHECK(p.copied == 2 && p.removed == 1);
+	CHECK_STR(p.removed_sigs, "APIC");
+}
+
 TEST(more_tables_removed_than_names_fit)
 {
 	struct acpi_patch p = patch(0);
@@ -353,6 +369,12 @@ TEST(rsdt_only_where_all_is_low)
 	world();
 	CHECK_EQ(run(&p), 0);
 	CHECK(get(see(p.new_rsdp) + 16, 4) != 0);
+	other("SSDT");
+	put(XSDT + 36 + 2 * 8, 8, HIGH + BASE + OTHER + 0x200);
+	table(XSDT, "XSDT", 36 + 3 * 8);
+	CHECK_EQ(run(&p), 0);
+	CHECK(find(&p, "SSDT") != NULL);
+	CHECK_EQ(get(see(p.new_rsdp) + 16, 4), 0);
 	p.buf_gpa = 0x180000000ull;
 	CHECK_EQ(run(&p), 0);
 	CHECK(p.new_rsdp >= 0x180000000ull);
@@ -385,10 +407,15 @@ TEST(acpi_1_and_a_bad_xsdt_fall_back)
 TEST(errors_name_the_table)
 {
 	static const u8 no_length[] = {0, 0, 0, 0};
+	static const u8 unknown[] = {0, 8, 0, 0, 1, 0, 0, 0, 0x7f, 0, 0, 0};
 	static const u8 cut[] = {0, 8, 0, 0, 1, 0, 0, 0, 1, 12, 0};
 	static const u8 too_short[] = {0, 8, 0, 0, 1, 0, 0, 0, 1, 3, 0};
 	struct acpi_patch p = patch(0);
 
+	world();
+	p.apic_id = 4; /* listed, but disabled */
+	CHECK_EQ(run(&p), -EINVAL);
+	p.apic_id = 0;
 #define BAD(what, sig)                                                                             \
 	do {                                                                                       \
 		world();                                                                           \
@@ -398,6 +425,7 @@ TEST(errors_name_the_table)
 		CHECK(p.why && !p.new_rsdp);                                                       \
 	} while (0)
 	BAD(put_madt(no_length, sizeof(no_length)), "APIC");
+	BAD(put_madt(unknown, sizeof(unknown)), "APIC");
 	BAD(put_madt(cut, sizeof(cut)), "APIC");
 	BAD(put_madt(too_short, sizeof(too_short)), "APIC");
 	BAD(put_madt(madt_entries + 8, sizeof(madt_entries) - 8), "APIC"); /* CPU 0 is not there */
@@ -443,8 +471,10 @@ TEST(a_small_buffer_is_an_error_at_any_size)
 static unsigned looks;
 static const void *changing_map(void *ctx, hpa_t hpa, size_t len)
 {
-	if (hpa == BASE + MADT && looks++ == 1)
+	if (hpa == BASE + MADT && looks++ == 1) {
 		put(MADT + 4, 4, 0x8000);
+		seal(MADT, 44 + sizeof(madt_entries), 9);
+	}
 	return map(ctx, hpa, len);
 }
 
