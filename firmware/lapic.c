@@ -233,6 +233,13 @@ void lapic_timer_arm_ns(u64 delta_ns)
 	lapic_write(LAPIC_TIMER_INIT, (u32)MAX(MIN(ticks, (u64)UINT32_MAX), 1));
 }
 
+/* Or a period shorter than the handler would leave no time for anything else. */
+void lapic_timer_heard(void)
+{
+	if (!tsc_deadline)
+		lapic_write(LAPIC_TIMER_INIT, 0);
+}
+
 void lapic_timer_off(void)
 {
 	if (tsc_deadline)

@@ -33,6 +33,8 @@ void lapic_timer_calibrate(void);
  * its limit). Replaces what was armed. May come again until armed anew or off. */
 void lapic_timer_arm_ns(u64 delta_ns);
 void lapic_timer_off(void);
+/* From the timer's interrupt: this expiry was heard and need not come again. */
+void lapic_timer_heard(void);
 /* "tsc-deadline" or "counter", for the `boot` record. */
 const char *lapic_timer_kind(void);
 

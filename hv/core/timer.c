@@ -11,6 +11,7 @@
 static void timer_interrupt(unsigned vector, struct trap_frame *f)
 {
 	(void)vector, (void)f;
+	lapic_timer_heard();
 	this_cpu()->attention = true;
 }
 

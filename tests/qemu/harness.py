@@ -98,8 +98,8 @@ class Machine:
 
     # --- serial line ----------------------------------------------------------------------------------
 
-    def pump(self, seconds):
-        """Read what arrives within @seconds (0: what is there). False at the end of the line."""
+    def pump(self, seconds, most=65536):
+        """Read what arrives within @seconds (0: what is there), at most @most bytes. False at the end of the line."""
         if not self.serial:
             return False
         with selectors.DefaultSelector() as ready:
@@ -107,7 +107,7 @@ class Machine:
             if not ready.select(seconds):
                 return True
         try:
-            data = self.serial.recv(65536)
+            data = self.serial.recv(most)
         except BlockingIOError:
             return True
         except ConnectionError:

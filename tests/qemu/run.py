@@ -72,7 +72,7 @@ class Context:
         return out
 
     def boot(self, iso, emulator="qemu", **how):
-        kind = {"qemu": harness.Qemu, "bochs": harness.Bochs}[emulator]
+        kind = {"qemu": harness.Qemu, "bochs": harness.Bochs}.get(emulator, emulator)
         n = len(self.machines)
         m = kind(self.where, self.name + (f"-{n + 1}" if n else ""), iso, **how)
         self.machines.append(m)

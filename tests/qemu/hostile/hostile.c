@@ -27,8 +27,9 @@
  *   disk      disk requests of the BIOS channel at wild addresses
  *   debug     single steps and breakpoints, also where the debug exception is delivered to
  *
- * And one well-behaved: "wait" idles until a byte comes in on COM1. It shows what the others leave
- * of timers, interrupts and the serial line, and keeps the machine up until its test has looked.
+ * And two well-behaved ones: "wait" idles until a byte comes in on COM1. It shows what the others
+ * leave of timers, interrupts and the serial line, and keeps the machine up until its test has
+ * looked. "chatty" prints numbered lines for ever, as fast as the transmitter takes them.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -198,6 +199,12 @@ __attribute__((unused)) static void flood(void)
 		out8(BIOSCHAN_PORT_EVENT, i & 1 ? BIOS_EVENT_BOOT : BIOS_EVENT_NO_BOOT);
 		out8(BIOSCHAN_PORT_EVENT, 0x55);
 	}
+}
+
+__attribute__((unused)) static void chatty(void)
+{
+	for (unsigned i = 0;; i++)
+		say("line %u of a guest that always has something more to say\n", i);
 }
 
 __attribute__((unused)) static void resets(void)
