@@ -429,6 +429,23 @@ static void parse_hpet(struct boot_acpi *a, const struct acpi_mem *m, hpa_t pa, 
 		a->hpet_base = t.addr.addr;
 }
 
+static void add_ecam(struct boot_acpi *a, const struct mcfg_entry *e)
+{
+	if (a->necam == ARRAY_SIZE(a->ecam) || e->bus_start > e->bus_end || !e->base) {
+		a->ecam_dropped++;
+		return;
+	}
+	a->ecam[a->necam++] = (struct boot_ecam){.base = e->base,
+						 .segment = e->segment,
+						 .bus_start = e->bus_start,
+						 .bus_end = e->bus_end};
+	if (e->segment == 0 && !a->ecam_base) {
+		a->ecam_base = e->base;
+		a->ecam_bus_start = e->bus_start;
+		a->ecam_bus_end = e->bus_end;
+	}
+}
+
 static void parse_mcfg(struct boot_acpi *a, const struct acpi_mem *m, hpa_t pa, u32 length)
 {
 	u64 off = sizeof(struct acpi_header) + 8;
@@ -439,11 +456,7 @@ static void parse_mcfg(struct boot_acpi *a, const struct acpi_mem *m, hpa_t pa, 
 
 		if (m->read(m->ctx, pa + off, &e, sizeof(e)))
 			return;
-		if (e.segment == 0 && e.bus_start <= e.bus_end && !a->ecam_base) {
-			a->ecam_base = e.base;
-			a->ecam_bus_start = e.bus_start;
-			a->ecam_bus_end = e.bus_end;
-		}
+		add_ecam(a, &e);
 	}
 }
 

@@ -48,6 +48,13 @@ struct boot_isa_irq {
 	bool level;
 };
 
+/* One window of PCI configuration space in memory (an entry of MCFG). */
+struct boot_ecam {
+	hpa_t base; /* of bus 0, whether the window begins there or not */
+	u16 segment;
+	u8 bus_start, bus_end;
+};
+
 struct boot_acpi {
 	hpa_t rsdp; /* 0: no usable ACPI */
 	u8 rsdp_rev;
@@ -63,7 +70,11 @@ struct boot_acpi {
 	u32 pm_timer_port; /* 0: none */
 	bool pm_timer_32bit;
 	hpa_t hpet_base; /* 0: none */
-	hpa_t ecam_base; /* segment 0; 0: none */
+	struct boot_ecam ecam[8];
+	unsigned necam;
+	unsigned ecam_dropped; /* entries beyond these, or with buses out of order */
+	/* The first of segment 0: */
+	hpa_t ecam_base; /* 0: none */
 	u8 ecam_bus_start, ecam_bus_end;
 	/* Power-off and reset, for exit=poweroff|reboot */
 	u16 pm1a_cnt, pm1b_cnt;

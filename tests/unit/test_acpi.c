@@ -301,6 +301,44 @@ TEST(short_tables_give_only_what_they_hold)
 	CHECK_EQ(a.madt, 0);
 }
 
+/* One MCFG entry at its place in the table. */
+static void put_window(unsigned i, u64 base, u16 segment, u8 first, u8 last)
+{
+	u32 at = MCFG + 44 + i * 16;
+
+	put(at, 8, base);
+	put(at + 8, 2, segment);
+	put(at + 10, 1, first);
+	put(at + 11, 1, last);
+}
+
+TEST(every_configuration_window_is_listed)
+{
+	struct boot_acpi a;
+
+	machine();
+	put_window(0, 0x1000000000, 1, 0, 0x3f);
+	put_window(1, 0x90000000, 0, 0x20, 0x10); /* out of order */
+	put_window(2, 0x80000000, 0, 0, 0x7f);
+	put_window(3, 0x80000000, 0, 0x80, 0xff);
+	table(MCFG, "MCFG", 44 + 4 * 16);
+	a = parse();
+	CHECK_EQ(a.necam, 3);
+	CHECK_EQ(a.ecam_dropped, 1);
+	CHECK_EQ(a.ecam[0].segment, 1);
+	CHECK_EQ(a.ecam[0].base, 0x1000000000);
+	CHECK_EQ(a.ecam[2].bus_start, 0x80);
+	CHECK_EQ(a.ecam[2].bus_end, 0xff);
+	CHECK_EQ(a.ecam_base, 0x80000000);
+	CHECK_EQ(a.ecam_bus_end, 0x7f);
+	for (unsigned i = 0; i < 10; i++)
+		put_window(i, 0x80000000 + ((u64)i << 32), (u16)i, 0, 0xff);
+	table(MCFG, "MCFG", 44 + 10 * 16);
+	a = parse();
+	CHECK_EQ(a.necam, 8);
+	CHECK_EQ(a.ecam_dropped, 2);
+}
+
 TEST(a_madt_entry_without_length_ends_the_table)
 {
 	struct boot_acpi a;
