@@ -307,9 +307,14 @@ static u64 apparent_seq(struct span line)
 
 static void damaged(struct collect *c, struct span line)
 {
+	u64 seq = apparent_seq(line);
+
 	c->damaged++;
+	/* The reader was there when it came: if it stays away, it is lost. */
+	if (!c->order.max && seq && seq != UINT64_MAX)
+		c->order.first = c->order.first ? MIN(c->order.first, seq) : seq;
 	/* A repetition that was damaged on its way leaves its gap open: nothing more to do. */
-	if (c->suspect || apparent_seq(line) <= c->order.max)
+	if (c->suspect || seq <= c->order.max)
 		return;
 	c->suspect = true;
 	c->suspect_ns = c->now_ns;

@@ -201,7 +201,7 @@ enum order_verdict order_add(struct order *o, const struct rec *r)
 	else if (!hold(o, at, r))
 		return ORDER_UNBELIEVABLE;
 	if (!o->max)
-		o->first = r->seq;
+		o->first = o->first ? MIN(o->first, r->seq) : r->seq;
 	if (r->seq > o->max) {
 		o->max = r->seq;
 		o->max_t_us = r->t_us;

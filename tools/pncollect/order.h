@@ -40,7 +40,8 @@ struct order {
 	const struct order_ops *ops;
 	size_t held_limit; /* bytes */
 	u64 next;	   /* lowest neither delivered nor given up */
-	u64 first, max;	   /* first that arrived, highest that arrived; 0: none */
+	u64 first;	   /* that arrived, or came damaged before any arrived; 0: none */
+	u64 max;	   /* highest that arrived; 0: none */
 	u64 max_t_us;
 	struct order_held *held; /* by number, all above @next */
 	size_t n, cap, bytes;
