@@ -176,6 +176,55 @@ static void block_header(struct machine *m, struct program *s)
 	put(m, 0x10000 + take(s) * 64u, h, sizeof(h));
 }
 
+static void make_available(struct machine *m, struct virtq *q, u16 head)
+{
+	u16 idx;
+
+	if (fake_mem_read(&m->f, q->avail + 2, &idx, 2))
+		return;
+	put(m, q->avail + 4 + 2u * (idx & (q->num - 1u)), &head, 2);
+	idx++;
+	put(m, q->avail + 2, &idx, 2);
+}
+
+/* One whole request or frame as a driver makes it, each of its numbers mostly a good one: header,
+ * data and end, as descriptors of the queue or behind an indirect one. */
+static void request(struct machine *m, struct virtio *v, struct program *s)
+{
+	struct virtq *q = &v->q[take(s) % v->nqueues];
+	u8 how = take(s), type = take(s);
+	u32 header[4] = {type & 0x80 ? type : (u32)(type & 1), 0, take(s), how & 0x40 ? ~0u : 0};
+	u16 head = take(s) & (q->num - 1u), in = type & 1 && !(how & 8) ? 0 : 2;
+	bool indirect = how & 1;
+	gpa_t table = indirect ? 0x20000 : q->desc;
+	struct {
+		u64 gpa;
+		u32 len;
+		u16 flags, next;
+	} d[3] = {{0x10000, v == &m->blk.v ? 16 : 12, 1, 0},
+		  {0x11000, take(s) * (how & 2 ? 3u : 512u), (u16)(1 | in), 0},
+		  {0x12000, 1, 2, 0}};
+
+	put(m, 0x10000, header, sizeof(header));
+	for (u16 i = 0; i < 3; i++) {
+		u16 at = indirect ? i : (u16)((head + i) & (q->num - 1));
+
+		d[i].next =
+			how & 4 ? take(s) & 3 : (u16)(indirect ? i + 1 : (at + 1) & (q->num - 1));
+		d[i].len = how & 0x20 && i == 1 ? 0 : d[i].len;
+		put(m, table + 16u * at, &d[i], sizeof(d[i]));
+	}
+	if (indirect) {
+		d[0].gpa = table;
+		d[0].len = how & 0x10 ? take(s) : 48;
+		d[0].flags = 4;
+		put(m, q->desc + 16u * head, &d[0], sizeof(d[0]));
+	}
+	make_available(m, q, head);
+	if (type & 0x40)
+		virtio_io_ops.write(v, VIRTIO_IO_NOTIFY, 2, (u32)(q - v->q));
+}
+
 static void registers(struct machine *m, struct virtio *v, struct program *s)
 {
 	u8 how = take(s), off = take(s);
@@ -282,11 +331,13 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	struct program s = {data, data + size};
 	unsigned steps = 0;
 
+	start(&m->blk.v, &s);
+	start(&m->net.v, &s);
 	while (s.p < s.end && steps++ < 400) {
 		u8 op = take(&s);
 		struct virtio *v = pick(m, &s);
 
-		switch (op % 8) {
+		switch (op % 9) {
 		case 0:
 			start(v, &s);
 			break;
@@ -305,8 +356,11 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 		case 5:
 			virtio_io_ops.write(v, VIRTIO_IO_NOTIFY, 2, take(&s) & 3);
 			break;
-		default:
+		case 6:
 			chain(m, v, &s);
+			break;
+		default:
+			request(m, v, &s);
 		}
 		check(m);
 	}
