@@ -7,14 +7,14 @@
     pnusb.py X.iso /dev/sdX --yes=ID         the same without asking; ID as --list shows it
     pnusb.py X.iso --image FILE --size 1G    the same into a file, for an emulator or dd
 
-Behind the medium comes a FAT32 partition PENUMBRA-DATA (volume label PENUMBRA-DA, FAT has room for 11
-characters) with the folders images/ and results/.  --data SIZE limits it, --data none leaves it out.
+Behind the medium comes a FAT32 partition PENUMBRA-DATA (volume label PENUMBRA-DA: FAT has room for
+11 characters) with folders images/ and results/.  --data SIZE limits it, --data none leaves it out.
 
 The stick is first built as a sparse file of the stick's size: sfdisk moves the backup GPT and adds
 the partition, mtools format it; neither ever opens the device.  Only what matters of that file is
 written then, by one descriptor that is opened exclusively and kept: nobody can mount the stick
-meanwhile, and device and --image share every step.  Own code for GPT and FAT would be more code than
-this whole program, for tables that util-linux and mtools keep right already.
+meanwhile, and device and --image share every step.  Own code for GPT and FAT would be more code
+than this whole program, for tables that util-linux and mtools keep right already.
 
 Exit status: 0 done and verified, 1 refused or failed, 2 usage.
 """
@@ -46,7 +46,7 @@ class Refused(Exception):
     """Nothing was written; the text says why."""
 
 
-# --- devices ----------------------------------------------------------------------------------------
+# --- devices -----------------------------------------------------------------------------------
 
 
 def read(path, default=""):
@@ -193,7 +193,7 @@ def list_devices():
         print("no removable or USB disk is here")
 
 
-# --- the medium -------------------------------------------------------------------------------------
+# --- the medium --------------------------------------------------------------------------------
 
 
 def check_iso(path):
@@ -207,8 +207,9 @@ def check_iso(path):
     if volume[:6] != b"\x01CD001":
         raise Refused(f"{path} is no ISO 9660 image")
     if volume[40:72].strip() != VOLUME_ID:
-        raise Refused(f"{path} has the volume id {volume[40:72].strip().decode('ascii', 'replace')!r}, "
-                      f"not {VOLUME_ID.decode()}: not a Penumbra medium")
+        name = volume[40:72].strip().decode("ascii", "replace")
+        raise Refused(f"{path} has the volume id {name!r}, not {VOLUME_ID.decode()}: "
+                      "not a Penumbra medium")
     if head[510:512] != b"\x55\xaa":
         raise Refused(f"{path} has no boot sector for disks")
     size = os.path.getsize(path)
@@ -225,7 +226,8 @@ def tool(command, stdin=None):
                       + ("fdisk" if command[0] == "sfdisk" else "mtools"))
     env = dict(os.environ, PATH=os.environ.get("PATH", "") + ":/usr/sbin:/sbin", LC_ALL="C",
                MTOOLS_SKIP_CHECK="1", MTOOLSRC="/dev/null")
-    done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=env, check=False)
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, env=env,
+                          check=False)
     if done.returncode:
         raise Refused(f"{command[0]} failed: {(done.stderr or done.stdout).strip()[-500:]}")
     return done.stdout
@@ -297,7 +299,7 @@ def build_image(image, iso, iso_size, total, data):
     return [(0, iso_size), (start, start + meta), (max(start + meta, total - MIB), total)]
 
 
-# --- writing ----------------------------------------------------------------------------------------
+# --- writing -----------------------------------------------------------------------------------
 
 
 def pieces(segments):
@@ -343,7 +345,8 @@ def verify(source, target, segments):
 
     def compare(at, data):
         if os.pread(target, len(data), at) != data:
-            raise Refused(f"verifying failed: the stick holds other data at byte {at} than was written")
+            raise Refused(f"verifying failed: at byte {at} the stick holds other data "
+                          "than was written")
     each_piece("verifying", source, segments, compare)
 
 
@@ -415,7 +418,7 @@ def write_image(args, iso_size, data):
     print(f"{args.image}: {human(total)}")
 
 
-# --- command line -----------------------------------------------------------------------------------
+# --- command line ------------------------------------------------------------------------------
 
 
 def size_word(text):

@@ -3,7 +3,9 @@
 once and must be named, with not a byte written. `boot`: a stick full of old data is written, its data
 partition is used with mtools, and the stick boots as a USB disk in QEMU. Catches a guard that does not
 fire, a partition table that firmware or Linux do not take, a file system that old bytes shine through."""
+import importlib.util
 import os
+import pty
 import re
 import shutil
 import subprocess
@@ -117,8 +119,46 @@ def guards(t, iso):
     refuse(t, machine(), "does not fit: this is " + STICK_ID, iso, "/dev/sdz", "--yes=Other-1")
     refuse(t, machine(), "nobody is here to ask", iso, "/dev/sdz")
     iso_guards(t, machine, iso, yes)
+    typed_name(t, machine(), iso)
+    verifying(t)
     listed = machine().pnusb("--list").stdout
     t.check(f"id {STICK_ID}" in listed and "sda" not in listed, f"--list says:\n{listed}")
+
+
+def typed_name(t, machine, iso):
+    """Asked at a terminal: another name than the device's is a no."""
+    ours, theirs = pty.openpty()
+    os.write(ours, b"sda\n")
+    done = subprocess.run([PNUSB, iso, "/dev/sdz"], stdin=theirs, capture_output=True, text=True,
+                          check=False, env=dict(os.environ, PNUSB_ROOT=machine.root))
+    os.close(ours)
+    os.close(theirs)
+    t.check(done.returncode == 1 and "not confirmed" in done.stderr and blank(machine.stick),
+            f"sda was typed for sdz: {done.returncode} {done.stdout}{done.stderr}")
+    t.check("Maker Stick 2000  serial 0123456789AB" in done.stdout, f"asks without saying for what: "
+            f"{done.stdout}")
+
+
+def verifying(t):
+    """A byte that the stick gives back otherwise is found, at the ends of what was written too."""
+    spec = importlib.util.spec_from_file_location("pnusb", PNUSB)
+    pnusb = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(pnusb)
+    segments = [(0, MIB + 512), (3 * MIB, 3 * MIB + 4096)]
+    for at, differs in ((0, True), (MIB + 511, True), (MIB + 512, False), (3 * MIB + 4095, True)):
+        data = bytearray(os.urandom(4 * MIB))
+        with open(t.path("written"), "wb") as f:
+            f.write(data)
+        data[at] ^= 1
+        with open(t.path("stick"), "wb") as f:
+            f.write(data)
+        with open(t.path("written"), "rb") as source, open(t.path("stick"), "rb") as stick:
+            try:
+                pnusb.verify(source.fileno(), stick.fileno(), segments)
+                found = False
+            except pnusb.Refused:
+                found = True
+        t.check(found == differs, f"a byte changed at {at}: found is {found}, expected {differs}")
 
 
 def iso_guards(t, machine, iso, yes):
