@@ -10,6 +10,8 @@
  */
 #include "collect_rig.h"
 
+#include "lib/crc32.h"
+
 /* Each guest prints what its share of the line takes, numbered so that its log can be checked. */
 static u64 printed[2];
 
@@ -384,6 +386,50 @@ TEST(a_restart_whose_first_records_are_missed)
 	CHECK_EQ(rig.sessions, 2);
 	CHECK_EQ(rig.delivered, 26);
 	CHECK_EQ(rig.nlost + rig.nbefore + rig.wrong, 0);
+	rig_end();
+}
+
+static void feed_record(u64 seq, u64 t_us)
+{
+	char line[160];
+	int n = snprintf(line, sizeof(line),
+			 "{\"pnb\":1,\"seq\":%llu,\"t_us\":%llu,\"type\":\"guest\"",
+			 (unsigned long long)seq, (unsigned long long)t_us);
+
+	snprintf(line + n, sizeof(line) - (size_t)n, ",\"crc\":\"%08x\"}\r\n",
+		 crc32(0, line, (size_t)n));
+	feed(line);
+}
+
+/* A record that would fill a gap, but is of another time than its neighbours. */
+TEST(a_number_that_fits_and_a_time_that_does_not)
+{
+	rig_start(false);
+	feed_record(1, 1000000);
+	feed_record(2, 2000000);
+	feed_record(5, 5000000);
+	CHECK_EQ(rig.seen, 3);
+	feed_record(3, 3000000);
+	CHECK_EQ(rig.sessions, 1);
+	feed_record(4, 2500000); /* before number 3 */
+	CHECK_EQ(rig.sessions, 2);
+	CHECK_EQ(rig.nlost, 1);
+	CHECK_EQ(rig.collect.order.max, 4);
+	feed_record(2, 9000000); /* behind number 4 */
+	CHECK_EQ(rig.sessions, 3);
+	rig_end();
+}
+
+TEST(a_repetition_is_no_restart)
+{
+	rig_start(false);
+	feed_record(1, 1000000);
+	feed_record(1, 1000000); /* delivered */
+	feed_record(3, 3000000);
+	feed_record(3, 3000000); /* held */
+	CHECK_EQ(rig.seen, 2);
+	CHECK_EQ(rig.collect.again, 2);
+	CHECK_EQ(rig.sessions, 1);
 	rig_end();
 }
 
