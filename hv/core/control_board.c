@@ -3,11 +3,13 @@
  * SPDX-License-Identifier: MIT
  */
 #include "core/cpu.h"
+#include "core/ctl.h"
 #include "core/hv.h"
 #include "core/log.h"
 #include "core/partition.h"
 #include "core/report.h"
 #include "firmware/console.h"
+#include "firmware/ecam.h"
 #include "firmware/ioapic.h"
 #include "firmware/lapic.h"
 #include "firmware/pcicfg.h"
@@ -18,7 +20,7 @@
 #include "penumbra/platform.h"
 
 /* Virtual sources at the IOAPIC's pins. */
-enum { SOURCE_PIT, SOURCE_UART, SOURCE_CHANNEL };
+enum { SOURCE_PIT, SOURCE_UART }; /* CONTROL_SOURCE_CHANNEL comes after them */
 
 #define PM1_PORTS	 2
 #define SLP_EN		 BIT(13)
@@ -75,6 +77,7 @@ static void apic_send(void *ctx, struct lapic *from, const struct apic_msg *msg)
 
 static void apic_eoi(void *ctx, u8 vector)
 {
+	control_channel_eoi(ctx, vector);
 	hostioapic_eoi(&board_of(ctx)->ioapic, vector);
 }
 
@@ -193,44 +196,16 @@ static int init_ioapics(struct control_board *b)
 /* --- PCI configuration space -------------------------------------------------------------------
  */
 
-static volatile void *ecam_at(const struct control_board *b, u32 sbdf, unsigned off)
-{
-	u32 bus = sbdf >> 8 & 0xff;
-
-	if (!b->ecam || sbdf >> 16 || bus < b->acpi->ecam_bus_start || bus > b->acpi->ecam_bus_end)
-		return NULL;
-	return b->ecam + (u64)(sbdf - ((u32)b->acpi->ecam_bus_start << 8)) * ECAM_FUNCTION + off;
-}
-
 static u32 pci_read(void *ctx, u32 sbdf, unsigned off, unsigned size)
 {
-	volatile void *at;
-
-	if (sbdf >> 16 == 0 && off < PCI_CONFIG_BYTES)
-		return pcicfg_read(sbdf, off, size);
-	at = ecam_at(ctx, sbdf, off);
-	if (!at)
-		return UINT32_MAX;
-	return size == 4   ? *(volatile u32 *)at
-	       : size == 2 ? *(volatile u16 *)at
-			   : *(volatile u8 *)at;
+	(void)ctx;
+	return ecam_read(sbdf, off, size);
 }
 
 static void pci_write(void *ctx, u32 sbdf, unsigned off, unsigned size, u32 value)
 {
-	volatile void *at;
-
-	if (sbdf >> 16 == 0 && off < PCI_CONFIG_BYTES) {
-		pcicfg_write(sbdf, off, size, value);
-		return;
-	}
-	at = ecam_at(ctx, sbdf, off);
-	if (at && size == 4)
-		*(volatile u32 *)at = value;
-	else if (at && size == 2)
-		*(volatile u16 *)at = (u16)value;
-	else if (at)
-		*(volatile u8 *)at = (u8)value;
+	(void)ctx;
+	ecam_write(sbdf, off, size, value);
 }
 
 static bool pci_bar_ok(void *ctx, u64 base, u64 len)
@@ -240,10 +215,7 @@ static bool pci_bar_ok(void *ctx, u64 base, u64 len)
 
 static void pci_intx(void *ctx, bool level)
 {
-	struct control_board *b = ctx;
-
-	if (b->pci.own)
-		isa_line(b, b->pci.own->cfg[PCI_INTERRUPT_LINE] & 15, SOURCE_CHANNEL, level);
+	control_channel_line(ctx, level);
 }
 
 static void pci_bar_moved(void *ctx, unsigned n, bool mapped, u64 base, u64 len)
@@ -284,23 +256,28 @@ static const struct hostpci_ops pci_ops = {
 	.bar_moved = pci_bar_moved,
 };
 
+static int add_window(struct control_board *b, const struct boot_ecam *e)
+{
+	const struct hostpci_window *w = &b->pci.window[b->pci.nwindows];
+	int err = hostpci_add_window(&b->pci, e->base, e->segment, e->bus_start, e->bus_end);
+
+	return err ? err
+		   : bus_add_mmio(&b->board.bus, w->base, w->len, &hostpci_ecam_ops, (void *)w);
+}
+
 static int init_pci(struct control_board *b)
 {
-	const struct boot_acpi *a = b->acpi;
 	int err;
 
 	hostpci_init(&b->pci, &b->board.bus, &pci_ops, b);
 	err = bus_add_port(&b->board.bus, PCI_PORT_BASE, PCI_PORT_LEN, &hostpci_port_ops, &b->pci);
-	if (console_pci() != PCICFG_NONE)
-		hostpci_hide(&b->pci, console_pci());
-	if (err || !a->ecam_base)
-		return err;
-	err = hostpci_add_window(&b->pci, a->ecam_base, 0, a->ecam_bus_start, a->ecam_bus_end);
-	if (err)
-		return err;
-	b->ecam = mmio_map(b->pci.window[0].base, b->pci.window[0].len);
-	return bus_add_mmio(&b->board.bus, b->pci.window[0].base, b->pci.window[0].len,
-			    &hostpci_ecam_ops, &b->pci.window[0]);
+	if (!err)
+		err = ecam_init(hv_boot_info());
+	for (unsigned i = 0; i < b->acpi->necam && !err; i++)
+		err = add_window(b, &b->acpi->ecam[i]);
+	if (!err && console_pci() != PCICFG_NONE)
+		err = hostpci_hide(&b->pci, console_pci());
+	return err;
 }
 
 /* Trapped real ports: the access is the partition's, but for what would end the machine under the
@@ -420,6 +397,7 @@ void control_board_port_map(const struct control_board *b, u8 *map)
 static void uart_out(void *ctx, const u8 *buf, unsigned n)
 {
 	log_write(board_of(ctx)->part->src_serial, (const char *)buf, n);
+	ctl_output(0, false, (const char *)buf, n);
 }
 
 static bool uart_room(void *ctx)

@@ -16,6 +16,9 @@
 
 #define CONTROL_COM1 0x3f8
 
+/* Which virtual source of the IOAPICs' pins the channel's INTx is (dev/hostioapic.h). */
+#define CONTROL_SOURCE_CHANNEL 2
+
 struct partition;
 
 /* A real IOAPIC pin as it is routed now. */
@@ -43,10 +46,12 @@ struct control_board {
 	u64 msis, gsis;	     /* interrupts handed on */
 	u64 lost;	     /* arrived while the board was not ready for them */
 
-	u8 *ecam; /* configuration space of segment 0 from its first bus on, or NULL */
 	gpa_t lapic_at;
 	bool lapic_mapped;
 	u8 reset_control; /* CF9 as written */
+	u32 chan_gsi;	  /* where the channel's INTx goes */
+	bool chan_line;
+	unsigned chan_deaf; /* interrupts in a row there that changed nothing */
 };
 
 /* Build the board of @p in power-on state. 0, or a negative error when there is no room. */
@@ -64,6 +69,24 @@ int control_irq_init(struct control_board *b);
 void control_irq_service(struct control_board *b);
 /* hostioapic_ops.program */
 void control_irq_program(void *ctx, u32 gsi, bool masked, bool level, bool active_low);
+
+/* --- ACPI (control_acpi.c) --- */
+
+/* Tables that show @p its one CPU, in its memory at [@at, @at + @len). The address of their root
+ * pointer; 0 after an error record: it starts without ACPI. Boot CPU. */
+gpa_t control_acpi_tables(struct partition *p, hpa_t at, u64 len);
+/* An ISA IRQ of which nobody speaks; negative: none. Boot CPU. */
+int control_acpi_free_irq(void);
+
+/* --- the channel's function (control_channel.c) --- */
+
+/* Plug @d, the channel's PCI function with its registers in BAR 0, into the partition's bus 0.
+ * Before the partition runs. Negative: no place; it runs without. */
+int control_channel_add(struct partition *p, struct pci_dev *d);
+/* hostpci_ops.intx */
+void control_channel_line(struct control_board *b, bool level);
+/* The partition ended @vector; before the IOAPICs hear of it. */
+void control_channel_eoi(struct control_board *b, u8 vector);
 
 /* --- reach (control_reach.c) --- */
 

@@ -4,7 +4,6 @@
  * SPDX-License-Identifier: MIT
  */
 #include "core/control_build.h"
-#include "core/acpi_patch.h"
 #include "core/cpu.h"
 #include "core/hv.h"
 #include "core/log.h"
@@ -21,7 +20,6 @@
 #define MEMORY_SMALL  (128 * MIB)
 #define SMALL_MACHINE (GIB - 64 * MIB) /* what firmware leaves of 1 GiB counts as 1 GiB */
 #define ACPI_BYTES    (256 * KIB)
-#define ACPI_WINDOW   (128 * KIB)
 #define CMDLINE	      "console=ttyS0,115200 tsc=reliable tsc_early_khz=%u no_timer_check quiet"
 
 #define SEG_CODE64 0xa9bu /* present, accessed, L, G */
@@ -117,45 +115,6 @@ static int check_images(struct build *b)
 	return err ? fail(b->kernel->name, why, err) : 0;
 }
 
-struct acpi_window {
-	u8 data[ACPI_WINDOW];
-};
-
-/* acpi_source.map: a look at memory of any kind, through a buffer. */
-static const void *acpi_map(void *ctx, hpa_t hpa, size_t len)
-{
-	struct acpi_window *w = ctx;
-
-	if (len > sizeof(w->data) || phys_read(hpa, w->data, len) != 0)
-		return NULL;
-	return w->data;
-}
-
-/* The root pointer of tables that show the partition its one CPU. 0: none, it starts without. */
-static gpa_t patch_acpi(struct build *b)
-{
-	hpa_t window = frames_alloc(ACPI_WINDOW / PAGE_SIZE, 1, OWNER_HYPERVISOR);
-	struct acpi_patch a = {
-		.src = {.map = acpi_map, .ctx = hpa_va(window)},
-		.rsdp = hv_boot_info()->acpi.rsdp,
-		.apic_id = cpus[0].apic_id,
-		.buf = hpa_va(b->at.acpi),
-		.buf_gpa = b->at.acpi,
-		.buf_len = ACPI_BYTES,
-		.reachable = control_may_reach,
-		.ctx = b->p,
-	};
-	int err = window && a.rsdp ? acpi_patch(&a) : -ENOENT;
-
-	if (window)
-		frames_free(window, ACPI_WINDOW / PAGE_SIZE, OWNER_HYPERVISOR);
-	if (!err)
-		return a.new_rsdp;
-	report_error(NAME, "acpi", "table %s: %s: the control partition starts without ACPI", a.bad,
-		     a.why ? a.why : "no root pointer");
-	return 0;
-}
-
 static int load_kernel(struct build *b)
 {
 	const u8 *file = hpa_va(b->kernel->base);
@@ -165,7 +124,7 @@ static int load_kernel(struct build *b)
 	memcpy(hpa_va(l->kernel), file + b->image.payload, b->image.payload_len);
 	memcpy(hpa_va(l->initrd), hpa_va(b->rootfs->base), b->rootfs->len);
 	memset(hpa_va(l->acpi), 0, l->acpi_len);
-	linux_params(params, file, l, patch_acpi(b));
+	linux_params(params, file, l, control_acpi_tables(b->p, l->acpi, l->acpi_len));
 	snprintf(hpa_va(l->cmdline), PAGE_SIZE, CMDLINE, hv_boot_info()->tsc_khz);
 	linux_gdt(hpa_va(l->gdt));
 	linux_tables(hpa_va(l->tables), l->tables);
@@ -292,9 +251,4 @@ struct partition *control_build(const struct config *c, const struct boot_module
 		return b.p;
 	give_back(&b);
 	return NULL;
-}
-int __attribute__((weak)) acpi_patch(struct acpi_patch *p)
-{
-	(void)p;
-	return -ENOENT;
 }
