@@ -25,7 +25,7 @@
  * loaded finds later devices itself, so none is asked for twice. */
 static char *aliases[ALIAS_MAX];
 static size_t alias_count, handed;
-static bool channel_waits;
+static bool channel, channel_waits;
 static pid_t running;
 
 static int rank(const char *alias)
@@ -66,7 +66,7 @@ void drivers_want(const char *modalias)
 {
 	if (!strncmp(modalias, CHANNEL_ALIAS, strlen(CHANNEL_ALIAS))) {
 		modalias = "uio_pci_generic";
-		channel_waits = true;
+		channel = channel_waits = true;
 	}
 	if (!*modalias || seen_before(modalias))
 		return;
@@ -128,6 +128,11 @@ void drivers_run(void)
 bool drivers_busy(void)
 {
 	return running != 0 || handed != alias_count;
+}
+
+bool drivers_channel(void)
+{
+	return channel;
 }
 
 bool drivers_reap(pid_t pid, int status)

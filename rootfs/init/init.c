@@ -54,6 +54,18 @@ bool cmdline_value(const char *name, char *value, size_t size)
 	return false;
 }
 
+/* A console that a person has stopped (Ctrl-S) must not stop init: what does not fit is in the log.
+ */
+static void open_console(void)
+{
+	int fd = open("/dev/console", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+
+	if (fd >= 0)
+		dup2(fd, STDERR_FILENO);
+	if (fd > STDERR_FILENO)
+		close(fd);
+}
+
 /* Signals as busybox' halt, poweroff and reboot send them; SIGINT is the kernel's Ctrl-Alt-Del. */
 static int open_signals(void)
 {
@@ -162,6 +174,7 @@ int main(void)
 	setenv("HOME", "/root", 1);
 	setenv("TERM", "vt100", 1);
 	mounts_early();
+	open_console();
 	log_open();
 	signals = open_signals();
 	mounts_reserve_huge_pages();

@@ -51,6 +51,7 @@ void drivers_want(const char *modalias);
 void drivers_run(void);
 bool drivers_busy(void);
 bool drivers_reap(pid_t pid, int status);
+bool drivers_channel(void); /* is there a hypervisor's channel? */
 
 /* medium.c: the boot medium and the data partition, whenever they appear. */
 void medium_init(void);

@@ -19,7 +19,8 @@
 #define LINE_SIZE    256
 
 struct service {
-	const char *name, *path, *argv0;
+	const char *name, *path,
+		*argv0;	 /* penumbra.daemon=PATH puts another in penumbrad's place */
 	bool on_console; /* a session with the console as its terminal; else its output goes to the
 			    log */
 	pid_t pid;
@@ -102,11 +103,33 @@ static void start(struct service *s)
 	}
 }
 
+/* penumbrad serves the hypervisor: without one there is nothing for it to do. */
+static bool daemon_wanted(struct service *daemon)
+{
+	static char path[128];
+
+	if (cmdline_value("penumbra.daemon", path, sizeof(path))) {
+		daemon->path = path;
+		return strcmp(path, "none") != 0;
+	}
+	if (!drivers_channel())
+		say("init: no hypervisor here (no PCI function 5042:0001): penumbrad is not "
+		    "started");
+	return drivers_channel();
+}
+
 void services_start(void)
 {
-	for (size_t i = 0; i < service_count; i++)
-		if (!access(services[i].path, X_OK))
-			start(&services[i]);
+	for (size_t i = 0; i < service_count; i++) {
+		struct service *s = &services[i];
+
+		if (!s->on_console && !daemon_wanted(s))
+			continue;
+		if (access(s->path, X_OK))
+			say("init: cannot start %s: %s: %m", s->name, s->path);
+		else
+			start(s);
+	}
 }
 
 void services_run(void)
