@@ -340,6 +340,39 @@ TEST(hypervisor_keys)
 	CHECK(strstr(wire(), "hv| key r: expected FROM-TO"));
 }
 
+TEST(noise_in_a_key_does_not_swallow_what_follows)
+{
+	start();
+	type("\x1dr1x"); /* no range */
+	CHECK(strstr(wire(), "hv| key r: expected FROM-TO"));
+	type("y");
+	CHECK_STR(typed, "1:y ");
+	typed[0] = '\0';
+	type("\x1dr1-"); /* a collector that died in the middle */
+	now += MUX_KEY_NS + 1;
+	type("z\x1d");
+	now += MUX_KEY_NS + 1;
+	type("h");
+	CHECK_STR(typed, "1:z 1:h ");
+	typed[0] = '\0';
+	type("\x1d\xffq\x1d\x80q"); /* bytes that are no key */
+	CHECK_STR(typed, "1:q 1:q ");
+}
+
+TEST(what_waits_can_be_seen_without_taking_it)
+{
+	char buf[8];
+
+	start();
+	mux.head = mux.tail = UINT32_MAX - 3;
+	CHECK_EQ(mux_peek_last(&mux, buf, sizeof(buf)), 0);
+	say(ALPHA, "one\ntwo\n");
+	CHECK_EQ(mux_waiting(&mux), 24);
+	CHECK_EQ(mux_peek_last(&mux, buf, 5), 5);
+	CHECK(!memcmp(buf, "two\r\n", 5));
+	CHECK_STR(wire(), "alpha| one\r\nalpha| two\r\n");
+}
+
 TEST(breaks_are_harmless)
 {
 	start();

@@ -226,6 +226,54 @@ TEST(a_dropped_record_takes_no_number)
 	CHECK(strstr(wire.line[1], "\"value\":4,"));
 }
 
+TEST(bulk_data_takes_neither_number_nor_room)
+{
+	u32 kept;
+
+	start();
+	send_numbered(1, false);
+	kept = store.head - store.tail;
+	record_begin(&rec, "trace");
+	record_base64(&rec, "data", "\0\xff\x10", 3);
+	CHECK(record_end_unkept(&store, &rec));
+	CHECK_EQ(check_line(wire.line[1]), 0);
+	CHECK(strstr(wire.line[1], "\"data\":\"AP8Q\""));
+	CHECK_EQ(store.head - store.tail, kept);
+	wire.room = 0;
+	record_begin(&rec, "trace");
+	CHECK(!record_end_unkept(&store, &rec)); /* no room: its maker tries again */
+	CHECK_EQ(store.dropped, 0);
+	send_numbered(2, false);
+	wire.room = 1; /* a numbered one waits: it goes first */
+	record_begin(&rec, "trace");
+	CHECK(!record_end_unkept(&store, &rec));
+	CHECK_EQ(check_line(wire.line[2]), 2);
+}
+
+static const char *base64(const char *bytes, size_t len)
+{
+	record_begin(&rec, "trace");
+	record_base64(&rec, "d", bytes, len);
+	rec.buf[rec.len] = '\0';
+	return strstr(rec.buf + rec.len - len * 2 - 8, "\"d\":");
+}
+
+TEST(base64_is_padded_and_whole_or_absent)
+{
+	static char big[RECORD_MAX];
+
+	start();
+	CHECK_STR(base64("f", 1), "\"d\":\"Zg==\"");
+	CHECK_STR(base64("fo", 2), "\"d\":\"Zm8=\"");
+	CHECK_STR(base64("foobar", 6), "\"d\":\"Zm9vYmFy\"");
+	record_begin(&rec, "trace");
+	record_base64(&rec, "d", big, 3000);
+	CHECK(rec.overflow && rec.len < 200);
+	record_begin(&rec, "trace");
+	record_base64(&rec, "d", big, 2048);
+	CHECK(!rec.overflow);
+}
+
 TEST(a_full_line_delays_what_may_not_drop)
 {
 	start();
