@@ -520,6 +520,12 @@ int mux_add_source(struct mux *m, const char *name)
 	return -ENOSPC;
 }
 
+void mux_rename_source(struct mux *m, int src, const char *name)
+{
+	if (src >= 0 && src < MUX_MAX_SOURCES && m->src[src].used)
+		str_copy(m->src[src].name, name, sizeof(m->src[src].name));
+}
+
 void mux_set_partition(struct mux *m, unsigned index, int src)
 {
 	if (index >= MUX_PARTITIONS || src < 0 || src >= MUX_MAX_SOURCES || !m->src[src].used)

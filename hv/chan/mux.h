@@ -68,6 +68,8 @@ struct mux {
 void mux_init(struct mux *m, const struct mux_ops *ops);
 /* Add a source; returns its id, or -ENOSPC. */
 int mux_add_source(struct mux *m, const char *name);
+/* Another name for a source that nobody uses at the moment. */
+void mux_rename_source(struct mux *m, int src, const char *name);
 /* Tell which source carries the serial output of partition @index. */
 void mux_set_partition(struct mux *m, unsigned index, int src);
 /* Bytes from source @src. Complete lines go out at once; the rest waits for mux_tick(). */

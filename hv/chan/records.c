@@ -256,6 +256,8 @@ static void append(struct record_store *s, const char *line, unsigned len)
 		*store_byte(s, s->head++) = line[i];
 	*store_byte(s, s->head++) = '\n';
 	s->next_seq++;
+	if (s->kept)
+		s->kept(s->ctx, line, len);
 }
 
 /* Offer the record at @c to the line; on success @c moves to the next. */
@@ -308,6 +310,7 @@ void record_store_init(struct record_store *s,
 	s->resend_to = 0;
 	s->emit = emit;
 	s->now_us = now_us;
+	s->kept = NULL;
 	s->ctx = ctx;
 	s->dropped = 0;
 }
@@ -340,6 +343,23 @@ bool record_end_unkept(struct record_store *s, struct record *r)
 
 /* --- repeating ----------------------------------------------------------------------------------
  */
+
+unsigned record_look(struct record_store *s, u64 *seq, char *line)
+{
+	u32 pos = s->tail;
+	unsigned len = 0;
+
+	*seq = MAX(*seq, s->first_kept);
+	if (*seq >= s->next_seq)
+		return 0;
+	for (u64 i = s->first_kept; i < *seq; i++)
+		pos = skip_line(s, pos);
+	while (len < RECORD_MAX && *store_byte(s, pos + len) != '\n') {
+		line[len] = *store_byte(s, pos + len);
+		len++;
+	}
+	return len;
+}
 
 static void report_missing(struct record_store *s, u64 from, u64 to, const char *why)
 {

@@ -28,23 +28,21 @@ const char *const paging_kind_name[PAGING_KINDS] = {
 	[PAGING_SHADOW] = "shadow",
 };
 
-/* Which kinds of back end exist so far; a kind that is not built is a config error. */
 struct device_kind {
 	const char *prefix;
 	enum media_kind kind;
-	bool built;
 };
 
 static const struct device_kind media_kinds[] = {
-	{"module:", MEDIA_MODULE, true},
-	{"file:", MEDIA_FILE, false},
-	{"dev:", MEDIA_DEV, false},
+	{"module:", MEDIA_MODULE},
+	{"file:", MEDIA_FILE},
+	{"dev:", MEDIA_DEV},
 };
 
 static const struct device_kind nic_kinds[] = {
-	{"none", MEDIA_NONE, true},
-	{"bridge:", MEDIA_NONE, false},
-	{"switch", MEDIA_NONE, false},
+	{"none", MEDIA_NONE},
+	{"bridge:", MEDIA_NONE},
+	{"switch", MEDIA_NONE},
 };
 
 /* --- names --------------------------------------------------------------------------------------
@@ -130,13 +128,7 @@ static const struct device_kind *find_kind(const struct device_kind *kind, size_
 	return NULL;
 }
 
-static int not_built(struct why *why, const char *prefix, const char *instead)
-{
-	snprintf(why->text, why->size, "%s is not built yet: expected %s", prefix, instead);
-	return -EINVAL;
-}
-
-static int set_media(struct media *m, const char *value, struct why *why)
+static int set_media(struct media *m, const char *value)
 {
 	const struct device_kind *kind;
 	const char *path;
@@ -149,8 +141,6 @@ static int set_media(struct media *m, const char *value, struct why *why)
 	if (!kind || !*path || strlen(path) >= sizeof(m->path) || strchr(path, ' ') ||
 	    strchr(path, '\t'))
 		return -EINVAL;
-	if (!kind->built)
-		return not_built(why, kind->prefix, "none or module:PATH");
 	m->kind = kind->kind;
 	str_copy(m->path, path, sizeof(m->path));
 	return 0;
@@ -158,17 +148,20 @@ static int set_media(struct media *m, const char *value, struct why *why)
 
 static int guest_cdrom(struct guest_config *g, const char *value, struct why *why)
 {
-	return set_media(&g->cdrom, value, why);
+	(void)why;
+	return set_media(&g->cdrom, value);
 }
 
 static int guest_disk(struct guest_config *g, const char *value, struct why *why)
 {
-	return set_media(&g->disk, value, why);
+	(void)why;
+	return set_media(&g->disk, value);
 }
 
 static int guest_floppy(struct guest_config *g, const char *value, struct why *why)
 {
-	return set_media(&g->floppy, value, why);
+	(void)why;
+	return set_media(&g->floppy, value);
 }
 
 static enum boot_order boot_device(const char *name, size_t len)
@@ -226,10 +219,9 @@ static int guest_nic(struct guest_config *g, const char *value, struct why *why)
 	const char *rest;
 	const struct device_kind *kind = find_kind(nic_kinds, ARRAY_SIZE(nic_kinds), value, &rest);
 
+	(void)why;
 	if (!kind || (strchr(kind->prefix, ':') ? !interface_name(rest) : *rest != '\0'))
 		return -EINVAL;
-	if (!kind->built)
-		return not_built(why, kind->prefix, "none");
 	str_copy(g->nic, value, sizeof(g->nic));
 	return 0;
 }
@@ -318,7 +310,8 @@ struct guest_key {
 	const char *expected;
 };
 
-#define EXPECT_MEDIA "none or module:PATH, without blanks, PATH of 127 bytes at most"
+#define EXPECT_MEDIA                                                                               \
+	"none, module:PATH, file:PATH or dev:PATH, without blanks, PATH of 127 bytes at most"
 
 static const struct guest_key guest_keys[] = {
 	{"memory", guest_memory, "a size such as 512M between 1M and 1T, whole MiB"},
@@ -329,7 +322,7 @@ static const struct guest_key guest_keys[] = {
 	{"floppy", guest_floppy, EXPECT_MEDIA},
 	{"boot", guest_boot, "cdrom, disk, floppy in the order to try, separated by commas"},
 	{"disk_model", guest_disk_model, "ide or virtio"},
-	{"nic", guest_nic, "none"},
+	{"nic", guest_nic, "none, switch or bridge:IF"},
 	{"nic_model", guest_nic_model, "rtl8139 or virtio"},
 	{"serial", guest_serial, "mux or none"},
 	{"vga", guest_vga, "on or off"},

@@ -7,6 +7,7 @@
 #include "core/clock.h"
 #include "core/cmdline.h"
 #include "core/control_build.h"
+#include "core/ctl.h"
 #include "core/hv.h"
 #include "core/log.h"
 #include "core/report.h"
@@ -86,6 +87,7 @@ static void finish(struct partition *p)
 	else
 		report_guest(p, p->end_event, p->end_detail);
 	hv_log(LOG_WARN, "the control partition has ended; guests go on without its devices");
+	ctl_stop();
 	control_board_stop(p);
 	if (!ready)
 		let_guests_run();
@@ -104,6 +106,10 @@ static void service(struct partition *p)
 	}
 	if (p->state != PARTITION_RUNNING)
 		return;
+	if (r & REQUEST_ENGINE)
+		partition_change_engine(p);
+	if (r & REQUEST_CHANNEL)
+		ctl_poll();
 	control_irq_service(&p->ctl);
 	partition_take_input(p);
 }

@@ -61,6 +61,7 @@ struct cpu {
 	/* Scheduler and timers (sched.c, timer.c). Only the CPU itself touches these, but for
 	 * @attention, which interrupt handlers set. */
 	volatile bool attention; /* cpu_service() has something to do */
+	struct vcpu *incoming;	 /* pinned here by another CPU, to be queued; linked by next */
 	struct vcpu *run_queue;	 /* ring; points at the one that ran last */
 	struct vcpu *first;	 /* goes before the others when an interrupt waits for it, or NULL */
 	bool first_only;	 /* nobody else runs yet */

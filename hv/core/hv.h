@@ -6,6 +6,7 @@
 #define HV_CORE_HV_H
 
 #include "core/cmdline.h"
+#include "core/config.h"
 #include "engine/engine.h"
 #include "penumbra/bootinfo.h"
 
@@ -13,12 +14,18 @@ const struct cmdline *hv_cmdline(void);
 const struct boot_info *hv_boot_info(void);
 const struct engine_ops *hv_engine(void);
 const struct engine_caps *hv_engine_caps(void);
+/* Another table for every vCPU from now on (a trace). CPU 0. */
+void hv_set_engine(const struct engine_ops *engine);
+/* The config as loaded at boot, overrides applied. */
+const struct config *hv_config(void);
 /* Module by name; NULL when the loader brought none of that name. */
 const struct boot_module *hv_find_module(const char *name);
 /* guestbios.bin; checked to be there and whole before any guest is built. */
 const struct boot_module *hv_bios_module(void);
 /* The host's clock in UTC as its RTC has it, advanced since boot. Year 0: it cannot be read. */
 void hv_wall_clock(u16 *year, u8 *month, u8 *day, u8 *hour, u8 *min, u8 *sec);
+/* A guest that had ended starts again, or a new one does. */
+void hv_guest_started(void);
 /* A started guest has ended for good. After the last one exit= is carried out. */
 void hv_guest_ended(bool passed);
 /* End the machine for the control partition, after the guests that run, which are told. Returns

@@ -7,6 +7,7 @@
 #include "core/clock.h"
 #include "core/control.h"
 #include "core/cpu.h"
+#include "core/ctl.h"
 #include "core/irq.h"
 #include "core/keys.h"
 #include "core/partition.h"
@@ -45,14 +46,21 @@ static struct {
 	unsigned plain_len;
 } log;
 
+/* True also for a partition that is not there: nobody need wait for it. */
+static bool type_to(unsigned index, u8 byte)
+{
+	if (index == 0 && control_partition)
+		return partition_input(control_partition, byte);
+	for (unsigned i = 0; i < npartitions; i++)
+		if (partitions[i]->index == index)
+			return partition_input(partitions[i], byte);
+	return true;
+}
+
 static void mux_input(void *ctx, unsigned index, u8 byte)
 {
 	(void)ctx;
-	if (index == 0 && control_partition)
-		partition_input(control_partition, byte);
-	for (unsigned i = 0; i < npartitions; i++)
-		if (partitions[i]->index == index)
-			partition_input(partitions[i], byte);
+	type_to(index, byte);
 }
 
 /* Called under the lock: what a key does may log, so it waits until the lock is free. */
@@ -74,6 +82,12 @@ static bool store_emit(void *ctx, const char *line, unsigned len, bool may_drop)
 {
 	(void)ctx;
 	return mux_record(&log.mux, line, len, may_drop);
+}
+
+static void store_kept(void *ctx, const char *line, unsigned len)
+{
+	(void)ctx;
+	ctl_record(line, len);
 }
 
 static u64 store_now(void *ctx)
@@ -174,6 +188,7 @@ void log_init(const struct cmdline *c)
 	log.level = c->log;
 	mux_init(&log.mux, &mux_ops);
 	record_store_init(&log.store, store_emit, store_now, NULL);
+	log.store.kept = store_kept;
 	log.src_hv = mux_add_source(&log.mux, "hv");
 	log.live = true;
 }
@@ -186,6 +201,33 @@ int log_add_source(const char *name)
 	src = mux_add_source(&log.mux, name);
 	spin_unlock(&log.lock);
 	return src;
+}
+
+void log_rename_source(int src, const char *name)
+{
+	spin_lock(&log.lock);
+	mux_rename_source(&log.mux, src, name);
+	spin_unlock(&log.lock);
+}
+
+unsigned log_record(u64 *seq, char *line)
+{
+	unsigned len;
+
+	spin_lock(&log.lock);
+	len = record_look(&log.store, seq, line);
+	spin_unlock(&log.lock);
+	return len;
+}
+
+bool log_type(unsigned index, u8 byte)
+{
+	bool taken;
+
+	spin_lock(&log.lock);
+	taken = type_to(index, byte);
+	spin_unlock(&log.lock);
+	return taken;
 }
 
 void log_set_partition(unsigned index, int src)
@@ -237,10 +279,12 @@ void hv_log(enum log_level level, const char *fmt, ...)
 	va_end(ap);
 	n = MIN(n, (int)sizeof(line) - 2);
 	line[n++] = '\n';
-	if (log.live)
+	if (log.live) {
 		log_write(log.src_hv, line, n);
-	else
+		ctl_hv_line(line, n);
+	} else {
 		console_write(line, n);
+	}
 }
 
 void log_plain(const char *fmt, ...)

@@ -18,6 +18,8 @@ void log_init(const struct cmdline *c);
 void log_enable_input(void);
 /* A source of lines; returns its id or -ENOSPC. */
 int log_add_source(const char *name);
+/* Another name for one that nobody uses at the moment. */
+void log_rename_source(int src, const char *name);
 /* Lines of @src belong to partition @index for Ctrl-] focus. */
 void log_set_partition(unsigned index, int src);
 /* Bytes from a partition, in its own CPU's context. */
@@ -37,6 +39,10 @@ void log_plain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 void record_send(struct record *r, bool may_drop);
 /* Finish and send one that is not numbered nor kept; false: no room. */
 bool record_send_unkept(struct record *r);
+/* The first kept record from number *@seq on, as record_look(). Any CPU. */
+unsigned log_record(u64 *seq, char *line);
+/* A byte for partition @index as if typed on the line. False: no room. CPU 0. */
+bool log_type(unsigned index, u8 byte);
 /* Bytes that wait for the UART, and records dropped so far. Without the lock: a hint. */
 u32 log_waiting(void);
 u64 log_records_dropped(void);

@@ -70,6 +70,16 @@ const struct engine_caps *hv_engine_caps(void)
 	return &hv.caps;
 }
 
+void hv_set_engine(const struct engine_ops *engine)
+{
+	hv.engine = engine;
+}
+
+const struct config *hv_config(void)
+{
+	return &hv.config;
+}
+
 const struct boot_module *hv_find_module(const char *name)
 {
 	for (unsigned i = 0; i < hv.bi->nmodules; i++)
@@ -162,6 +172,11 @@ void hv_control_ended(void)
 {
 	if (!hv.running)
 		all_ended();
+}
+
+void hv_guest_started(void)
+{
+	__atomic_add_fetch(&hv.running, 1, __ATOMIC_ACQ_REL);
 }
 
 void hv_guest_ended(bool passed)

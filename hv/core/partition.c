@@ -5,8 +5,10 @@
 #include "core/partition.h"
 #include "core/clock.h"
 #include "core/cpu.h"
+#include "core/ctl.h"
 #include "core/hv.h"
 #include "core/log.h"
+#include "core/media.h"
 #include "core/report.h"
 #include "core/sched.h"
 #include "core/timer.h"
@@ -17,6 +19,7 @@
 #include "mem/frames.h"
 #include "paging/paging.h"
 #include "penumbra/platform.h"
+#include "trace/trace.h"
 
 #define TRIPLE_FAULT_LIMIT  5
 #define TRIPLE_FAULT_GAP_NS (10 * NSEC_PER_SEC)
@@ -248,6 +251,7 @@ static void board_uart_tx(void *ctx, const u8 *buf, unsigned n)
 
 	watch_line(p, &p->watch_serial, (const char *)buf, n);
 	log_write(p->src_serial, (const char *)buf, n);
+	ctl_output(p->index, false, (const char *)buf, n);
 }
 
 static bool board_uart_room(void *ctx)
@@ -263,6 +267,7 @@ static void board_bios_text(void *ctx, const char *buf, unsigned n)
 
 	watch_line(p, &p->watch_vga, buf, n);
 	log_write(p->src_vga, buf, n);
+	ctl_output(p->index, true, buf, n);
 	hold_back(p);
 }
 
@@ -422,6 +427,8 @@ static void screen_line(void *ctx, unsigned row, const char *text)
 	(void)row;
 	log_write(p->src_vga, text, strlen(text));
 	log_write(p->src_vga, "\n", 1);
+	ctl_output(p->index, true, text, strlen(text));
+	ctl_output(p->index, true, "\n", 1);
 }
 
 static void show_screen(struct partition *p)
@@ -469,11 +476,6 @@ static void stop_timers(struct partition *p)
 	timer_set(&p->input_retry, TIMER_OFF);
 }
 
-static struct blk *medium(struct partition *p, unsigned i)
-{
-	return p->media[i].data ? &p->media[i].blk : NULL;
-}
-
 static int build_board(struct partition *p)
 {
 	struct pc_config c = {
@@ -482,11 +484,12 @@ static int build_board(struct partition *p)
 		.high_ram = p->p2m.high_bytes,
 		.ncpus = 1,
 		.tsc_khz = p->tsc_khz,
-		.cdrom = medium(p, 0),
-		.disk = medium(p, 1),
+		.cdrom = media_blk(p, 0),
+		.disk = media_blk(p, 1),
 		.disk_model = p->cfg.disk_model,
 		.nic_model = p->cfg.nic_model,
-		.floppy = medium(p, 2),
+		.floppy = media_blk(p, 2),
+		.nic = media_nic(p),
 		.vga = p->cfg.vga,
 		.serial = p->cfg.serial_mux,
 		.vram = (const u8 *)hpa_va(p->p2m.chunk[0]) + PC_VGA_TEXT_BASE,
@@ -548,7 +551,8 @@ static void finish(struct partition *p)
 	report_stats(p, false);
 	report_result(p, hv_cmdline()->results);
 	pc_reset(&p->pc);
-	if (p->cfg.on_exit == ON_EXIT_RESTART) {
+	media_close(p);
+	if (p->cfg.on_exit == ON_EXIT_RESTART && !p->no_restart) {
 		p->state = PARTITION_BUILT;
 		partition_request(p, REQUEST_START);
 		return;
@@ -557,21 +561,52 @@ static void finish(struct partition *p)
 	hv_guest_ended(p->status == STATUS_PASS);
 }
 
+/* One that never ran: what it needs was not to be had, or it is not wanted any more. */
+static void cannot_start(struct partition *p)
+{
+	media_close(p);
+	p->state = PARTITION_ENDED;
+	p->status = STATUS_FAIL;
+	p->started_ns = p->ended_ns = clock_ns();
+	str_copy(p->end_detail, "not started", sizeof(p->end_detail));
+	report_not_started(p->cfg.name, p->cfg.paging, hv_cmdline()->results);
+	hv_guest_ended(false);
+}
+
+static void start_or_wait(struct partition *p, int err)
+{
+	if (err == -EAGAIN)
+		p->state = PARTITION_WAITING;
+	else if (err)
+		cannot_start(p);
+	else
+		power_on(p);
+}
+
 /* --- requests -----------------------------------------------------------------------------------
  */
 
-static void pause_toggle(struct partition *p)
+static void hold(struct partition *p)
 {
-	if (p->state == PARTITION_RUNNING) {
-		p->state = PARTITION_PAUSED;
-		p->paused_state = p->vcpu.state;
-		p->vcpu.state = VCPU_STOPPED;
-		hv_log(LOG_WARN, "%s paused", p->cfg.name);
-	} else if (p->state == PARTITION_PAUSED) {
-		p->state = PARTITION_RUNNING;
-		p->vcpu.state = p->paused_state;
-		hv_log(LOG_WARN, "%s resumed", p->cfg.name);
-	}
+	p->state = PARTITION_PAUSED;
+	p->paused_state = p->vcpu.state;
+	p->vcpu.state = VCPU_STOPPED;
+	hv_log(LOG_WARN, "%s paused", p->cfg.name);
+}
+
+static void resume(struct partition *p)
+{
+	p->state = PARTITION_RUNNING;
+	p->vcpu.state = p->paused_state;
+	hv_log(LOG_WARN, "%s resumed", p->cfg.name);
+}
+
+static void pause_by(struct partition *p, u32 requests)
+{
+	if (p->state == PARTITION_RUNNING && (requests & (REQUEST_PAUSE | REQUEST_HOLD)))
+		hold(p);
+	else if (p->state == PARTITION_PAUSED && (requests & (REQUEST_PAUSE | REQUEST_RESUME)))
+		resume(p);
 }
 
 static void audit(struct partition *p)
@@ -627,7 +662,7 @@ static void start_when_room(struct partition *p)
 	if (hold_back(p))
 		__atomic_or_fetch(&p->requests, REQUEST_START, __ATOMIC_RELAXED);
 	else
-		power_on(p);
+		start_or_wait(p, media_open(p));
 }
 
 static void reset_when_room(struct partition *p)
@@ -640,22 +675,83 @@ static void reset_when_room(struct partition *p)
 	partition_reset(p, cause);
 }
 
-static void service(struct partition *p)
+/* A guest that has ended starts again; one that never ran only earlier than it would. */
+static void start_again(struct partition *p)
+{
+	if (p->state == PARTITION_ENDED) {
+		p->state = PARTITION_BUILT;
+		hv_guest_started();
+	}
+	p->no_restart = false;
+	start_when_room(p);
+}
+
+static void end_by_request(struct partition *p, const char *detail)
+{
+	p->no_restart = true;
+	if (p->state == PARTITION_BUILT || p->state == PARTITION_WAITING)
+		cannot_start(p);
+	else if (p->state == PARTITION_RUNNING || p->state == PARTITION_PAUSED)
+		partition_end(p, STATUS_FAIL, "exit", "%s", detail);
+}
+
+static void channel_news(struct partition *p)
+{
+	if (p->state == PARTITION_WAITING)
+		start_or_wait(p, media_poll(p));
+	else if (p->state == PARTITION_RUNNING || p->state == PARTITION_PAUSED)
+		media_service(p);
+}
+
+void partition_change_engine(struct partition *p)
+{
+	trace_settle(p->vcpu.cpu);
+	p->vcpu.engine = hv_engine();
+}
+
+/* Requests that mean something in any state. */
+static void life(struct partition *p, u32 r)
+{
+	if (r & REQUEST_START)
+		start_when_room(p);
+	if (r & REQUEST_AGAIN)
+		start_again(p);
+	if (r & REQUEST_END)
+		end_by_request(p, "the control partition ended the machine");
+	if (r & REQUEST_KILL)
+		end_by_request(p, "stopped by pnctl");
+	if (r & REQUEST_DESTROY)
+		end_by_request(p, "destroyed by pnctl");
+	if (r & REQUEST_ENGINE)
+		partition_change_engine(p);
+	if (r & REQUEST_CHANNEL)
+		channel_news(p);
+	p->destroy_wanted |= !!(r & REQUEST_DESTROY);
+}
+
+static void press(struct partition *p, u32 r)
+{
+	if (r & REQUEST_BUTTON) {
+		p->no_restart = true;
+		acpi_pm_power_button(&p->pc.pm);
+	}
+	if ((r & REQUEST_RESET) && p->state == PARTITION_RUNNING)
+		want_reset(p, "pnctl");
+}
+
+static void serve(struct partition *p)
 {
 	u32 r = __atomic_exchange_n(&p->requests, 0, __ATOMIC_ACQUIRE);
 
-	if (r & REQUEST_START)
-		start_when_room(p);
-	if (r & REQUEST_END)
-		partition_end(p, STATUS_FAIL, "exit", "the control partition ended the machine");
+	life(p, r);
 	if (p->end_wanted) {
 		finish(p);
 		return;
 	}
 	if (p->state != PARTITION_RUNNING && p->state != PARTITION_PAUSED)
 		return;
-	if (r & REQUEST_PAUSE)
-		pause_toggle(p);
+	press(p, r);
+	pause_by(p, r);
 	reset_when_room(p);
 	if (r & REQUEST_SCREEN)
 		show_screen(p);
@@ -664,6 +760,16 @@ static void service(struct partition *p)
 	if (r & REQUEST_AUDIT)
 		audit(p);
 	partition_take_input(p);
+}
+
+static void service(struct partition *p)
+{
+	serve(p);
+	if (!p->destroy_wanted || p->state != PARTITION_ENDED)
+		return;
+	p->destroy_wanted = false;
+	__atomic_store_n(&p->state, PARTITION_SPARE, __ATOMIC_RELEASE);
+	ctl_wake();
 }
 
 static bool type(struct partition *p, u8 byte)

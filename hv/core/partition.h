@@ -20,7 +20,14 @@
 #define PARTITION_MAX_GUESTS 5 /* what the serial multiplexer can tell apart */
 #define PARTITION_INPUT_SIZE 256
 
-enum partition_state { PARTITION_BUILT, PARTITION_RUNNING, PARTITION_PAUSED, PARTITION_ENDED };
+enum partition_state {
+	PARTITION_BUILT,
+	PARTITION_RUNNING,
+	PARTITION_PAUSED,
+	PARTITION_ENDED,
+	PARTITION_WAITING, /* for a medium of the control partition's (core/media.h) */
+	PARTITION_SPARE,   /* taken down: its memory is free, its vCPU waits for another guest */
+};
 
 enum partition_status { STATUS_NONE, STATUS_PASS, STATUS_FAIL, STATUS_TIMEOUT };
 
@@ -32,6 +39,19 @@ enum partition_status { STATUS_NONE, STATUS_PASS, STATUS_FAIL, STATUS_TIMEOUT };
 #define REQUEST_UART_ROOM BIT(4)
 #define REQUEST_AUDIT	  BIT(5)
 #define REQUEST_END	  BIT(6) /* the machine ends */
+#define REQUEST_CHANNEL	  BIT(7) /* the channel has something for it */
+/* What pnctl asks; each is nothing where it does not apply. */
+#define REQUEST_AGAIN	BIT(8) /* start, also after its end */
+#define REQUEST_BUTTON	BIT(9) /* the power button */
+#define REQUEST_KILL	BIT(10)
+#define REQUEST_RESET	BIT(11)
+#define REQUEST_HOLD	BIT(12) /* pause */
+#define REQUEST_RESUME	BIT(13)
+#define REQUEST_DESTROY BIT(14)
+#define REQUEST_ENGINE	BIT(15) /* another engine table (a trace) */
+
+struct blk_chan;
+struct net_chan;
 
 struct exit_stats {
 	u64 count[EXIT_REASONS];
@@ -77,7 +97,12 @@ struct partition {
 	struct cpuid_policy cpuid;
 	struct cpuid_dynamic cpuid_dynamic; /* kept up to date by who asks */
 	struct guest_msrs msrs;
-	struct blk_ram media[3]; /* cdrom, disk, floppy */
+	struct blk_ram media[3];    /* cdrom, disk, floppy: images loaded at boot */
+	struct blk_chan *served[3]; /* the same from the control partition, or NULL */
+	struct net_chan *nic;	    /* its port, or NULL */
+	struct timer media_limit;
+	bool media_late;
+	unsigned media_errors;
 	u64 tsc_offset;
 	u8 phys_bits;
 	u32 tsc_khz;
@@ -86,8 +111,10 @@ struct partition {
 	volatile u32 requests;
 	const char *reset_wanted; /* the cause, or NULL */
 	bool end_wanted;
-	bool posted; /* the BIOS has begun since the last reset */
-	bool held;   /* stands still until the serial line has room for what it makes us say */
+	bool destroy_wanted;
+	bool no_restart; /* whoever asked for its end does not want it back */
+	bool posted;	 /* the BIOS has begun since the last reset */
+	bool held;	 /* stands still until the serial line has room for what it makes us say */
 	enum partition_status status;
 	const char *end_event; /* exit, crash, timeout */
 	char end_detail[96];
@@ -121,6 +148,10 @@ extern const struct partition_ops guest_ops;
 /* Build every guest of @c that is to start; errors become records. Boot CPU, before the CPUs run.
  */
 void partitions_create(const struct config *c);
+/* Build one at run time (start = yes or not), on CPU 0. 0, or negative after an error record. */
+int partition_create(const struct guest_config *g);
+/* @p has state PARTITION_SPARE: it is no guest any more. CPU 0. */
+void partition_forget(struct partition *p);
 /* Ask built guests to start, each on its CPU: those beside the control partition on one CPU, or the
  * others (all where there is none). */
 void partitions_start(bool beside_control);
@@ -141,6 +172,8 @@ void partition_reset(struct partition *p, const char *cause);
  */
 void partition_end(struct partition *p, enum partition_status status, const char *event,
 		   const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* REQUEST_ENGINE: take over hv_engine(). On its own CPU. */
+void partition_change_engine(struct partition *p);
 /* Let a held @p go on if the serial line has room for it again. On its own CPU. */
 void partition_let_go(struct partition *p);
 /* A byte typed for it; from any CPU under the log lock. False when its buffer is full. */

@@ -7,6 +7,7 @@
 #include "core/cpu.h"
 #include "core/hv.h"
 #include "core/log.h"
+#include "core/media.h"
 #include "core/partition.h"
 #include "core/report.h"
 #include "core/sched.h"
@@ -24,7 +25,11 @@
 struct partition *partitions[PARTITION_MAX_GUESTS];
 unsigned npartitions;
 
-static const char *const drive_key[3] = {"cdrom", "disk", "floppy"};
+/* Taken down: record, vCPU, place on its CPU and on the serial line wait for the next guest. */
+static struct partition *spare[PARTITION_MAX_GUESTS];
+static unsigned nspare;
+static unsigned nmade; /* guests' records, in use or spare */
+static bool cpus_run;  /* vCPUs can no longer be queued from here */
 
 /* A CD image that says it is longer than the module was cut short on its way here. */
 static bool iso_truncated(const u8 *data, u64 len, u64 *wanted)
@@ -46,22 +51,22 @@ static int attach_medium(struct partition *p, unsigned i, const struct media *m)
 	u64 wanted;
 	void *data;
 
-	if (m->kind == MEDIA_NONE)
+	if (m->kind != MEDIA_MODULE)
 		return 0;
 	mod = hv_find_module(m->path);
 	if (!mod) {
-		report_error(p->cfg.name, drive_key[i], "no module named %s was loaded", m->path);
+		report_error(p->cfg.name, media_key[i], "no module named %s was loaded", m->path);
 		return -EINVAL;
 	}
 	if (mod->len < sector) {
-		report_error(p->cfg.name, drive_key[i],
+		report_error(p->cfg.name, media_key[i],
 			     "image %s has %llu bytes, at least %u are needed", m->path,
 			     (unsigned long long)mod->len, sector);
 		return -EINVAL;
 	}
 	data = hpa_va(mod->base);
 	if (i == 0 && iso_truncated(data, mod->len, &wanted)) {
-		report_error(p->cfg.name, drive_key[i],
+		report_error(p->cfg.name, media_key[i],
 			     "image %s is truncated: %llu bytes of the %llu its volume has",
 			     m->path, (unsigned long long)mod->len, (unsigned long long)wanted);
 		return -EINVAL;
@@ -129,8 +134,8 @@ int partition_build_vcpu(struct partition *p)
 	v->exit_cycles = p->exits.cycles;
 	v->engine = hv_engine();
 	v->state = VCPU_STOPPED;
-	err = vcpu_fpu_init(v);
-	if (!err)
+	err = v->fpu ? 0 : vcpu_fpu_init(v);
+	if (!err && !v->engine_data)
 		err = v->engine->vcpu_init(v);
 	if (err) {
 		report_error(p->cfg.name, "cpus", "no room for another virtual CPU (%d)", err);
@@ -144,8 +149,13 @@ static void add_sources(struct partition *p)
 {
 	char name[CONFIG_NAME_MAX + 4];
 
-	p->src_serial = log_add_source(p->cfg.name);
 	snprintf(name, sizeof(name), "%s:vga", p->cfg.name);
+	if (p->src_serial) {
+		log_rename_source(p->src_serial, p->cfg.name);
+		log_rename_source(p->src_vga, name);
+		return;
+	}
+	p->src_serial = log_add_source(p->cfg.name);
 	p->src_vga = log_add_source(name);
 	log_set_partition(p->index, p->src_serial);
 }
@@ -165,16 +175,84 @@ struct partition *partition_new(const struct partition_ops *ops, unsigned index)
 	return p;
 }
 
-static void free_partition(struct partition *p)
+static void free_memory(struct partition *p)
 {
 	nested_map_free(&p->nested);
 	p2m_free(&p->p2m);
-	frames_free(va_hpa(p), ALIGN_UP(sizeof(*p), PAGE_SIZE) / PAGE_SIZE, OWNER_HYPERVISOR);
+}
+
+/* All zero again but for what the next guest takes over. The vCPU stays in its CPU's queue, which
+ * that CPU goes through at any moment, so it is changed by members. */
+static void renew(struct partition *p)
+{
+	int serial = p->src_serial, vga = p->src_vga;
+	struct vcpu *v = &p->vcpu;
+	unsigned index = p->index;
+	u8 *from = (u8 *)&p->cfg, *vcpu = (u8 *)v, *end = (u8 *)(p + 1);
+
+	memset(from, 0, (size_t)(vcpu - from));
+	memset(v + 1, 0, (size_t)(end - (u8 *)(v + 1)));
+	p->index = index;
+	p->src_serial = serial;
+	p->src_vga = vga;
+	v->event = (struct vcpu_event){.type = EVENT_NONE};
+	v->controls = 0;
+	v->int_shadow = false;
+	v->run_cycles = v->run_since = 0;
+}
+
+static struct partition *new_guest(void)
+{
+	struct partition *p;
+
+	if (nspare) {
+		p = spare[--nspare];
+		renew(p);
+		return p;
+	}
+	p = partition_new(&guest_ops, nmade + 1);
+	nmade += p != NULL;
+	return p;
+}
+
+/* A guest's record is not given back: without a vCPU it is spare too. */
+static void put_spare(struct partition *p)
+{
+	free_memory(p);
+	p->state = PARTITION_SPARE;
+	spare[nspare++] = p;
+}
+
+void partition_forget(struct partition *p)
+{
+	unsigned i = 0;
+
+	while (i < npartitions && partitions[i] != p)
+		i++;
+	if (i == npartitions)
+		return;
+	npartitions--;
+	for (; i < npartitions; i++)
+		partitions[i] = partitions[i + 1];
+	put_spare(p);
+}
+
+static void place(struct partition *p)
+{
+	/* CPU 0 also does the talking: leave it to the last. */
+	unsigned cpu = p->index % ncpus;
+
+	if (p->vcpu.next)
+		return;
+	if (cpus_run)
+		sched_add_running(&p->vcpu, cpu);
+	else
+		sched_add(&p->vcpu, cpu);
 }
 
 static int build_guest(const struct guest_config *g)
 {
-	struct partition *p = partition_new(&guest_ops, npartitions + 1);
+	struct partition *p = new_guest();
 	int err = p ? 0 : -ENOMEM;
 
 	if (err) {
@@ -195,13 +273,12 @@ static int build_guest(const struct guest_config *g)
 	if (!err)
 		err = partition_build_vcpu(p);
 	if (err) {
-		free_partition(p);
+		put_spare(p);
 		return err;
 	}
 	add_sources(p);
 	partitions[npartitions++] = p;
-	/* CPU 0 also does the talking: leave it to the last. */
-	sched_add(&p->vcpu, p->index % ncpus);
+	place(p);
 	return 0;
 }
 
@@ -267,8 +344,17 @@ void partitions_create(const struct config *c)
 	}
 }
 
+int partition_create(const struct guest_config *g)
+{
+	if (!create_one(g))
+		return -EINVAL;
+	hv_guest_started();
+	return 0;
+}
+
 void partitions_start(bool beside_control)
 {
+	cpus_run = true;
 	for (unsigned i = 0; i < npartitions; i++)
 		if (beside_control ==
 		    (control_partition && partitions[i]->vcpu.cpu == control_partition->vcpu.cpu))

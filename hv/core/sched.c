@@ -34,6 +34,28 @@ void sched_add(struct vcpu *v, unsigned cpu)
 	}
 }
 
+void sched_add_running(struct vcpu *v, unsigned cpu)
+{
+	struct cpu *c = &cpus[cpu];
+
+	v->cpu = cpu;
+	v->next = __atomic_load_n(&c->incoming, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(&c->incoming, &v->next, v, false, __ATOMIC_RELEASE,
+					    __ATOMIC_RELAXED))
+		;
+	sched_kick(v);
+}
+
+static void take_incoming(struct cpu *c)
+{
+	struct vcpu *v = __atomic_exchange_n(&c->incoming, NULL, __ATOMIC_ACQUIRE), *next;
+
+	for (; v; v = next) {
+		next = v->next;
+		sched_add(v, c->id);
+	}
+}
+
 void sched_kick(struct vcpu *v)
 {
 	v->kick = 1;
@@ -124,8 +146,11 @@ static void slice_over(void *arg, u64 now_ns)
 
 static void service_requests(struct cpu *c)
 {
-	struct vcpu *v = c->run_queue;
+	struct vcpu *v;
 
+	if (c->incoming)
+		take_incoming(c);
+	v = c->run_queue;
 	if (!v)
 		return;
 	do {

@@ -12,6 +12,8 @@
 
 /* Pin @v to physical CPU @cpu. Before the CPUs run their loops, or on that CPU. */
 void sched_add(struct vcpu *v, unsigned cpu);
+/* The same while the CPUs run, from any CPU. */
+void sched_add_running(struct vcpu *v, unsigned cpu);
 /* @v, which is pinned to @cpu, goes before the others there when an interrupt waits for it; alone:
  * the others do not run at all until sched_first_done(). Before the CPUs run their loops. */
 void sched_add_first(struct vcpu *v, unsigned cpu);

@@ -1,0 +1,222 @@
+/* pnctl's requests to guests: their life. See ctl_int.h.
+ *
+ * A request is checked here and done on the guest's CPU; what that makes of it shows in `list` and
+ * in records.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "core/ctl_int.h"
+#include "core/hv.h"
+#include "lib/errno.h"
+#include "lib/str.h"
+#include "paging/paging.h"
+
+static const char *const state_name[] = {
+	[PARTITION_BUILT] = "built",	 [PARTITION_RUNNING] = "running",
+	[PARTITION_PAUSED] = "paused",	 [PARTITION_ENDED] = "ended",
+	[PARTITION_WAITING] = "waiting", [PARTITION_SPARE] = "destroyed",
+};
+
+static struct partition *find(const char *name)
+{
+	for (unsigned i = 0; i < npartitions; i++)
+		if (partitions[i]->state != PARTITION_SPARE &&
+		    !strcmp(partitions[i]->cfg.name, name))
+			return partitions[i];
+	return NULL;
+}
+
+static void guest_names(char *buf, size_t size)
+{
+	size_t at = 0;
+
+	str_copy(buf, "none", size);
+	for (unsigned i = 0; i < npartitions && at < size; i++)
+		at += (size_t)snprintf(buf + at, size - at, "%s%s", i ? ", " : "",
+				       partitions[i]->cfg.name);
+}
+
+struct partition *ctl_guest(struct ctl *c)
+{
+	struct partition *p = find(c->name);
+	char names[PARTITION_MAX_GUESTS * (CONFIG_NAME_MAX + 2)];
+
+	if (p)
+		return p;
+	guest_names(names, sizeof(names));
+	if (!c->name[0])
+		ctl_end(c, -EINVAL, "the name of a guest is wanted; guests: %s", names);
+	else if (!strcmp(c->name, "control"))
+		ctl_end(c, -EINVAL,
+			"control is the control partition, which has no such request; guests: %s",
+			names);
+	else
+		ctl_end(c, -ENOENT, "no guest named %s; guests: %s", c->name, names);
+	return NULL;
+}
+
+static void wrong_state(struct ctl *c, const struct partition *p, const char *wanted)
+{
+	ctl_end(c, -EBUSY, "%s is %s: %s", p->cfg.name, state_name[p->state], wanted);
+}
+
+/* A guest of the config that boot left out is built now. */
+static struct partition *build(struct ctl *c)
+{
+	const struct config *config = hv_config();
+
+	for (unsigned i = 0; i < config->nguests; i++) {
+		const struct guest_config *g = &config->guest[i];
+
+		if (strcmp(g->name, c->name) || find(c->name))
+			continue;
+		if (partition_create(g) == 0)
+			return find(c->name);
+		ctl_end(c, -EINVAL, "%s cannot be built: its error records say why", g->name);
+		return NULL;
+	}
+	return ctl_guest(c);
+}
+
+void ctl_start(struct ctl *c)
+{
+	struct partition *p = build(c);
+
+	if (!p)
+		return;
+	if (p->state != PARTITION_BUILT && p->state != PARTITION_ENDED) {
+		wrong_state(c, p, "start is for one that is built or has ended");
+		return;
+	}
+	partition_request(p, REQUEST_AGAIN);
+	ctl_ok(c);
+}
+
+static bool lives(const struct partition *p)
+{
+	return p->state == PARTITION_RUNNING || p->state == PARTITION_PAUSED;
+}
+
+void ctl_stop_guest(struct ctl *c)
+{
+	struct partition *p = ctl_guest(c);
+
+	if (!p)
+		return;
+	if (c->req.arg > 1)
+		ctl_end(c, -EINVAL, "stop: 0 is the power button, 1 at once");
+	else if (!lives(p) && p->state != PARTITION_WAITING)
+		wrong_state(c, p, "there is nothing to stop");
+	else if (!c->req.arg && p->state != PARTITION_RUNNING)
+		wrong_state(c, p, "nobody there to see the power button; stop at once, or resume");
+	else {
+		partition_request(p, c->req.arg ? REQUEST_KILL : REQUEST_BUTTON);
+		ctl_ok(c);
+	}
+}
+
+/* @request to a guest that is in @state. */
+static void ask(struct ctl *c, enum partition_state state, u32 request, const char *wanted)
+{
+	struct partition *p = ctl_guest(c);
+
+	if (!p)
+		return;
+	if (p->state != state) {
+		wrong_state(c, p, wanted);
+		return;
+	}
+	partition_request(p, request);
+	ctl_ok(c);
+}
+
+void ctl_reset(struct ctl *c)
+{
+	ask(c, PARTITION_RUNNING, REQUEST_RESET, "reset is for one that runs");
+}
+
+void ctl_pause(struct ctl *c)
+{
+	ask(c, PARTITION_RUNNING, REQUEST_HOLD, "pause is for one that runs");
+}
+
+void ctl_resume(struct ctl *c)
+{
+	ask(c, PARTITION_PAUSED, REQUEST_RESUME, "resume is for one that is paused");
+}
+
+void ctl_destroy(struct ctl *c)
+{
+	struct partition *p = ctl_guest(c);
+
+	if (!p)
+		return;
+	partition_request(p, REQUEST_DESTROY);
+	ctl_ok(c);
+}
+
+void ctl_paging(struct ctl *c)
+{
+	static const enum paging_kind kind[] = {[CHAN_PAGING_ADAPTIVE] = PAGING_ADAPTIVE,
+						[CHAN_PAGING_NESTED] = PAGING_NESTED,
+						[CHAN_PAGING_SHADOW] = PAGING_SHADOW};
+	struct partition *p = ctl_guest(c);
+	const char *name;
+
+	if (!p)
+		return;
+	if (c->req.arg >= ARRAY_SIZE(kind)) {
+		ctl_end(c, -EINVAL, "paging: 0 adaptive, 1 nested, 2 shadow, not %llu",
+			(unsigned long long)c->req.arg);
+		return;
+	}
+	name = paging_kind_name[kind[c->req.arg]];
+	if (!strcmp(p->vcpu.paging->name, name))
+		ctl_ok(c);
+	else
+		ctl_end(c, -ENOSYS, "paging mode %s is not built yet: %s stays %s", name,
+			p->cfg.name, p->vcpu.paging->name);
+}
+
+void ctl_power(struct ctl *c)
+{
+	if (c->req.arg > 1) {
+		ctl_end(c, -EINVAL, "power: 0 is off, 1 reboot");
+		return;
+	}
+	ctl_ok(c);
+	ctl_flush(c);
+	hv_end_machine(c->req.arg ? EXIT_REBOOT : EXIT_POWEROFF);
+}
+
+/* --- dispatch ----------------------------------------------------------------------------------
+ */
+
+static void (*const handler[])(struct ctl *c) = {
+	[CHAN_CTL_LIST] = ctl_list,
+	[CHAN_CTL_START] = ctl_start,
+	[CHAN_CTL_STOP] = ctl_stop_guest,
+	[CHAN_CTL_RESET] = ctl_reset,
+	[CHAN_CTL_PAUSE] = ctl_pause,
+	[CHAN_CTL_RESUME] = ctl_resume,
+	[CHAN_CTL_DESTROY] = ctl_destroy,
+	[CHAN_CTL_STATS] = ctl_stats,
+	[CHAN_CTL_PAGING] = ctl_paging,
+	[CHAN_CTL_CONFIG_CHECK] = ctl_config_check,
+	[CHAN_CTL_CONFIG_LOAD] = ctl_config_load,
+	[CHAN_CTL_TRACE] = ctl_trace,
+	[CHAN_CTL_SCREEN] = ctl_screen,
+	[CHAN_CTL_RECORDS] = ctl_records,
+	[CHAN_CTL_INFO] = ctl_info,
+	[CHAN_CTL_POWER] = ctl_power,
+};
+
+void ctl_handle(struct ctl *c)
+{
+	u32 op = c->req.op;
+
+	if (op < ARRAY_SIZE(handler) && handler[op])
+		handler[op](c);
+	else
+		ctl_end(c, -ENOSYS, "request %u is unknown to this hypervisor", op);
+}
