@@ -61,6 +61,14 @@ static void lay_out(struct area *a)
 	a->pool_slots = head->pool_slots;
 }
 
+int transport_command(struct transport *t, enum chan_cmd cmd, u64 arg)
+{
+	t->ops->reg_write(t, CHAN_REG_ARG_LO, (u32)arg);
+	t->ops->reg_write(t, CHAN_REG_ARG_HI, (u32)(arg >> 32));
+	t->ops->reg_write(t, CHAN_REG_CMD, cmd);
+	return -(int)t->ops->reg_read(t, CHAN_REG_ERROR);
+}
+
 int area_attach(struct area *a, struct transport *t)
 {
 	int rc = 0;

@@ -13,18 +13,16 @@
 
 #include "../lib/say.h"
 
-/* How long an OPEN waits for a disk that is still being found, or for the transfers of a daemon
- * that died. */
-#define OPEN_PATIENCE_NS (10 * NSEC_PER_SEC)
-
 enum medium_error { ERROR_NOSPACE, ERROR_READ, ERROR_WRITE, ERROR_FLUSH };
 
-void blk_init(struct blk *b, struct area *area, struct aio *aio, const struct medium_search *s)
+void blk_init(struct blk *b, struct area *area, struct aio *aio, const struct medium_search *s,
+	      u64 open_patience_ns)
 {
 	memset(b, 0, sizeof(*b));
 	b->area = area;
 	b->aio = aio;
 	b->search = *s;
+	b->open_patience_ns = open_patience_ns;
 	b->answers_tail = &b->answers;
 	for (unsigned i = 0; i < BLK_REQUESTS; i++) {
 		b->work[i].blk = b;
@@ -326,7 +324,7 @@ static void begin_open(struct blk_work *w)
 	}
 	if (try_open(w, true, false))
 		return;
-	w->deadline_ns = loop_now() + OPEN_PATIENCE_NS;
+	w->deadline_ns = loop_now() + b->open_patience_ns;
 	w->next = b->opens;
 	b->opens = w;
 }

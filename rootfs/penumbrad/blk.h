@@ -36,6 +36,7 @@ struct blk {
 	struct area *area;
 	struct aio *aio;
 	struct medium_search search;
+	u64 open_patience_ns;
 	struct medium_state media[MEDIA_MAX];
 	struct blk_work work[BLK_REQUESTS];
 	struct blk_work *free;
@@ -45,7 +46,10 @@ struct blk {
 	bool paused;				  /* take no more from the ring */
 };
 
-void blk_init(struct blk *b, struct area *area, struct aio *aio, const struct medium_search *s);
+/* @open_patience_ns: how long an OPEN waits for a disk that is still being found, or for the
+ * transfers of a daemon that died. */
+void blk_init(struct blk *b, struct area *area, struct aio *aio, const struct medium_search *s,
+	      u64 open_patience_ns);
 /* Take requests from the ring and put answers that waited. */
 void blk_service(struct blk *b);
 /* Something was plugged in or mounted, or time has passed: try waiting OPENs again. */

@@ -366,7 +366,7 @@ static int start_services(struct daemon *d)
 
 	if (rc)
 		return rc;
-	blk_init(&d->blk, &d->area, &d->aio, &search);
+	blk_init(&d->blk, &d->area, &d->aio, &search, o->open_patience_ns);
 	logs_init(&d->logs, &d->loop, &d->aio, o->logs, o->log_max, search.ram_dev);
 	console_init(&d->console, &d->area, &d->logs);
 	calls_init(&d->calls, &d->area);

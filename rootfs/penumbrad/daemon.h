@@ -19,6 +19,7 @@ struct daemon_options {
 	u64 log_max;		   /* bytes */
 	const char *const *search; /* directories for `file:`, NULL ends */
 	bool on_medium_only;	   /* images and logs may not lie in the file system of / */
+	u64 open_patience_ns;	   /* how long an OPEN waits for its medium */
 	unsigned pages;		   /* of the area */
 };
 

@@ -148,7 +148,7 @@ static void io_done(struct aio_req *io, int result)
 		f->dirty = false;
 	}
 	goes_on(f->logs);
-	if (f->sync)
+	if (f->sync || f->filled >= LOG_BUFFER / 2)
 		kick(f);
 }
 
@@ -259,9 +259,9 @@ void logfile_write(struct logfile *f, const void *data, size_t len)
 	memcpy(f->fill + f->filled, data, n);
 	f->filled += n;
 	discard(f, (u32)(len - n));
-	if (f->sync)
+	if (f->sync || f->filled >= LOG_BUFFER / 2)
 		kick(f);
-	else if (!f->logs->gather.due_ns)
+	if (!f->sync && !f->logs->gather.due_ns)
 		loop_timer_arm(f->logs->loop, &f->logs->gather, GATHER_NS);
 }
 

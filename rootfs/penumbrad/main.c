@@ -62,6 +62,7 @@ int main(int argc, char **argv)
 				   .log_max = 8 * MIB,
 				   .search = split(dirs),
 				   .on_medium_only = true,
+				   .open_patience_ns = 10 * NSEC_PER_SEC,
 				   .pages = 4};
 	int opt;
 

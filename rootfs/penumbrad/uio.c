@@ -272,11 +272,3 @@ const struct transport_ops transport_uio = {
 	.irq_enable = uio_irq_enable,
 	.close = uio_close,
 };
-
-int transport_command(struct transport *t, enum chan_cmd cmd, u64 arg)
-{
-	t->ops->reg_write(t, CHAN_REG_ARG_LO, (u32)arg);
-	t->ops->reg_write(t, CHAN_REG_ARG_HI, (u32)(arg >> 32));
-	t->ops->reg_write(t, CHAN_REG_CMD, cmd);
-	return -(int)t->ops->reg_read(t, CHAN_REG_ERROR);
-}

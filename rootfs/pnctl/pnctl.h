@@ -55,6 +55,9 @@ void lines_row(void *lines, const struct chan_ctl_reply *r);
 
 /* --- commands --- */
 
+/* The whole program; returns its exit status. Moves words about in @argv. */
+int pnctl_main(int argc, char **argv);
+
 enum pnctl_status show_list(struct session *s);
 enum pnctl_status show_stats(struct session *s, const char *name);
 /* The lines of a reply as they are, or as {"KEY":["line",...]}. */

@@ -7,7 +7,7 @@ UNIT_CFLAGS := -std=gnu11 -O1 -g -DPN_HOST -Iinclude -Ihv -I. -Itests/unit $(WAR
 unit_srcs = $(shell sed -n 's/.*SRCS: *//p' tests/unit/$(1).c)
 
 define UNIT_RULE
-$(B)/unit/$(1): tests/unit/$(1).c $(call unit_srcs,$(1)) tests/unit/unit.h $(wildcard hv/*/*.h include/penumbra/*.h) | $(SOURCES_STAMP)
+$(B)/unit/$(1): tests/unit/$(1).c $(call unit_srcs,$(1)) tests/unit/unit.h $(wildcard hv/*/*.h include/penumbra/*.h rootfs/*/*.h) | $(SOURCES_STAMP)
 	@mkdir -p $$(@D)
 	$(call say,UNITCC,$$@)
 	$(Q)$(UNIT_CC) $(UNIT_CFLAGS) -o $$@ tests/unit/$(1).c $$(call unit_srcs,$(1)) $$(UNIT_LIBS_$(1))
