@@ -210,7 +210,7 @@ static void pci_write(void *ctx, u32 sbdf, unsigned off, unsigned size, u32 valu
 
 static bool pci_bar_ok(void *ctx, u64 base, u64 len)
 {
-	return control_may_reach(board_of(ctx)->part, base, len);
+	return control_may_decode(board_of(ctx)->part, base, len);
 }
 
 static void pci_intx(void *ctx, bool level)

@@ -93,6 +93,8 @@ void control_channel_eoi(struct control_board *b, u8 vector);
 /* p2m.device: may the partition reach the real machine in all of [@gpa, @gpa + @len)? Never RAM,
  * never what the hypervisor owns or traps. @ctx: the struct partition. */
 bool control_may_reach(void *ctx, gpa_t gpa, u64 len);
+/* The same for the BAR of a PCI function, the channel's own included. */
+bool control_may_decode(const struct partition *p, gpa_t gpa, u64 len);
 /* What is trapped has changed. */
 void control_reach_changed(struct partition *p);
 

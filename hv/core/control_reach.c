@@ -44,24 +44,37 @@ static bool touches_ours(const struct boot_info *bi, hpa_t base, u64 len)
 	return uart && overlaps(base, len, ALIGN_DOWN(uart, PAGE_SIZE), PAGE_SIZE);
 }
 
-static bool touches_trapped(const struct bus *bus, gpa_t base, u64 len)
+/* @but: registers that do not count. */
+static bool touches_trapped(const struct bus *bus, gpa_t base, u64 len, const void *but)
 {
 	for (unsigned i = 0; i < bus->nmmio; i++)
-		if (overlaps(base, len, ALIGN_DOWN(bus->mmio[i].base, PAGE_SIZE),
+		if (bus->mmio[i].dev != but &&
+		    overlaps(base, len, ALIGN_DOWN(bus->mmio[i].base, PAGE_SIZE),
 			     ALIGN_UP(bus->mmio[i].len, PAGE_SIZE)))
 			return true;
 	return false;
 }
 
-bool control_may_reach(void *ctx, gpa_t gpa, u64 len)
+static bool free_of_us(const struct partition *p, gpa_t gpa, u64 len, const void *but)
 {
-	const struct partition *p = ctx;
 	const struct boot_info *bi = hv_boot_info();
 
 	if (gpa + len < gpa || gpa + len > BIT(p->phys_bits))
 		return false;
 	return !touches_ram(bi, gpa, len) && !touches_ours(bi, gpa, len) &&
-	       !touches_trapped(&p->board.bus, gpa, len);
+	       !touches_trapped(&p->board.bus, gpa, len, but);
+}
+
+bool control_may_reach(void *ctx, gpa_t gpa, u64 len)
+{
+	return free_of_us(ctx, gpa, len, NULL);
+}
+
+bool control_may_decode(const struct partition *p, gpa_t gpa, u64 len)
+{
+	const struct pci_dev *own = p->ctl.pci.own;
+
+	return free_of_us(p, gpa, len, own ? own->bar[0].dev : NULL);
 }
 
 void control_reach_changed(struct partition *p)
