@@ -5,6 +5,7 @@
  */
 #include "core/control_build.h"
 #include "core/cpu.h"
+#include "core/ctl.h"
 #include "core/hv.h"
 #include "core/log.h"
 #include "core/report.h"
@@ -136,6 +137,17 @@ static int load_kernel(struct build *b)
 /* --- vCPU --------------------------------------------------------------------------------------
  */
 
+/* Without it there are no back ends, but the partition is of use all the same. */
+static void add_channel(struct partition *p)
+{
+	int err = ctl_init(p);
+
+	if (!err)
+		err = control_channel_add(p, &ctl_channel()->pci);
+	if (err)
+		report_error(NAME, "channel", "no place for the channel's PCI function (%d)", err);
+}
+
 static void set_entry_state(struct build *b)
 {
 	struct vcpu *v = &b->p->vcpu;
@@ -237,7 +249,9 @@ static int build(struct build *b, const struct config *c, const struct partition
 		err = control_board_init(b->p);
 	if (!err)
 		err = prepare_vcpu(b);
-	if (err)
+	if (!err)
+		add_channel(b->p);
+	else
 		return fail("board", "no room for its tables or devices", err);
 	return load_kernel(b);
 }
