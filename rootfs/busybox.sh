@@ -12,6 +12,10 @@ cp "$config" "$work/fragment"
 
 "$(dirname "${BASH_SOURCE[0]}")/kernel-headers.sh" "$work/include"
 
+# The date in its version text is the source's, so that two builds are equal.
+SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -l "$work/src/debian/changelog" -S Timestamp)
+export SOURCE_DATE_EPOCH
+
 build() {
 	make -C "$work/src" -s CC="musl-gcc" HOSTCC=gcc SKIP_STRIP=n \
 		EXTRA_CFLAGS="-idirafter $work/include" "$@"
