@@ -369,7 +369,8 @@ static void start_guests(void)
 		hv.failed = true;
 		all_ended();
 	}
-	log_leave_screen();
+	if (npartitions || control_partition)
+		log_leave_screen();
 	partitions_start(false);
 	control_start();
 }
