@@ -63,10 +63,25 @@ static u32 status_of(int err)
 	}
 }
 
+/* Ask the medium for the next part: as much as one request may have. */
+static void next_part(struct bioschan *b)
+{
+	b->seg.len = (u32)MIN(b->left, (u64)BLK_MAX_BYTES);
+	b->left -= b->seg.len;
+	blk_submit(b->inflight, &b->req);
+	blk_submit_end(b->inflight);
+}
+
 static void disk_done(struct blk_req *req, int err)
 {
 	struct bioschan *b = req->arg;
 
+	if (!err && b->left) {
+		b->seg.gpa += b->seg.len;
+		req->offset += b->seg.len;
+		next_part(b);
+		return;
+	}
 	b->busy = false;
 	report(b, b->req_gpa, status_of(err));
 }
@@ -104,6 +119,7 @@ static void disk_start(struct bioschan *b, gpa_t req_gpa, const struct bios_disk
 	b->seg = (struct blk_seg){.gpa = r->gpa, .len = r->count * sector_size};
 	b->req = (struct blk_req){
 		.op = r->op == BIOS_DISK_WRITE ? BLK_WRITE : BLK_READ,
+		.fua = r->op == BIOS_DISK_WRITE, /* INT 13h has no flush */
 		.offset = r->lba * sector_size,
 		.seg = &b->seg,
 		.nseg = 1,
@@ -119,8 +135,8 @@ static void disk_start(struct bioschan *b, gpa_t req_gpa, const struct bios_disk
 	b->busy = true;
 	b->req_gpa = req_gpa;
 	b->inflight = drive;
-	blk_submit(drive, &b->req);
-	blk_submit_end(drive);
+	b->left = b->seg.len;
+	next_part(b);
 }
 
 static void disk_request(struct bioschan *b, gpa_t req_gpa)

@@ -37,6 +37,7 @@ struct bioschan {
 	u32 pos;
 	struct blk_req req; /* the one request in flight */
 	struct blk_seg seg;
+	u64 left;	      /* bytes of it that the medium was not asked for yet */
 	struct blk *inflight; /* its medium, while @busy */
 	gpa_t req_gpa;
 	bool busy;

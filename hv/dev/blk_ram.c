@@ -72,18 +72,32 @@ static struct blk_req *ram_pop(struct blk_ram *r)
 	return req;
 }
 
-/* Serves as many as were queued when the timer fired: what done() submits waits for the next
+/* Most that one firing moves, but for its last request: what others wait for is on this CPU too. */
+#define RAM_BATCH (1024u * 1024)
+
+static u64 length(const struct blk_req *req)
+{
+	u64 len = 0;
+
+	for (unsigned i = 0; i < req->nseg; i++)
+		len += req->seg[i].len;
+	return len;
+}
+
+/* Serves at most what was queued when the timer fired: what done() submits waits for the next
  * firing, so a command in many pieces does not keep the CPU here. */
 static void ram_fire(void *arg, u64 now_ns)
 {
 	struct blk_ram *r = arg;
 	unsigned n = 0;
+	u64 moved = 0;
 
 	for (const struct blk_req *q = r->head; q; q = q->next)
 		n++;
-	while (n-- && r->head) {
+	while (n-- && r->head && moved < RAM_BATCH) {
 		struct blk_req *req = ram_pop(r);
 
+		moved += length(req);
 		req->done(req, ram_execute(r, req));
 	}
 	if (r->head)

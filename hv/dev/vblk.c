@@ -249,14 +249,12 @@ static void execute(struct vblk_slot *s, struct virtio_chain *c)
 }
 
 /* Take what there is as long as there are slots: when all are taken, the next that ends goes on. */
-static void run(struct vblk *d)
+static unsigned take_requests(struct vblk *d)
 {
 	struct virtio_chain c;
-	unsigned n = 0;
+	unsigned n;
 
-	if (!virtio_live(&d->v, 0))
-		return;
-	for (; d->free && n < VBLK_QUEUE; n++) {
+	for (n = 0; d->free && n < VBLK_QUEUE; n++) {
 		struct vblk_slot *s = d->free;
 
 		c.seg = s->seg;
@@ -268,12 +266,46 @@ static void run(struct vblk *d)
 		s->head = c.head;
 		execute(s, &c);
 	}
+	return n;
+}
+
+static void set_polling(struct vblk *d, bool on)
+{
+	const struct dev_host *h = d->v.host;
+
+	if (on || d->polling)
+		dev_timer_set(h, &d->poll, on ? dev_now(h) + VBLK_POLL_NS : TIMER_OFF);
+	d->polling = on;
+}
+
+static void run(struct vblk *d)
+{
+	unsigned n;
+
+	if (!virtio_live(&d->v, 0))
+		return;
+	n = take_requests(d);
 	if (n)
 		blk_submit_end(d->blk);
-	if (!d->v.broken && d->free)
+	if (d->in_flight < VBLK_BUSY)
+		set_polling(d, false);
+	else if (n)
+		set_polling(d, true);
+	if (d->free && !d->polling)
 		virtq_want_kicks(&d->v, queue(d));
 	else
 		virtq_spare_kicks(&d->v, queue(d));
+}
+
+/* Nobody came for a while: kicks again. */
+static void poll_fire(void *arg, u64 now_ns)
+{
+	struct vblk *d = arg;
+
+	(void)now_ns;
+	d->polling = false;
+	run(d);
+	virtq_signal(&d->v, queue(d));
 }
 
 static void on_kick(struct virtio *v, unsigned n)
@@ -291,6 +323,7 @@ static void on_reset(struct virtio *v)
 	if (d->in_flight)
 		d->blk->ops->cancel(d->blk);
 	slots_reset(d);
+	set_polling(d, false);
 }
 
 static const struct virtio_ops vblk_ops = {
@@ -332,6 +365,8 @@ int vblk_init(struct vblk *d, const struct dev_host *host, struct pci_bus *b, un
 
 	memset(d, 0, sizeof(*d));
 	d->blk = blk;
+	d->poll.fire = poll_fire;
+	d->poll.arg = d;
 	for (unsigned i = 0; i < VBLK_ID_LEN && id[i]; i++)
 		d->id[i] = id[i];
 	slots_reset(d);

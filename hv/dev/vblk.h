@@ -15,6 +15,10 @@
 #define VBLK_SEG_MAX  126u		 /* pieces of a request's data */
 #define VBLK_MAX_SEGS (VBLK_SEG_MAX + 2) /* with header and status */
 #define VBLK_ID_LEN   20u
+/* With this many requests at the medium it has enough to do: the guest is spared the exits of its
+ * notifications, and new requests are looked for when one ends, or after a while. */
+#define VBLK_BUSY    2u
+#define VBLK_POLL_NS 100000u
 
 struct vblk;
 
@@ -36,6 +40,8 @@ struct vblk {
 	struct blk *blk;
 	char id[VBLK_ID_LEN];
 	unsigned in_flight; /* requests that the back end has */
+	bool polling;	    /* @poll is armed, kicks are spared */
+	struct timer poll;
 	struct vblk_slot *free;
 	struct vblk_slot slot[VBLK_SLOTS];
 	u64 requests, errors; /* statistics */

@@ -29,12 +29,17 @@ struct used_elem {
 	u32 id, len;
 };
 
-/* A table of descriptors being followed. */
+/* A table of descriptors being followed. Drivers lay a chain out in order, so a few are read at
+ * once; what was read is what counts, however the guest changes it meanwhile. */
+#define WALK_BATCH 16u
 struct walk {
 	gpa_t table;
 	u32 num;  /* its size */
 	u32 left; /* more steps than this are a loop */
 	u16 next;
+	bool inside;	 /* an indirect table */
+	u32 first, have; /* entries in @batch */
+	struct desc batch[WALK_BATCH];
 };
 
 static bool ring_read(struct virtio *v, gpa_t gpa, void *buf, size_t len)
@@ -83,41 +88,64 @@ static int add_piece(struct virtio *v, struct virtio_chain *c, const struct desc
 }
 
 /* The table that @d points to, instead of the rest of this one (§2.6.5.3). */
-static int enter_indirect(struct virtio *v, struct walk *w, const struct desc *d, bool *inside)
+static int enter_indirect(struct virtio *v, struct walk *w, const struct desc *d)
 {
-	if (*inside || !virtio_has(v, VIRTIO_F_INDIRECT_DESC) || d->flags & DESC_NEXT || !d->len ||
-	    d->len % DESC_SIZE || d->len / DESC_SIZE > UINT16_MAX)
+	if (w->inside || !virtio_has(v, VIRTIO_F_INDIRECT_DESC) || d->flags & DESC_NEXT ||
+	    !d->len || d->len % DESC_SIZE || d->len / DESC_SIZE > UINT16_MAX)
 		return broken(v);
-	*inside = true;
-	*w = (struct walk){.table = d->addr, .num = d->len / DESC_SIZE};
-	w->left = w->num;
+	w->table = d->addr;
+	w->num = w->left = d->len / DESC_SIZE;
+	w->next = 0;
+	w->inside = true;
+	w->have = 0;
 	return 0;
+}
+
+/* The next descriptor of the table; NULL: broken. The direct table's chains are short. */
+static const struct desc *walk_next(struct virtio *v, struct walk *w)
+{
+	u32 n = MIN(w->num - w->next, w->inside ? WALK_BATCH : 4u);
+
+	if (w->next - w->first < w->have)
+		return &w->batch[w->next - w->first];
+	if (!ring_read(v, w->table + (u64)w->next * DESC_SIZE, w->batch, n * DESC_SIZE))
+		return NULL;
+	w->first = w->next;
+	w->have = n;
+	return w->batch;
 }
 
 /* Besides the table's size, the caller's room bounds the pieces; empty and merged ones take no room
  * but do take steps. */
 static int walk_chain(struct virtio *v, struct virtq *q, struct virtio_chain *c)
 {
-	struct walk w = {.table = q->desc, .num = q->num, .left = q->num, .next = c->head};
-	bool inside = false;
-	struct desc d;
-	int err;
+	struct walk w;
+	bool more;
 
+	w.table = q->desc;
+	w.num = w.left = q->num;
+	w.next = c->head;
+	w.inside = false;
+	w.first = w.have = 0;
 	do {
+		const struct desc *d;
+		int err;
+
 		if (w.next >= w.num || !w.left--)
 			return broken(v);
-		if (!ring_read(v, w.table + (u64)w.next * DESC_SIZE, &d, sizeof(d)))
+		d = walk_next(v, &w);
+		if (!d)
 			return -EFAULT;
-		if (d.flags & DESC_INDIRECT) {
-			err = enter_indirect(v, &w, &d, &inside);
-			d.flags = DESC_NEXT;
+		more = d->flags & (DESC_NEXT | DESC_INDIRECT);
+		if (d->flags & DESC_INDIRECT) {
+			err = enter_indirect(v, &w, d);
 		} else {
-			err = add_piece(v, c, &d);
-			w.next = d.next;
+			err = add_piece(v, c, d);
+			w.next = d->next;
 		}
 		if (err)
 			return err;
-	} while (d.flags & DESC_NEXT);
+	} while (more);
 	return 1;
 }
 

@@ -338,6 +338,41 @@ TEST(many_in_flight_in_any_order)
 	free(m);
 }
 
+TEST(kicks_are_spared_while_the_medium_is_busy)
+{
+	struct machine *m = machine_new(true, false);
+	struct drv *q = &m->r.q[0];
+
+	modern_start(&m->r, F_INDIRECT | F_EVENT_IDX, 1, 64);
+	request(m, 0, 0, 0, DATA, 512, true);
+	kick(&m->r, 0);
+	request(m, 1, 0, 0, DATA, 512, true);
+	CHECK(wants_kick(&m->r, q, 1)); /* one in flight: the medium may take another */
+	kick(&m->r, 0);
+	request(m, 2, 0, 0, DATA, 512, true);
+	CHECK(!wants_kick(&m->r, q, 2));
+	CHECK_EQ(m->nheld, 2);
+	finish(m, 0, 0); /* an end looks for what has come */
+	CHECK_EQ(m->nheld, 2);
+	request(m, 3, 0, 0, DATA, 512, true);
+	CHECK(!wants_kick(&m->r, q, 3));
+	fake_advance(&m->r.f, VBLK_POLL_NS); /* so does time */
+	CHECK_EQ(m->nheld, 3);
+	fake_advance(&m->r.f, VBLK_POLL_NS); /* nobody came: kicks again */
+	CHECK_EQ(timerq_next(&m->r.f.q), TIMER_OFF);
+	request(m, 4, 0, 0, DATA, 512, true);
+	CHECK(wants_kick(&m->r, q, 4));
+	kick(&m->r, 0);
+	while (m->nheld)
+		finish(m, 0, 0);
+	CHECK_EQ(timerq_next(&m->r.f.q), TIMER_OFF);
+	request(m, 5, 0, 0, DATA, 512, true);
+	CHECK(wants_kick(&m->r, q, 5));
+	kick(&m->r, 0);
+	CHECK_EQ(m->nheld, 1);
+	free(m);
+}
+
 TEST(reset_in_flight)
 {
 	struct machine *m = machine_new(true, false);
