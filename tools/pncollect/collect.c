@@ -17,7 +17,7 @@
 
 #define MS	       NSEC_PER_MSEC
 #define FIRST_RTT_NS   (1000 * MS)
-#define MIN_WAIT_NS    (1000 * MS)
+#define MIN_WAIT_NS    (400 * MS)
 #define MAX_WAIT_NS    (60000 * MS)
 #define BETWEEN_NS     (50 * MS)
 #define SUSPECT_NS     (300 * MS) /* the next record would show the gap */
@@ -33,7 +33,10 @@
 
 static u64 wait_ns(const struct collect_ask *a)
 {
-	u64 ns = (2 * a->rtt_ns + MIN_WAIT_NS) << MIN(a->tries, 5);
+	/* A request that was damaged itself must be made again while the records are still kept:
+	 * with much to report that is seconds, so the first repetitions come soon. */
+	u64 ns = (a->rtt_ns + a->rtt_ns / 4 + MIN_WAIT_NS)
+		 << (a->tries > 2 ? MIN(a->tries - 2, 6) : 0);
 
 	return MIN(ns, MAX_WAIT_NS);
 }
