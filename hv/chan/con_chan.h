@@ -15,10 +15,10 @@
 #include "chan/channel.h"
 
 #define CON_CHAN_PARTITIONS 8u
-#define CON_CHAN_STREAMS    (2 * CON_CHAN_PARTITIONS + 2) /* serial and screen of each, hv, records \
-							   */
-#define CON_CHAN_DATA  sizeof(((struct chan_con *)0)->data)
-#define CON_CHAN_TRIES 50u /* to hand typed bytes to a partition whose buffer is full */
+/* Serial line and screen of each, the hypervisor's lines, records. */
+#define CON_CHAN_STREAMS (2 * CON_CHAN_PARTITIONS + 2)
+#define CON_CHAN_DATA	 sizeof(((struct chan_con *)0)->data)
+#define CON_CHAN_TRIES	 50u /* to hand typed bytes to a partition whose buffer is full */
 
 struct con_stream {
 	struct chan_con stage; /* collects; .len bytes so far */

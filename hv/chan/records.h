@@ -78,8 +78,8 @@ bool record_end_unkept(struct record_store *s, struct record *r);
 /* Send records @from..@to again, byte-identical. A range (partly) gone or not written yet gives an
  * "error" record naming it first. What the line has no room for follows by record_pump(). */
 void record_resend(struct record_store *s, u64 from, u64 to);
-/* The first kept record from number *@seq on: copied to @line (RECORD_MAX bytes, no end mark), *@seq
- * becomes its number. Its length, or 0: there is none. */
+/* The first kept record from number *@seq on: copied to @line (RECORD_MAX bytes, no end mark), and
+ * *@seq becomes its number. Its length, or 0: there is none. */
 unsigned record_look(struct record_store *s, u64 *seq, char *line);
 /* Send what waits for room. Call it whenever the line has drained; cheap when nothing waits. */
 void record_pump(struct record_store *s);

@@ -63,9 +63,9 @@ struct cpu {
 	volatile bool attention; /* cpu_service() has something to do */
 	struct vcpu *incoming;	 /* pinned here by another CPU, to be queued; linked by next */
 	struct vcpu *run_queue;	 /* ring; points at the one that ran last */
-	struct vcpu *first;	 /* goes before the others when an interrupt waits for it, or NULL */
-	bool first_only;	 /* nobody else runs yet */
-	struct vcpu *current;	 /* whose FPU and debug state is in the CPU */
+	struct vcpu *first;   /* goes before the others when an interrupt waits for it, or NULL */
+	bool first_only;      /* nobody else runs yet */
+	struct vcpu *current; /* whose FPU and debug state is in the CPU */
 	struct timer slice;
 	struct timerq timers;
 	u64 timer_programmed; /* deadline the hardware was armed for */

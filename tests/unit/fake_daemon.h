@@ -6,7 +6,9 @@
 #ifndef TESTS_UNIT_FAKE_DAEMON_H
 #define TESTS_UNIT_FAKE_DAEMON_H
 
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "chan/channel.h"
 #include "penumbra/trace.h"
