@@ -7,7 +7,7 @@
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 flavour=$1 arch=$2 dir=$3
-drivers="ata_piix ata_generic sr_mod sd_mod isofs"
+drivers="ata_piix ata_generic sr_mod sd_mod isofs virtio_pci virtio_blk"
 part=$dir.part
 rm -rf "$part"
 

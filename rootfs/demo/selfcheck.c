@@ -332,7 +332,8 @@ static int mount_cd(void)
 	mkdir("/cd", 0755);
 	do {
 		if (!mount("/dev/sr0", "/cd", "iso9660", MS_RDONLY, NULL) ||
-		    !mount("/dev/sda", "/cd", "iso9660", MS_RDONLY, NULL))
+		    !mount("/dev/sda", "/cd", "iso9660", MS_RDONLY, NULL) ||
+		    !mount("/dev/vda", "/cd", "iso9660", MS_RDONLY, NULL))
 			return 0;
 		usleep(100000);
 	} while (now_ms() - start < 15000);
