@@ -14,6 +14,8 @@ enum lapic_reg {
 	LAPIC_ID = 0x020,
 	LAPIC_TPR = 0x080,
 	LAPIC_EOI = 0x0b0,
+	LAPIC_LDR = 0x0d0,
+	LAPIC_DFR = 0x0e0,
 	LAPIC_SVR = 0x0f0,
 	LAPIC_ESR = 0x280,
 	LAPIC_LVT_CMCI = 0x2f0,
@@ -32,9 +34,12 @@ enum lapic_reg {
 };
 
 #define X2APIC_MSR(reg)	 (0x800u + ((u32)(reg) >> 4))
+#define APIC_BASE_BSP	 BIT(8)
 #define APIC_BASE_ENABLE BIT(11)
 #define APIC_BASE_X2	 BIT(10)
 #define APIC_BASE_ADDR	 0x000ffffffffff000ull
+#define DFR_FLAT	 0xffffffffu
+#define LDR_FIRST	 (1u << 24)
 #define SVR_ENABLE	 0x100
 #define LVT_MASKED	 BIT(16)
 #define LVT_NMI		 0x400
@@ -108,11 +113,24 @@ static void match_mode(void)
 	}
 }
 
+/* The boot CPU alone has a logical ID, the one that an operating system gives its first CPU: MSIs
+ * of the control partition may be addressed to that. Not to be set in x2APIC mode. */
+static void set_logical_id(void)
+{
+	bool bsp = rdmsr(MSR_APIC_BASE) & APIC_BASE_BSP;
+
+	if (x2apic)
+		return;
+	lapic_write(LAPIC_DFR, DFR_FLAT);
+	lapic_write(LAPIC_LDR, bsp ? LDR_FIRST : 0);
+}
+
 void lapic_init_cpu(void)
 {
 	unsigned max;
 
 	match_mode();
+	set_logical_id();
 	max = LVT_MAX(lapic_read(LAPIC_VERSION));
 	lapic_write(LAPIC_SVR, SVR_ENABLE | VECTOR_SPURIOUS);
 	lapic_write(LAPIC_TPR, 0);

@@ -119,10 +119,16 @@ static void triple_fault(struct partition *p)
 	partition_end(p, STATUS_FAIL, "crash", "triple fault");
 }
 
-/* It owns the machine's devices, so its power switch is the machine's. */
+/* It owns the machine's devices, so its power switch is the machine's. A system that restarts in
+ * order has switched its local APIC off before; one that panics pulls the reset line as it is, and
+ * that is no reason to take the guests down with it. */
 static void machine_event(struct partition *p, enum machine_event ev, u32 value)
 {
 	(void)value;
+	if (ev != MACHINE_POWER_OFF && p->board.lapic.soft_enabled) {
+		partition_end(p, STATUS_FAIL, "crash", "reset itself without shutting down");
+		return;
+	}
 	p->vcpu.state = VCPU_STOPPED;
 	if (ev == MACHINE_POWER_OFF) {
 		report_guest(p, "exit", "powered the machine off");

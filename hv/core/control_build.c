@@ -21,7 +21,7 @@
 #define MEMORY_SMALL  (128 * MIB)
 #define SMALL_MACHINE (GIB - 64 * MIB) /* what firmware leaves of 1 GiB counts as 1 GiB */
 #define ACPI_BYTES    (256 * KIB)
-#define CMDLINE	      "console=ttyS0,115200 tsc=reliable tsc_early_khz=%u no_timer_check quiet"
+#define CMDLINE	      "console=ttyS0,115200 tsc=reliable tsc_early_khz=%u no_timer_check panic=1 quiet"
 
 #define SEG_CODE64 0xa9bu /* present, accessed, L, G */
 #define SEG_DATA   0xc93u
