@@ -84,6 +84,7 @@ static void disk_done(struct blk_req *req, int err)
 	}
 	b->busy = false;
 	report(b, b->req_gpa, status_of(err));
+	irq_line_set(&b->irq, true);
 }
 
 /* What is wrong with @r, as an INT 13h status; BIOS_DISK_OK: nothing. */
@@ -136,6 +137,7 @@ static void disk_start(struct bioschan *b, gpa_t req_gpa, const struct bios_disk
 	b->req_gpa = req_gpa;
 	b->inflight = drive;
 	b->left = b->seg.len;
+	irq_line_set(&b->irq, false);
 	next_part(b);
 }
 
@@ -179,6 +181,10 @@ static void event(struct bioschan *b, u8 value)
 
 static u32 port_read(void *dev, u16 port, unsigned size)
 {
+	const struct bioschan *b = dev;
+
+	if (port == BIOSCHAN_PORT_DISK && size == 1)
+		irq_line_set(&b->irq, false);
 	if (port != BIOSCHAN_PORT_DATA || size != 1)
 		return 0xffffffff;
 	return next_byte(dev);
@@ -234,6 +240,7 @@ void bioschan_reset(struct bioschan *b)
 	if (b->busy)
 		b->inflight->ops->cancel(b->inflight);
 	b->busy = false;
+	irq_line_set(&b->irq, false);
 	b->item = 0;
 	b->pos = 0;
 }

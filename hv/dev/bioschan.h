@@ -41,6 +41,7 @@ struct bioschan {
 	struct blk *inflight; /* its medium, while @busy */
 	gpa_t req_gpa;
 	bool busy;
+	struct irq_line irq; /* the owner connects it after bioschan_init(); may stay open */
 	const struct dev_host *host;
 	const struct bioschan_ops *ops;
 	void *ctx;

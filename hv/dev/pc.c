@@ -43,6 +43,11 @@ static void isa_irq(void *ctx, unsigned irq, bool level)
 	drive_irq(pc, irq);
 }
 
+static struct irq_line isa_line(struct pc *pc, unsigned irq)
+{
+	return (struct irq_line){.set = isa_irq, .ctx = pc, .line = irq};
+}
+
 static void pirq_irq(void *ctx, unsigned irq, bool level)
 {
 	struct pc *pc = ctx;
@@ -253,6 +258,7 @@ static void add_drive(struct bios_config *bc, struct blk **slot, unsigned at, u8
 static int init_bioschan(struct pc *pc)
 {
 	struct blk *drive[BIOS_MAX_DRIVES] = {NULL};
+	int err;
 	struct bios_config bc = {
 		.size = sizeof(bc),
 		.ncpus = pc->cfg.ncpus,
@@ -273,8 +279,10 @@ static int init_bioschan(struct pc *pc)
 		.log = pc->cfg.ops->bios_log,
 		.event = pc->cfg.ops->bios_event,
 	};
-	return bioschan_init(&pc->bioschan, &pc->board.bus, pc->host, &bc, drive, &pc->bios_ops,
-			     pc->cfg.ctx);
+	err = bioschan_init(&pc->bioschan, &pc->board.bus, pc->host, &bc, drive, &pc->bios_ops,
+			    pc->cfg.ctx);
+	pc->bioschan.irq = isa_line(pc, PC_IRQ_BIOS);
+	return err;
 }
 
 static void init_lapic(struct pc *pc)
@@ -302,11 +310,6 @@ static int init_interrupts(struct pc *pc)
 	err = bus_add_mmio(&pc->board.bus, PC_IOAPIC_BASE, IOAPIC_MMIO_SIZE, &ioapic_mmio_ops,
 			   &pc->ioapic);
 	return err ? err : pic_init(&pc->board.pic, &pc->board.bus, &int_pin);
-}
-
-static struct irq_line isa_line(struct pc *pc, unsigned irq)
-{
-	return (struct irq_line){.set = isa_irq, .ctx = pc, .line = irq};
 }
 
 static int init_serial(struct pc *pc)

@@ -9,6 +9,8 @@
  *   0x512 w8   TEXT    next byte of a line of screen text (REP OUTSB); LF ends the line
  *   0x513 w8   LOG     next byte of a BIOS log line (unimplemented calls, POST); LF ends the line
  *   0x514 w32  DISK    guest-physical address of a struct bios_disk_req: start it
+ *         r8           lower the line: IRQ PC_IRQ_BIOS rises when a request that was not served at
+ *                      once ends, so that who sleeps until then need not wait for the next tick
  *   0x518 w8   EVENT   enum bios_event
  *
  * SPDX-License-Identifier: MIT

@@ -37,6 +37,7 @@
 #define PC_IRQ_TIMER   0
 #define PC_IRQ_KBD     1
 #define PC_IRQ_COM1    4
+#define PC_IRQ_BIOS    7 /* the BIOS channel; the board has no printer port */
 #define PC_IRQ_RTC     8
 #define PC_IRQ_SCI     9
 #define PC_IRQ_MOUSE   12

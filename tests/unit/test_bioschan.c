@@ -47,6 +47,14 @@ static void on_event(void *ctx, unsigned ev)
 	last_event = ev;
 }
 
+static bool irq_level;
+
+static void on_irq(void *ctx, unsigned line, bool level)
+{
+	(void)ctx, (void)line;
+	irq_level = level;
+}
+
 static void slow_submit(struct blk *blk, struct blk_req *req)
 {
 	(void)blk;
@@ -186,9 +194,17 @@ TEST(a_slow_medium_answers_later_and_takes_one_at_a_time)
 	CHECK_EQ(request(BIOS_DISK_READ, 2, 1, 1, DATA), BIOS_DISK_PENDING);
 	CHECK(slow_req && slow_req->offset == 512 && slow_req->seg[0].gpa == DATA);
 	CHECK_EQ(request(BIOS_DISK_READ, 2, 1, 1, DATA), BIOS_DISK_NOT_READY);
+	chan.irq = (struct irq_line){.set = on_irq};
 	slow_req->done(slow_req, -EIO);
 	CHECK_EQ(status_now(), BIOS_DISK_CONTROLLER);
+	CHECK(irq_level); /* wakes who sleeps until then */
+	bus_port_read(&b.bus, BIOSCHAN_PORT_DISK, 1);
+	CHECK(!irq_level);
 	CHECK_EQ(request(BIOS_DISK_READ, 2, 1, 1, DATA), BIOS_DISK_PENDING);
+	slow_req->done(slow_req, 0);
+	CHECK(irq_level);
+	CHECK_EQ(request(BIOS_DISK_READ, 2, 1, 1, DATA), BIOS_DISK_PENDING);
+	CHECK(!irq_level);
 	bioschan_reset(&chan);
 	CHECK_EQ(cancelled, 1);
 	CHECK_EQ(request(BIOS_DISK_READ, 2, 1, 1, DATA), BIOS_DISK_PENDING);
