@@ -337,7 +337,8 @@ void report_error(const char *guest, const char *where, const char *fmt, ...)
 
 void report_partitions(void)
 {
-	static const char *const state[] = {"built", "running", "paused", "ended"};
+	static const char *const state[] = {"built", "running", "paused",
+					    "ended", "waiting", "destroyed"};
 
 	for (unsigned i = 0; i < npartitions; i++) {
 		const struct partition *p = partitions[i];
