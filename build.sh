@@ -79,7 +79,8 @@ make_iso() { # CONFIG OUT CMDLINE LOADER
 	local option=()
 	[ -z "$3" ] || option=(--cmdline "$3")
 	echo "  ISO     $2"
-	iso/mkiso.sh --elf build/penumbra.elf --module build/guestbios.bin --search build/guests \
+	iso/mkiso.sh --elf build/penumbra.elf --module build/guestbios.bin --module build/vmlinuz \
+		--module build/rootfs.cpio.gz --search build/guests \
 		--config "$1" --out "$2" --loader "$4" ${option[@]+"${option[@]}"}
 }
 
@@ -97,7 +98,7 @@ command_iso() {
 	parse_arguments "$@"
 	[ -n "$CONFIG" ] && [ -n "$OUT" ] || { echo "build.sh iso: CONFIG=f and OUT=x.iso are needed" >&2; exit 2; }
 	install_packages build
-	run_make build/penumbra.elf build/guestbios.bin build/guests/demo.iso
+	run_make build/penumbra.elf build/guestbios.bin build/vmlinuz build/rootfs.cpio.gz build/guests/demo.iso
 	make_iso "$CONFIG" "$OUT" "$CMDLINE" "$LOADER"
 }
 

@@ -49,7 +49,7 @@ grub_cfg() {
 	entry 'Penumbra: shadow paging' 'paging=shadow'
 	entry 'Verbose: every step on serial line and screen' 'paging=adaptive verbose log=debug'
 	entry 'Safe: on the screen, nested paging, one guest' \
-		"console=vga verbose paging=nested${first_guest:+ guests=$first_guest}"
+		"console=vga verbose paging=nested control=off${first_guest:+ guests=$first_guest}"
 	entry 'hwcheck: what this machine has and lacks, no guest' 'hwcheck verbose'
 	native_entry
 	cat <<-CFG

@@ -1,6 +1,9 @@
-# Bootable media. The default one carries the demo config and the guest that it names.
-ISO_DEPS := $(wildcard iso/*.sh iso/*.py) $(B)/penumbra.elf $(B)/guestbios.bin $(B)/guests/demo.iso
-MKISO = iso/mkiso.sh --elf '$(B)/penumbra.elf' --module '$(B)/guestbios.bin' --search '$(B)/guests'
+# Bootable media. The default one carries the demo config and the guest that it names; each carries the
+# control partition's kernel and initramfs (control=off on the command line leaves them unused).
+ISO_DEPS := $(wildcard iso/*.sh iso/*.py) $(B)/penumbra.elf $(B)/guestbios.bin $(B)/vmlinuz $(B)/rootfs.cpio.gz \
+	$(B)/guests/demo.iso
+MKISO = iso/mkiso.sh --elf '$(B)/penumbra.elf' --module '$(B)/guestbios.bin' --module '$(B)/vmlinuz' \
+	--module '$(B)/rootfs.cpio.gz' --search '$(B)/guests'
 
 $(B)/penumbra.iso: $(ISO_DEPS) configs/demo.conf
 	$(call say,ISO,$@)

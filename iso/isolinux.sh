@@ -21,7 +21,7 @@ isolinux_cfg() {
 	label nested 'paging=nested'
 	label shadow 'paging=shadow'
 	label verbose 'paging=adaptive verbose log=debug'
-	label safe "console=vga verbose paging=nested${first_guest:+ guests=$first_guest}"
+	label safe "console=vga verbose paging=nested control=off${first_guest:+ guests=$first_guest}"
 	label hwcheck 'hwcheck verbose'
 }
 
