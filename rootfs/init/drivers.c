@@ -5,6 +5,7 @@
  */
 #include "init.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
@@ -144,7 +145,9 @@ bool drivers_reap(pid_t pid, int status)
 		say("init: modprobe ended with wait status 0x%x: drivers may be missing", status);
 	if (channel_waits) {
 		channel_waits = false;
-		if (!write_file("/sys/bus/pci/drivers/uio_pci_generic/new_id", CHANNEL_ID))
+		/* The driver may know the ID already: then it has the function. */
+		if (!write_file("/sys/bus/pci/drivers/uio_pci_generic/new_id", CHANNEL_ID) &&
+		    errno != EEXIST)
 			say("init: cannot give the channel to uio_pci_generic: %m");
 	}
 	return true;
