@@ -684,7 +684,9 @@ static const struct template moves[] = {
 	{"movzx", 0x0fb7, -1, 0, T_RM, 0},
 	{"movsx", 0x0fbe, -1, 0, T_RM, 0},
 	{"movsx", 0x0fbf, -1, 0, T_RM, 0},
-	{"movsxd", 0x63, -1, 0, T_RM, 0},
+	/* With an operand size of 16 the source is 16 bits on one vendor's CPUs and 32 on the
+	   other's. */
+	{"movsxd", 0x63, -1, 0, T_RM | T_NO16, 0},
 	{"movbe", 0x38f0, -1, 0, T_MEM, 0},
 	{"movbe", 0x38f1, -1, 0, T_MEM, 0},
 	{"movnti", 0x0fc3, -1, 0, T_MEM | T_NO16, 0},
