@@ -120,12 +120,12 @@ static void triple_fault(struct partition *p)
 }
 
 /* It owns the machine's devices, so its power switch is the machine's. A system that restarts in
- * order has switched its local APIC off before; one that panics pulls the reset line as it is, and
- * that is no reason to take the guests down with it. */
+ * order has masked its interrupts before; one that panics pulls the reset line as it is, and that
+ * is no reason to take the guests down with it. */
 static void machine_event(struct partition *p, enum machine_event ev, u32 value)
 {
 	(void)value;
-	if (ev != MACHINE_POWER_OFF && p->board.lapic.soft_enabled) {
+	if (ev != MACHINE_POWER_OFF && control_irq_live(&p->ctl)) {
 		partition_end(p, STATUS_FAIL, "crash", "reset itself without shutting down");
 		return;
 	}

@@ -67,6 +67,8 @@ void control_board_port_map(const struct control_board *b, u8 *map);
 int control_irq_init(struct control_board *b);
 /* Hand what has arrived to the virtual chips. */
 void control_irq_service(struct control_board *b);
+/* Is any real IOAPIC pin unmasked for it? */
+bool control_irq_live(const struct control_board *b);
 /* hostioapic_ops.program */
 void control_irq_program(void *ctx, u32 gsi, bool masked, bool level, bool active_low);
 

@@ -128,6 +128,14 @@ int control_irq_init(struct control_board *b)
 	return err;
 }
 
+bool control_irq_live(const struct control_board *b)
+{
+	for (unsigned i = 0; i < b->nroutes; i++)
+		if (b->route[i].live)
+			return true;
+	return false;
+}
+
 void control_irq_service(struct control_board *b)
 {
 	for (unsigned w = 0; w < ARRAY_SIZE(b->msi); w++) {

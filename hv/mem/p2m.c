@@ -175,11 +175,12 @@ void *p2m_low_ptr(const struct p2m *m, gpa_t gpa)
 	return hpa_va(gpa);
 }
 
-/* Where @m has no chunk: low memory of an identity map, or a device. */
-static enum p2m_kind lookup_other(const struct p2m *m, gpa_t gpa, hpa_t *hpa)
+/* Where the identity map @m has no chunk: low memory or a device. */
+static __attribute__((noinline)) enum p2m_kind lookup_other(const struct p2m *m, gpa_t gpa,
+							    hpa_t *hpa)
 {
 	*hpa = gpa;
-	if (m->identity && gpa < P2M_CHUNK && m->low_kind[gpa >> PAGE_SHIFT] != P2M_NONE)
+	if (gpa < P2M_CHUNK && m->low_kind[gpa >> PAGE_SHIFT] != P2M_NONE)
 		return (enum p2m_kind)m->low_kind[gpa >> PAGE_SHIFT];
 	if (m->device && m->device(m->device_ctx, ALIGN_DOWN(gpa, PAGE_SIZE), PAGE_SIZE))
 		return P2M_DEVICE;
@@ -197,7 +198,7 @@ enum p2m_kind p2m_lookup(const struct p2m *m, gpa_t gpa, hpa_t *hpa)
 	}
 	i = gpa >> P2M_CHUNK_SHIFT;
 	if (i >= m->nchunks || !m->chunk[i])
-		return lookup_other(m, gpa, hpa);
+		return m->identity ? lookup_other(m, gpa, hpa) : P2M_NONE;
 	*hpa = m->chunk[i] + (gpa & (P2M_CHUNK - 1));
 	if (i == 0 && m->low_kind[gpa >> PAGE_SHIFT] != P2M_RAM)
 		kind = (enum p2m_kind)m->low_kind[gpa >> PAGE_SHIFT];

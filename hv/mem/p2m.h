@@ -36,7 +36,8 @@ struct p2m {
 	/* An identity map: chunk 0 is none; below 2 MiB those pages are RAM of which @low_kind says
 	 * so. */
 	bool identity;
-	/* May the guest reach real devices in all of [@gpa, @gpa + @len)? NULL: nowhere. */
+	/* Of an identity map: may the guest reach real devices in all of [@gpa, @gpa + @len)? NULL:
+	 * nowhere. */
 	bool (*device)(void *ctx, gpa_t gpa, u64 len);
 	void *device_ctx;
 };
@@ -61,13 +62,13 @@ enum p2m_kind p2m_lookup(const struct p2m *m, gpa_t gpa, hpa_t *hpa);
 void *p2m_low_ptr(const struct p2m *m, gpa_t gpa);
 
 /* Hypervisor pointer for reading whatever memory lies at @gpa, ROM or RAM; NULL when none (the
- * alias of the BIOS below 4 GiB counts as none here). */
+ * alias of the BIOS below 4 GiB and the first chunk of an identity map count as none here). */
 static inline const void *p2m_peek(const struct p2m *m, gpa_t gpa)
 {
 	u64 i = gpa >> P2M_CHUNK_SHIFT;
 
 	if (__builtin_expect(i >= m->nchunks || !m->va[i], 0))
-		return p2m_low_ptr(m, gpa);
+		return NULL;
 	return m->va[i] + (gpa & (P2M_CHUNK - 1));
 }
 

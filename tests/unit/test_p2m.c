@@ -246,7 +246,7 @@ TEST(an_identity_map_has_its_range_and_its_owners_low_pages_only)
 	CHECK_EQ(kind_of(0x1000), P2M_RAM);
 	CHECK_EQ(kind_of(0x9efff), P2M_RAM);
 	CHECK(p2m_ptr(&m, OWN + 5) == hpa_va(OWN + 5));
-	CHECK(p2m_ptr(&m, 0x1234) == hpa_va(0x1234) && p2m_peek(&m, 0x1234) == hpa_va(0x1234));
+	CHECK(p2m_ptr(&m, 0x1234) == hpa_va(0x1234) && p2m_ptr_read(&m, 0x1234) == hpa_va(0x1234));
 	for (unsigned i = 0; i < ARRAY_SIZE(none); i++) {
 		CHECK_EQ(kind_of(none[i]), P2M_NONE);
 		CHECK(!p2m_ptr(&m, none[i]) && !p2m_peek(&m, none[i]) &&
