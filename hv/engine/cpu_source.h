@@ -1,0 +1,26 @@
+/* Where an engine reads what the CPU can do: the CPU itself, or a table of another CPU in a test.
+ * What the command line pretends that the CPU lacks is part of it, so that no other code has to
+ * ask.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_ENGINE_CPU_SOURCE_H
+#define HV_ENGINE_CPU_SOURCE_H
+
+#include "lib/cpuops.h"
+#include "penumbra/types.h"
+
+/* cpu_source.lacks: nested=off, unrestricted=off, vpid=off */
+#define CPU_LACKS_NESTED       BIT(0)
+#define CPU_LACKS_UNRESTRICTED BIT(1)
+#define CPU_LACKS_TAGS	       BIT(2)
+
+struct cpu_source {
+	/* 0, or -EFAULT where the CPU raises #GP (@value is then 0). */
+	int (*rdmsr)(void *ctx, u32 msr, u64 *value);
+	struct cpuid (*cpuid)(void *ctx, u32 leaf, u32 subleaf);
+	void *ctx;
+	u32 lacks; /* CPU_LACKS_* */
+};
+
+#endif
