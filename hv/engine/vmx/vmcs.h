@@ -44,8 +44,8 @@
 	F(EXECUTIVE_VMCS, 0x200c, "executive-VMCS pointer")                                        \
 	F(PML_ADDRESS, 0x200e, "PML address")                                                      \
 	F(TSC_OFFSET, 0x2010, "TSC offset")                                                        \
-	F(VIRTUAL_APIC, 0x2012, "virtual-APIC address")                                            \
-	F(APIC_ACCESS, 0x2014, "APIC-access address")                                              \
+	F(VAPIC_PAGE, 0x2012, "virtual-APIC address")                                              \
+	F(APIC_ACCESS_PAGE, 0x2014, "APIC-access address")                                         \
 	F(POSTED_DESC, 0x2016, "posted-interrupt descriptor address")                              \
 	F(VM_FUNCTIONS, 0x2018, "VM-function controls")                                            \
 	F(EPTP, 0x201a, "EPT pointer")                                                             \
@@ -57,7 +57,7 @@
 	F(VMREAD_BITMAP, 0x2026, "VMREAD-bitmap address")                                          \
 	F(VMWRITE_BITMAP, 0x2028, "VMWRITE-bitmap address")                                        \
 	F(VE_AREA, 0x202a, "virtualization-exception information address")                         \
-	F(XSS_EXITING, 0x202c, "XSS-exiting bitmap")                                               \
+	F(XSS_EXITS, 0x202c, "XSS-exiting bitmap")                                                 \
 	F(ENCLS_EXITING, 0x202e, "ENCLS-exiting bitmap")                                           \
 	F(SUBPAGE_TABLE, 0x2030, "sub-page-permission-table pointer")                              \
 	F(TSC_MULTIPLIER, 0x2032, "TSC multiplier")                                                \
@@ -67,7 +67,7 @@
 	F(GUEST_DEBUGCTL, 0x2802, "guest IA32_DEBUGCTL")                                           \
 	F(GUEST_PAT, 0x2804, "guest IA32_PAT")                                                     \
 	F(GUEST_EFER, 0x2806, "guest IA32_EFER")                                                   \
-	F(GUEST_PERF_GLOBAL, 0x2808, "guest IA32_PERF_GLOBAL_CTRL")                                \
+	F(GUEST_PERF_GLOBAL_CTRL, 0x2808, "guest IA32_PERF_GLOBAL_CTRL")                           \
 	F(GUEST_PDPTE0, 0x280a, "guest PDPTE0")                                                    \
 	F(GUEST_PDPTE1, 0x280c, "guest PDPTE1")                                                    \
 	F(GUEST_PDPTE2, 0x280e, "guest PDPTE2")                                                    \
@@ -75,21 +75,21 @@
 	F(GUEST_BNDCFGS, 0x2812, "guest IA32_BNDCFGS")                                             \
 	F(HOST_PAT, 0x2c00, "host IA32_PAT")                                                       \
 	F(HOST_EFER, 0x2c02, "host IA32_EFER")                                                     \
-	F(HOST_PERF_GLOBAL, 0x2c04, "host IA32_PERF_GLOBAL_CTRL")                                  \
+	F(HOST_PERF_GLOBAL_CTRL, 0x2c04, "host IA32_PERF_GLOBAL_CTRL")                             \
 	/* B.3: 32 bits */                                                                         \
 	F(PIN_CONTROLS, 0x4000, "pin-based VM-execution controls")                                 \
 	F(PRIMARY_CONTROLS, 0x4002, "primary processor-based VM-execution controls")               \
 	F(EXCEPTION_BITMAP, 0x4004, "exception bitmap")                                            \
-	F(PFEC_MASK, 0x4006, "page-fault error-code mask")                                         \
-	F(PFEC_MATCH, 0x4008, "page-fault error-code match")                                       \
-	F(CR3_TARGETS, 0x400a, "CR3-target count")                                                 \
+	F(PF_ERROR_MASK, 0x4006, "page-fault error-code mask")                                     \
+	F(PF_ERROR_MATCH, 0x4008, "page-fault error-code match")                                   \
+	F(CR3_TARGET_COUNT, 0x400a, "CR3-target count")                                            \
 	F(EXIT_CONTROLS, 0x400c, "VM-exit controls")                                               \
-	F(EXIT_MSR_STORES, 0x400e, "VM-exit MSR-store count")                                      \
-	F(EXIT_MSR_LOADS, 0x4010, "VM-exit MSR-load count")                                        \
+	F(EXIT_MSR_STORE_COUNT, 0x400e, "VM-exit MSR-store count")                                 \
+	F(EXIT_MSR_LOAD_COUNT, 0x4010, "VM-exit MSR-load count")                                   \
 	F(ENTRY_CONTROLS, 0x4012, "VM-entry controls")                                             \
-	F(ENTRY_MSR_LOADS, 0x4014, "VM-entry MSR-load count")                                      \
+	F(ENTRY_MSR_LOAD_COUNT, 0x4014, "VM-entry MSR-load count")                                 \
 	F(ENTRY_INTR_INFO, 0x4016, "VM-entry interruption-information field")                      \
-	F(ENTRY_ERROR_CODE, 0x4018, "VM-entry exception error code")                               \
+	F(ENTRY_INTR_ERROR, 0x4018, "VM-entry exception error code")                               \
 	F(ENTRY_INSN_LEN, 0x401a, "VM-entry instruction length")                                   \
 	F(TPR_THRESHOLD, 0x401c, "TPR threshold")                                                  \
 	F(SECONDARY_CONTROLS, 0x401e, "secondary processor-based VM-execution controls")           \
@@ -98,9 +98,9 @@
 	F(INSN_ERROR, 0x4400, "VM-instruction error")                                              \
 	F(EXIT_REASON, 0x4402, "exit reason")                                                      \
 	F(EXIT_INTR_INFO, 0x4404, "VM-exit interruption information")                              \
-	F(EXIT_ERROR_CODE, 0x4406, "VM-exit interruption error code")                              \
-	F(VECTORING_INFO, 0x4408, "IDT-vectoring information field")                               \
-	F(VECTORING_ERROR, 0x440a, "IDT-vectoring error code")                                     \
+	F(EXIT_INTR_ERROR, 0x4406, "VM-exit interruption error code")                              \
+	F(IDT_VECTORING, 0x4408, "IDT-vectoring information field")                                \
+	F(IDT_VECTORING_ERROR, 0x440a, "IDT-vectoring error code")                                 \
 	F(EXIT_INSN_LEN, 0x440c, "VM-exit instruction length")                                     \
 	F(EXIT_INSN_INFO, 0x440e, "VM-exit instruction information")                               \
 	F(GUEST_ES_LIMIT, 0x4800, "guest ES limit")                                                \
@@ -182,11 +182,11 @@ enum vmcs_field {
 };
 
 /* §25.6.1: pin-based execution controls */
-#define PIN_CTL_EXTINT	   BIT(0) /* external-interrupt exiting */
-#define PIN_CTL_NMI	   BIT(3) /* NMI exiting */
-#define PIN_CTL_VNMI	   BIT(5) /* virtual NMIs */
-#define PIN_CTL_PREEMPTION BIT(6) /* activate VMX-preemption timer */
-#define PIN_CTL_POSTED	   BIT(7) /* process posted interrupts */
+#define PIN_CTL_EXTINT BIT(0) /* external-interrupt exiting */
+#define PIN_CTL_NMI    BIT(3) /* NMI exiting */
+#define PIN_CTL_VNMI   BIT(5) /* virtual NMIs */
+#define PIN_CTL_TIMER  BIT(6) /* activate VMX-preemption timer */
+#define PIN_CTL_POSTED BIT(7) /* process posted interrupts */
 
 /* §25.6.2: primary processor-based execution controls */
 #define PRI_CTL_INTR_WINDOW BIT(2)
@@ -204,7 +204,7 @@ enum vmcs_field {
 #define PRI_CTL_TPR_SHADOW  BIT(21)
 #define PRI_CTL_NMI_WINDOW  BIT(22)
 #define PRI_CTL_MOV_DR	    BIT(23)
-#define PRI_CTL_UNCOND_IO   BIT(24)
+#define PRI_CTL_IO	    BIT(24)
 #define PRI_CTL_IO_BITMAPS  BIT(25)
 #define PRI_CTL_MTF	    BIT(27) /* monitor trap flag */
 #define PRI_CTL_MSR_BITMAPS BIT(28)
@@ -213,50 +213,50 @@ enum vmcs_field {
 #define PRI_CTL_SECONDARY   BIT(31)
 
 /* §25.6.2: secondary processor-based execution controls */
-#define SEC_CTL_APIC_ACCESS  BIT(0) /* virtualize APIC accesses */
-#define SEC_CTL_EPT	     BIT(1)
-#define SEC_CTL_DESCRIPTORS  BIT(2)
-#define SEC_CTL_RDTSCP	     BIT(3) /* enable RDTSCP */
-#define SEC_CTL_X2APIC	     BIT(4) /* virtualize x2APIC mode */
-#define SEC_CTL_VPID	     BIT(5)
-#define SEC_CTL_WBINVD	     BIT(6)
-#define SEC_CTL_UNRESTRICTED BIT(7)
-#define SEC_CTL_APIC_REGS    BIT(8) /* APIC-register virtualization */
-#define SEC_CTL_VID	     BIT(9) /* virtual-interrupt delivery */
-#define SEC_CTL_PAUSE_LOOP   BIT(10)
-#define SEC_CTL_RDRAND	     BIT(11)
-#define SEC_CTL_INVPCID	     BIT(12) /* enable INVPCID */
-#define SEC_CTL_VMFUNC	     BIT(13)
-#define SEC_CTL_VMCS_SHADOW  BIT(14)
-#define SEC_CTL_ENCLS	     BIT(15)
-#define SEC_CTL_RDSEED	     BIT(16)
-#define SEC_CTL_PML	     BIT(17)
-#define SEC_CTL_VE	     BIT(18) /* EPT-violation #VE */
-#define SEC_CTL_XSAVES	     BIT(20) /* enable XSAVES/XRSTORS */
-#define SEC_CTL_MBE	     BIT(22) /* mode-based execute control for EPT */
-#define SEC_CTL_SPP	     BIT(23) /* sub-page write permissions for EPT */
-#define SEC_CTL_PT_GPA	     BIT(24) /* Intel PT uses guest-physical addresses */
-#define SEC_CTL_TSC_SCALING  BIT(25)
-#define SEC_CTL_USER_WAIT    BIT(26) /* enable user wait and pause */
+#define SEC_CTL_APIC_ACCESS    BIT(0) /* virtualize APIC accesses */
+#define SEC_CTL_EPT	       BIT(1)
+#define SEC_CTL_DESC_TABLE     BIT(2)
+#define SEC_CTL_RDTSCP	       BIT(3) /* enable RDTSCP */
+#define SEC_CTL_X2APIC	       BIT(4) /* virtualize x2APIC mode */
+#define SEC_CTL_VPID	       BIT(5)
+#define SEC_CTL_WBINVD	       BIT(6)
+#define SEC_CTL_UNRESTRICTED   BIT(7)
+#define SEC_CTL_APIC_REGISTERS BIT(8) /* APIC-register virtualization */
+#define SEC_CTL_INTR_DELIVERY  BIT(9) /* virtual-interrupt delivery */
+#define SEC_CTL_PAUSE_LOOP     BIT(10)
+#define SEC_CTL_RDRAND	       BIT(11)
+#define SEC_CTL_INVPCID	       BIT(12) /* enable INVPCID */
+#define SEC_CTL_VMFUNC	       BIT(13)
+#define SEC_CTL_VMCS_SHADOWING BIT(14)
+#define SEC_CTL_ENCLS	       BIT(15)
+#define SEC_CTL_RDSEED	       BIT(16)
+#define SEC_CTL_PML	       BIT(17)
+#define SEC_CTL_EPT_VE	       BIT(18) /* EPT-violation #VE */
+#define SEC_CTL_XSAVES	       BIT(20) /* enable XSAVES/XRSTORS */
+#define SEC_CTL_MBE	       BIT(22) /* mode-based execute control for EPT */
+#define SEC_CTL_SPP	       BIT(23) /* sub-page write permissions for EPT */
+#define SEC_CTL_PT_GPA	       BIT(24) /* Intel PT uses guest-physical addresses */
+#define SEC_CTL_TSC_SCALING    BIT(25)
+#define SEC_CTL_USER_WAIT      BIT(26) /* enable user wait and pause */
 
 /* §25.7.1: VM-exit controls */
-#define EXIT_CTL_SAVE_DEBUG	 BIT(2)
-#define EXIT_CTL_HOST_64	 BIT(9) /* host address-space size */
-#define EXIT_CTL_PERF_GLOBAL	 BIT(12)
-#define EXIT_CTL_ACK_INTR	 BIT(15)
-#define EXIT_CTL_SAVE_PAT	 BIT(18)
-#define EXIT_CTL_LOAD_PAT	 BIT(19)
-#define EXIT_CTL_SAVE_EFER	 BIT(20)
-#define EXIT_CTL_LOAD_EFER	 BIT(21)
-#define EXIT_CTL_SAVE_PREEMPTION BIT(22)
-#define EXIT_CTL_CLEAR_BNDCFGS	 BIT(23)
+#define EXIT_CTL_SAVE_DEBUG    BIT(2)
+#define EXIT_CTL_HOST_64       BIT(9) /* host address-space size */
+#define EXIT_CTL_LOAD_PERF     BIT(12)
+#define EXIT_CTL_ACK_INTR      BIT(15)
+#define EXIT_CTL_SAVE_PAT      BIT(18)
+#define EXIT_CTL_LOAD_PAT      BIT(19)
+#define EXIT_CTL_SAVE_EFER     BIT(20)
+#define EXIT_CTL_LOAD_EFER     BIT(21)
+#define EXIT_CTL_SAVE_TIMER    BIT(22)
+#define EXIT_CTL_CLEAR_BNDCFGS BIT(23)
 
 /* §25.8.1: VM-entry controls */
 #define ENTRY_CTL_LOAD_DEBUG   BIT(2)
 #define ENTRY_CTL_IA32E	       BIT(9) /* IA-32e mode guest */
 #define ENTRY_CTL_SMM	       BIT(10)
-#define ENTRY_CTL_DUAL_MONITOR BIT(11)
-#define ENTRY_CTL_PERF_GLOBAL  BIT(13)
+#define ENTRY_CTL_DUAL_SMM     BIT(11)
+#define ENTRY_CTL_LOAD_PERF    BIT(13)
 #define ENTRY_CTL_LOAD_PAT     BIT(14)
 #define ENTRY_CTL_LOAD_EFER    BIT(15)
 #define ENTRY_CTL_LOAD_BNDCFGS BIT(16)
@@ -280,15 +280,51 @@ enum vmcs_field {
 #define EPTE_D	       BIT(9)
 #define EPTE_ADDR      0x000ffffffffff000ull
 
-/* Appendix C: basic exit reasons; bits 15:0 of the exit reason field */
+/* --- guest state (§25.4) ---------------------------------------------------------------------- */
+
+#define BLOCKED_STI	      BIT(0)
+#define BLOCKED_MOV_SS	      BIT(1)
+#define BLOCKED_SMI	      BIT(2)
+#define BLOCKED_NMI	      BIT(3)
+#define BLOCKED_ENCLAVE	      BIT(4)
+#define ACTIVITY_ACTIVE	      0u
+#define ACTIVITY_HLT	      1u
+#define ACTIVITY_SHUTDOWN     2u
+#define ACTIVITY_SIPI	      3u
+#define PENDING_DEBUG_B	      0xfull /* B0..B3 */
+#define PENDING_DEBUG_ENABLED BIT(12)
+#define PENDING_DEBUG_BS      BIT(14)
+#define PENDING_DEBUG_RTM     BIT(16)
+
+/* Entry and exit interruption information, IDT-vectoring information */
+#define INTR_VECTOR	   0xffu
+#define INTR_TYPE_SHIFT	   8
+#define INTR_TYPE_MASK	   7u
+#define INTR_ERROR_VALID   BIT(11)
+#define INTR_NMI_UNBLOCKED BIT(12) /* exit only: IRET had ended NMI blocking */
+#define INTR_VALID	   BIT(31)
+#define INTR_RESERVED	   0x7ffff000u /* on entries */
+enum intr_type {
+	INTR_EXTERNAL = 0,
+	INTR_NMI = 2,
+	INTR_EXCEPTION = 3,
+	INTR_SOFT = 4,
+	INTR_PRIV_SOFT_EXCEPTION = 5, /* INT1 */
+	INTR_SOFT_EXCEPTION = 6,      /* INT3, INTO */
+	INTR_OTHER = 7,		      /* entries: pending MTF */
+};
+
+/* --- exits (appendix C, §28.2.1) -------------------------------------------------------------- */
+
+#define EXIT_REASON_BASIC  0xffffu
+#define EXIT_REASON_FAILED BIT(31) /* the entry failed */
+
 enum vmx_exit_reason {
-	VMX_EXIT_EXCEPTION = 0, /* exception or NMI */
+	VMX_EXIT_EXCEPTION_NMI = 0,
 	VMX_EXIT_EXTINT = 1,
 	VMX_EXIT_TRIPLE_FAULT = 2,
 	VMX_EXIT_INIT = 3,
 	VMX_EXIT_SIPI = 4,
-	VMX_EXIT_IO_SMI = 5,
-	VMX_EXIT_OTHER_SMI = 6,
 	VMX_EXIT_INTR_WINDOW = 7,
 	VMX_EXIT_NMI_WINDOW = 8,
 	VMX_EXIT_TASK_SWITCH = 9,
@@ -315,14 +351,14 @@ enum vmx_exit_reason {
 	VMX_EXIT_IO = 30,
 	VMX_EXIT_RDMSR = 31,
 	VMX_EXIT_WRMSR = 32,
-	VMX_EXIT_BAD_GUEST = 33, /* entry failure: invalid guest state */
-	VMX_EXIT_BAD_MSR = 34,	 /* entry failure: MSR loading */
+	VMX_EXIT_BAD_GUEST_STATE = 33,
+	VMX_EXIT_BAD_MSR_LIST = 34,
 	VMX_EXIT_MWAIT = 36,
 	VMX_EXIT_MTF = 37,
 	VMX_EXIT_MONITOR = 39,
 	VMX_EXIT_PAUSE = 40,
-	VMX_EXIT_BAD_MC = 41, /* entry failure: machine check */
-	VMX_EXIT_TPR = 43,    /* TPR below threshold */
+	VMX_EXIT_ENTRY_MC = 41,
+	VMX_EXIT_TPR_BELOW = 43,
 	VMX_EXIT_APIC_ACCESS = 44,
 	VMX_EXIT_EOI = 45,
 	VMX_EXIT_GDTR_IDTR = 46,
@@ -331,7 +367,7 @@ enum vmx_exit_reason {
 	VMX_EXIT_EPT_MISCONFIG = 49,
 	VMX_EXIT_INVEPT = 50,
 	VMX_EXIT_RDTSCP = 51,
-	VMX_EXIT_PREEMPTION = 52,
+	VMX_EXIT_TIMER = 52,
 	VMX_EXIT_INVVPID = 53,
 	VMX_EXIT_WBINVD = 54,
 	VMX_EXIT_XSETBV = 55,
@@ -344,73 +380,97 @@ enum vmx_exit_reason {
 	VMX_EXIT_PML_FULL = 62,
 	VMX_EXIT_XSAVES = 63,
 	VMX_EXIT_XRSTORS = 64,
-	VMX_EXIT_REASONS
 };
-#define VMX_REASON_BASIC 0xffffu
-#define VMX_REASON_ENTRY BIT(31) /* the entry failed */
 
-/* §25.8.3, §25.9.2, §25.9.3: entry, exit and IDT-vectoring interruption information */
-#define INTR_INFO_VECTOR      0xffu
-#define INTR_INFO_TYPE_SHIFT  8
-#define INTR_INFO_TYPE_MASK   7u
-#define INTR_INFO_ERROR	      BIT(11)
-#define INTR_INFO_UNBLOCK_NMI BIT(12) /* exits: NMI unblocking due to IRET */
-#define INTR_INFO_VALID	      BIT(31)
-#define INTR_INFO_RESERVED    0x7ffff000u /* on entries */
-#define INTR_TYPE_EXTINT      0u
-#define INTR_TYPE_NMI	      2u
-#define INTR_TYPE_EXCEPTION   3u /* hardware exception */
-#define INTR_TYPE_SOFT_INT    4u
-#define INTR_TYPE_PRIV_SOFT   5u /* privileged software exception: INT1 */
-#define INTR_TYPE_SOFT_EXC    6u /* software exception: INT3, INTO */
-#define INTR_TYPE_OTHER	      7u /* entries: pending MTF */
-
-/* §25.4.2: interruptibility and activity of the guest */
-#define BLOCKING_STI	      BIT(0)
-#define BLOCKING_MOV_SS	      BIT(1)
-#define BLOCKING_SMI	      BIT(2)
-#define BLOCKING_NMI	      BIT(3)
-#define BLOCKING_ENCLAVE      BIT(4)
-#define ACTIVITY_ACTIVE	      0u
-#define ACTIVITY_HLT	      1u
-#define ACTIVITY_SHUTDOWN     2u
-#define ACTIVITY_SIPI	      3u
-#define PENDING_DEBUG_B	      0xfull /* B0..B3 */
-#define PENDING_DEBUG_ENABLED BIT(12)
-#define PENDING_DEBUG_BS      BIT(14)
-#define PENDING_DEBUG_RTM     BIT(16)
-
-/* Table 28-3: exit qualification of control-register accesses */
-#define CR_QUAL_CR	   0xfull
+/* Exit qualification of a control-register access */
+#define CR_QUAL_NUMBER	   0xfu
 #define CR_QUAL_TYPE_SHIFT 4
 #define CR_QUAL_TYPE_MASK  3u
-#define CR_QUAL_MOV_TO	   0u
-#define CR_QUAL_MOV_FROM   1u
-#define CR_QUAL_CLTS	   2u
-#define CR_QUAL_LMSW	   3u
-#define CR_QUAL_LMSW_MEM   BIT(6)
 #define CR_QUAL_GPR_SHIFT  8
 #define CR_QUAL_GPR_MASK   0xfu
-#define CR_QUAL_LMSW_SHIFT 16
-
-/* Table 28-5: exit qualification of I/O instructions */
-#define IO_QUAL_SIZE	   7ull /* bytes less 1 */
+enum cr_access { CR_MOV_TO = 0, CR_MOV_FROM = 1, CR_CLTS = 2, CR_LMSW = 3 };
+/* of a port access */
+#define IO_QUAL_SIZE	   7u /* bytes - 1 */
 #define IO_QUAL_IN	   BIT(3)
 #define IO_QUAL_STRING	   BIT(4)
 #define IO_QUAL_REP	   BIT(5)
-#define IO_QUAL_IMMEDIATE  BIT(6)
 #define IO_QUAL_PORT_SHIFT 16
+/* of an EPT violation */
+#define EPT_QUAL_READ	       BIT(0)
+#define EPT_QUAL_WRITE	       BIT(1)
+#define EPT_QUAL_FETCH	       BIT(2)
+#define EPT_QUAL_ALLOWED       0x38u  /* what the translation allows; 0: there is none */
+#define EPT_QUAL_LINEAR	       BIT(7) /* the guest-linear address is valid */
+#define EPT_QUAL_FINAL	       BIT(8) /* 0 with a linear address: the walk itself */
+#define EPT_QUAL_NMI_UNBLOCKED BIT(12)
+/* of #DB: what it would have put into DR6 */
+#define DB_QUAL_DR6 0x600fu
+#define DB_QUAL_BD  BIT(13)
 
-/* Table 28-7: exit qualification of EPT violations */
-#define EPT_QUAL_READ	      BIT(0)
-#define EPT_QUAL_WRITE	      BIT(1)
-#define EPT_QUAL_FETCH	      BIT(2)
-#define EPT_QUAL_READABLE     BIT(3)
-#define EPT_QUAL_WRITABLE     BIT(4)
-#define EPT_QUAL_EXECUTABLE   BIT(5)
-#define EPT_QUAL_LINEAR_VALID BIT(7)
-#define EPT_QUAL_FINAL	      BIT(8) /* 0: the guest's own page walk met it */
-#define EPT_QUAL_UNBLOCK_NMI  BIT(12)
+/* --- capability MSRs (appendix A) ------------------------------------------------------------- */
+
+#define MSR_FEATURE_CONTROL	    0x3au
+#define FEATURE_CONTROL_LOCK	    BIT(0)
+#define FEATURE_CONTROL_VMX_SMX	    BIT(1)
+#define FEATURE_CONTROL_VMX	    BIT(2)
+#define MSR_VMX_BASIC		    0x480u
+#define MSR_VMX_PIN_CTLS	    0x481u
+#define MSR_VMX_PRIMARY_CTLS	    0x482u
+#define MSR_VMX_EXIT_CTLS	    0x483u
+#define MSR_VMX_ENTRY_CTLS	    0x484u
+#define MSR_VMX_MISC		    0x485u
+#define MSR_VMX_CR0_FIXED0	    0x486u
+#define MSR_VMX_CR0_FIXED1	    0x487u
+#define MSR_VMX_CR4_FIXED0	    0x488u
+#define MSR_VMX_CR4_FIXED1	    0x489u
+#define MSR_VMX_SECONDARY_CTLS	    0x48bu
+#define MSR_VMX_EPT_VPID_CAP	    0x48cu
+#define MSR_VMX_TRUE_PIN_CTLS	    0x48du
+#define MSR_VMX_TRUE_PRIMARY_CTLS   0x48eu
+#define MSR_VMX_TRUE_EXIT_CTLS	    0x48fu
+#define MSR_VMX_TRUE_ENTRY_CTLS	    0x490u
+#define VMX_BASIC_REVISION	    0x7fffffffull
+#define MSR_VMX_VMFUNC		    0x491u
+#define VMX_BASIC_SIZE_SHIFT	    32
+#define VMX_BASIC_SIZE_MASK	    0x1fffu
+#define VMX_BASIC_32BIT		    BIT(48) /* VMX structures below 4 GiB only */
+#define VMX_BASIC_TYPE_SHIFT	    50
+#define VMX_BASIC_TYPE_MASK	    0xfu
+#define VMX_BASIC_INS_OUTS	    BIT(54) /* INS and OUTS exits have instruction information */
+#define VMX_BASIC_TRUE_CTLS	    BIT(55)
+#define VMX_MISC_TIMER_MASK	    0x1fu
+#define VMX_MISC_SAVES_LMA	    BIT(5) /* exits keep the IA-32e-mode-guest control right */
+#define VMX_MISC_ACTIVITY_SHIFT	    6
+#define VMX_MISC_ACTIVITY_MASK	    7u /* HLT, shutdown, wait-for-SIPI */
+#define VMX_MISC_CR3_SHIFT	    16
+#define VMX_MISC_CR3_MASK	    0x1ffu
+#define VMX_MISC_LIST_SHIFT	    25
+#define VMX_MISC_LIST_MASK	    7u
+#define VMX_MISC_ZERO_LEN	    BIT(30) /* injection with instruction length 0 */
+#define EPT_CAP_EXEC_ONLY	    BIT(0)
+#define EPT_CAP_WALK_4		    BIT(6)
+#define EPT_CAP_WALK_5		    BIT(7)
+#define EPT_CAP_UC		    BIT(8)
+#define EPT_CAP_WB		    BIT(14)
+#define EPT_CAP_2M		    BIT(16)
+#define EPT_CAP_1G		    BIT(17)
+#define EPT_CAP_INVEPT		    BIT(20)
+#define EPT_CAP_AD		    BIT(21)
+#define EPT_CAP_INVEPT_ONE	    BIT(25)
+#define EPT_CAP_INVEPT_ALL	    BIT(26)
+#define EPT_CAP_INVVPID		    BIT(32)
+#define EPT_CAP_INVVPID_ADDRESS	    BIT(40)
+#define EPT_CAP_INVVPID_ONE	    BIT(41)
+#define EPT_CAP_INVVPID_ALL	    BIT(42)
+#define EPT_CAP_INVVPID_KEEP_GLOBAL BIT(43)
+
+/* Types of INVEPT and INVVPID */
+#define INVEPT_ONE	    1
+#define INVEPT_ALL	    2
+#define INVVPID_ADDRESS	    0
+#define INVVPID_ONE	    1
+#define INVVPID_ALL	    2
+#define INVVPID_KEEP_GLOBAL 3
 
 /* §25.4.1, table 25-2: access rights. AVL, L, D/B and G stand four bits higher than in struct
  * segment; an unusable register is one that was loaded with a null selector or never. */

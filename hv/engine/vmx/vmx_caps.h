@@ -8,70 +8,8 @@
 #define HV_ENGINE_VMX_VMX_CAPS_H
 
 #include "engine/cpu_source.h"
+#include "engine/vmx/vmcs.h"
 #include "penumbra/types.h"
-
-#define MSR_FEATURE_CONTROL    0x03au
-#define FEATURE_CONTROL_LOCK   BIT(0)
-#define FEATURE_CONTROL_VMX    BIT(2) /* VMXON outside SMX operation */
-#define MSR_VMX_BASIC	       0x480u
-#define VMX_BASIC_REVISION     0x7fffffffull
-#define VMX_BASIC_SIZE_SHIFT   32
-#define VMX_BASIC_SIZE_MASK    0x1fffu
-#define VMX_BASIC_32BIT	       BIT(48) /* VMX structures below 4 GiB only */
-#define VMX_BASIC_TYPE_SHIFT   50
-#define VMX_BASIC_TYPE_MASK    0xfu
-#define VMX_BASIC_INS_OUTS     BIT(54) /* INS/OUTS exits have instruction information */
-#define VMX_BASIC_TRUE	       BIT(55) /* the TRUE control MSRs exist */
-#define MSR_VMX_PIN	       0x481u
-#define MSR_VMX_PRIMARY	       0x482u
-#define MSR_VMX_EXIT	       0x483u
-#define MSR_VMX_ENTRY	       0x484u
-#define MSR_VMX_MISC	       0x485u
-#define VMX_MISC_TIMER_MASK    0x1fu
-#define VMX_MISC_SAVES_LMA     BIT(5) /* exits store EFER.LMA into the IA-32e-mode-guest control */
-#define VMX_MISC_HLT	       BIT(6)
-#define VMX_MISC_SHUTDOWN      BIT(7)
-#define VMX_MISC_SIPI	       BIT(8)
-#define VMX_MISC_CR3_SHIFT     16
-#define VMX_MISC_CR3_MASK      0x1ffu
-#define VMX_MISC_LIST_SHIFT    25
-#define VMX_MISC_LIST_MASK     7u
-#define VMX_MISC_ZERO_LEN      BIT(30) /* injection with instruction length 0 */
-#define MSR_VMX_CR0_FIXED0     0x486u
-#define MSR_VMX_CR0_FIXED1     0x487u
-#define MSR_VMX_CR4_FIXED0     0x488u
-#define MSR_VMX_CR4_FIXED1     0x489u
-#define MSR_VMX_SECONDARY      0x48bu
-#define MSR_VMX_EPT_VPID       0x48cu
-#define EPT_CAP_EXEC_ONLY      BIT(0)
-#define EPT_CAP_WALK_4	       BIT(6)
-#define EPT_CAP_WALK_5	       BIT(7)
-#define EPT_CAP_UC	       BIT(8)
-#define EPT_CAP_WB	       BIT(14)
-#define EPT_CAP_2M	       BIT(16)
-#define EPT_CAP_1G	       BIT(17)
-#define EPT_CAP_INVEPT	       BIT(20)
-#define EPT_CAP_AD	       BIT(21)
-#define EPT_CAP_INVEPT_SINGLE  BIT(25)
-#define EPT_CAP_INVEPT_ALL     BIT(26)
-#define VPID_CAP_INVVPID       BIT(32)
-#define VPID_CAP_ADDRESS       BIT(40) /* INVVPID types 0 to 3 */
-#define VPID_CAP_SINGLE	       BIT(41)
-#define VPID_CAP_ALL	       BIT(42)
-#define VPID_CAP_SINGLE_GLOBAL BIT(43) /* single context, global translations kept */
-#define MSR_VMX_TRUE_PIN       0x48du
-#define MSR_VMX_TRUE_PRIMARY   0x48eu
-#define MSR_VMX_TRUE_EXIT      0x48fu
-#define MSR_VMX_TRUE_ENTRY     0x490u
-#define MSR_VMX_VMFUNC	       0x491u
-#define MSR_VMX_TERTIARY       0x492u
-
-#define INVEPT_SINGLE		 1u
-#define INVEPT_ALL		 2u
-#define INVVPID_ADDRESS		 0u
-#define INVVPID_SINGLE		 1u
-#define INVVPID_ALL		 2u
-#define INVVPID_SINGLE_NONGLOBAL 3u
 
 /* One word of controls: bits that are 1 whatever one asks (allowed-0) and bits that may be 1. */
 struct vmx_allowed {
@@ -113,8 +51,8 @@ struct vmx_config {
 	bool ept_2m, ept_1g, ept_ad, ept_exec_only;
 	bool unrestricted;
 	bool vpid;
-	u8 invept;  /* INVEPT_SINGLE or INVEPT_ALL */
-	u8 invvpid; /* INVVPID_SINGLE or INVVPID_ALL */
+	u8 invept;  /* INVEPT_ONE or INVEPT_ALL */
+	u8 invvpid; /* INVVPID_ONE or INVVPID_ALL */
 	bool invvpid_address;
 	bool preemption_timer;
 	bool virtual_nmi;
