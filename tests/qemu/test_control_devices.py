@@ -76,6 +76,7 @@ def arrived(before, after, who):
 def check_disk(t, c, disk):
     """Read it all, copy its first MiB over its second past the cache; count requests and interrupts."""
     where, who = DISKS[disk.name]
+    c.until(f"grep -qx {disk.sectors()} /sys/block/*/size", 30)
     said = c.shell(f"for b in /sys/block/*; do [ $(cat $b/size) = {disk.sectors()} ] && "
                    "echo $b $(readlink -f $b); done; true")
     t.check(len(said.splitlines()) == 1, f"{disk.name} is not found by its size: {said}")
