@@ -11,20 +11,24 @@
 #include "engine/vmx/vmcs.h"
 #include "penumbra/types.h"
 
-/* One word of controls: bits that are 1 whatever one asks (allowed-0) and bits that may be 1. */
+struct engine_caps;
+
+/* The words of controls, in the order of the VMX_ARRAYs below. */
+enum vmx_word { VMX_PIN, VMX_PRIMARY, VMX_SECONDARY, VMX_EXIT, VMX_ENTRY, VMX_WORDS };
+
+/* One word of controls: bits that are 1 whatever one asks, and bits that may be 1. */
 struct vmx_allowed {
 	u32 must, may;
 };
 
-/* The registers, in words. Zeroes where the CPU has no such register. */
+/* The registers, taken apart. Zeroes where the CPU has no such register. */
 struct vmx_caps {
 	u32 revision;	   /* first word of VMXON region and VMCS */
 	u16 region_size;   /* bytes */
 	u8 memory_type;	   /* of VMCS accesses: 6 write-back */
-	bool structs_32;   /* VMX structures below 4 GiB only */
 	bool insn_info_io; /* INS and OUTS exits have instruction information */
 	bool true_controls;
-	struct vmx_allowed pin, primary, secondary, exit, entry;
+	struct vmx_allowed allowed[VMX_WORDS];
 	u64 cr0_must, cr0_may; /* in VMX operation; PE and PG are free under unrestricted guest */
 	u64 cr4_must, cr4_may;
 	u8 timer_shift; /* the preemption timer counts when TSC bit @timer_shift changes */
@@ -32,49 +36,50 @@ struct vmx_caps {
 	bool saves_lma; /* exits keep the IA-32e-mode-guest control right */
 	bool zero_len_inject;
 	u16 cr3_targets; /* values in the CR3-target list */
-	u16 msr_list;	 /* entries of an MSR-load or -store list */
-	u64 ept_vpid;	 /* EPT_CAP_*, VPID_CAP_* */
-	u64 vmfunc;
-	u8 phys_bits; /* width of physical addresses */
+	u16 msr_list;	 /* entries that an MSR-load or -store list should not exceed */
+	u64 ept_vpid;	 /* EPT_CAP_* */
+	u8 phys_bits;	 /* width of physical and of linear addresses */
 	u8 linear_bits;
-	bool has_1g; /* of the CPU's own paging */
+	u32 lacks; /* CPU_LACKS_* that are pretended, for messages */
 };
 
-/* Starting values of the five words; the features are what code may rely on. */
+/* What a VMCS starts with. */
 struct vmx_controls {
 	u32 pin, primary, secondary, exit, entry;
 };
 
+/* What code may rely on. Without a comment: what the CPU has; not all of it is on at the start. */
 struct vmx_config {
 	struct vmx_controls controls;
-	bool lock; /* MSR 3Ah is not locked: set FEATURE_CONTROL_VMX and lock it on every CPU */
-	bool ept_2m, ept_1g, ept_ad, ept_exec_only;
-	bool unrestricted;
-	bool vpid;
-	u8 invept;  /* INVEPT_ONE or INVEPT_ALL */
-	u8 invvpid; /* INVVPID_ONE or INVVPID_ALL */
+	bool lock; /* MSR 3Ah is open: FEATURE_CONTROL_VMX must be set, and locked, on each CPU */
+	bool ept_1g, ept_ad, ept_exec_only;
+	u8 ept_type; /* memory type of EPT accesses: 6 write-back, 0 uncached */
+	bool vpid;   /* on, with a way to flush it */
+	u8 invept;   /* INVEPT_ONE, or INVEPT_ALL where there is no other */
+	u8 invvpid;  /* INVVPID_ONE or INVVPID_ALL likewise; only with vpid */
 	bool invvpid_address;
 	bool preemption_timer;
-	bool virtual_nmi;
 	bool apic_access; /* virtualize APIC accesses */
 	bool apicv;	  /* APIC-register virtualization and virtual-interrupt delivery */
 	bool posted;
 	bool pml;
 	bool tsc_scaling;
-	bool pause_loop;
-	bool xsaves;
-	u32 tags; /* VPIDs, 0 is the host's; 1: none to give */
+	bool pause_loop; /* on */
+	bool rdtscp;	 /* on: a guest's RDTSCP does not raise #UD */
+	u32 tags;	 /* VPIDs, 0 is the host's; 1: none to give */
 };
 
 /* Read the capability MSRs of a CPU that has VT-x. @src->lacks clears what it names. */
 void vmx_caps_read(const struct cpu_source *src, struct vmx_caps *caps);
-/* Choose the controls. -ENODEV with @why, naming everything that is missing. */
+/* Choose the controls. 0, or -ENODEV with @why, which names everything that is missing. */
 int vmx_configure(const struct vmx_caps *caps, struct vmx_config *config, char *why,
 		  size_t why_len);
 /* All of probing: CPUID, MSR 3Ah, the two above. 0, or -ENODEV with @why. */
 int vmx_probe_source(const struct cpu_source *src, struct vmx_caps *caps, struct vmx_config *config,
 		     char *why, size_t why_len);
-/* @want with the bits that must be 1, or 0 and @missing where one of @want may not be. */
-u32 vmx_settle(const struct vmx_allowed *a, u32 want, u32 *missing);
+/* The vendor-neutral view of it. */
+void vmx_engine_caps(const struct vmx_config *config, struct engine_caps *out);
+/* @want as far as @a allows it, and the bits that must be 1. */
+u32 vmx_settle(const struct vmx_allowed *a, u32 want);
 
 #endif
