@@ -1,6 +1,7 @@
 # Workloads that run in guests and natively: a bootable kernel of ring-0 loops (bench/nano) and
 # user-space loops for a Linux initramfs (bench/linux).
 #   make bench           measures both natively and as guests; BENCH_ARGS="--runs 7" for steadier times
+#   make bench-disk      a guest's disk against the same kernel on the machine itself; BENCH_DISK_ARGS="--bps 100000000"
 #   make bench-images    $(B)/bench/nano.iso, $(B)/bench/linux.iso
 
 # Test kernels (also tests/qemu/hostile): flat images behind El Torito.
@@ -55,9 +56,21 @@ $(B)/bench/linux.iso: $(B)/bench/linux/initrd.gz $(G)/kernel/cloud-amd64/version
 	$(call say,ISO,$@)
 	$(Q)rootfs/linux-cd.sh '$@' '$(G)/kernel/cloud-amd64/vmlinuz' '$<' /dev/null 'console=ttyS0,115200 quiet'
 
+# Guests that work their disk and network (bench/disk.py, tests/qemu/ioguest.py): the control partition's kernel, busybox
+# and drivers under an init of a few lines.
+$(B)/bench/io/io: bench/io/io.c $(R)/include/linux
+	@mkdir -p $(@D)
+	$(call say,MUSLCC,$@)
+	$(Q)musl-gcc $(MUSL_CFLAGS) -o $@ $<
+$(B)/bench/io.cpio.gz: $(B)/bench/io/io bench/io/init bench/io/image.sh $(R)/busybox-control $(R)/kernel/version
+	$(call say,INITRD,$@)
+	$(Q)bench/io/image.sh '$@' '$(R)/kernel.package' '$(R)/busybox-control' '$<'
+
 -include tests/qemu/hostile/hostile.mk
 
-.PHONY: bench bench-images
+.PHONY: bench bench-disk bench-images
 bench-images: $(B)/bench/nano.iso $(B)/bench/linux.iso
 bench: bench-images $(B)/penumbra.elf $(B)/guestbios.bin
 	$(Q)/usr/bin/python3 -B bench/run.py '$(B)' $(BENCH_ARGS)
+bench-disk: $(B)/bench/io.cpio.gz $(B)/penumbra.elf $(B)/guestbios.bin $(B)/vmlinuz $(B)/rootfs.cpio.gz
+	$(Q)/usr/bin/python3 -B bench/disk.py '$(B)' $(BENCH_DISK_ARGS)

@@ -1,0 +1,199 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Disk of a guest against the same kernel on the machine itself, in the same emulator, in turn.
+
+    disk.py BUILD-DIR [--runs N] [--cpus 1,2] [--models virtio,ide] [--bps BYTES]
+
+The guest's disk is a whole virtio disk of the control partition's (dev:); natively the same kernel has that disk
+itself. Medians of N runs; ratios only, since an emulator's time says nothing about hardware. The exits are those
+that the hypervisor counted between two stats records around each load. Writes BUILD-DIR/bench/disk.jsonl.
+Exit status 0 when every run finished. Python's standard library only."""
+import argparse
+import json
+import os
+import statistics
+import sys
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(TOP, "tests", "qemu"))
+import harness  # noqa: E402 (needs the path set above)
+import ioguest  # noqa: E402
+import run  # noqa: E402
+from records import RecordError, parse_record  # noqa: E402
+
+# name: operation, bytes, depth
+LOADS = {
+    "seq-read": ("read", 131072, 8),
+    "seq-write": ("write", 131072, 8),
+    "rand-read-1": ("randread", 4096, 1),
+    "rand-read-16": ("randread", 4096, 16),
+    "rand-write-1": ("randwrite", 4096, 1),
+    "rand-write-16": ("randwrite", 4096, 16),
+}
+GOALS = {("virtio", "seq-read"): 0.7, ("virtio", "seq-write"): 0.7,
+         ("ide", "seq-read"): 0.5, ("ide", "seq-write"): 0.5}
+DISK = 64 << 20
+STATS_MS, REST_S = 400, 1.2  # a stats record falls into each rest
+
+
+def script(loads):
+    """What the guest does: rests, in which the hypervisor's counters are read, around each load."""
+    text = "d=/dev/vda\n[ -e $d ] || d=/dev/sda\n"
+    for name in loads:
+        op, size, depth = LOADS[name]
+        text += (f"echo io: begin {name}\nsleep {REST_S}\nio disk $d {name} {op} {size} {depth}\n"
+                 f"echo io: end {name}\nsleep {REST_S}\n")
+    return text + "echo io: done\n"
+
+
+def values(lines):
+    """(name, metric) -> value."""
+    found = {}
+    for line in lines:
+        word = line.split()
+        if len(word) == 4 and word[0] == "BENCH":
+            found[word[1], word[2]] = float(word[3])
+    return found
+
+
+def disk_options(path, bps):
+    limit = f",throttling.bps-total={bps}" if bps else ""
+    return ["-drive", f"if=none,id=d,format=raw,file={path}{limit}", "-device"]
+
+
+def serial_events(path):
+    """Records and the guest's marks, in the order in which they came."""
+    with open(path, "rb") as f:
+        for line in f.read().replace(b"\r", b"").split(b"\n"):
+            if line.startswith(b'{"pnb"'):
+                try:
+                    yield parse_record(line)
+                except RecordError:
+                    pass
+            elif line.startswith(b"alpha| io: "):
+                yield line.decode("ascii", "replace").split(": ", 1)[1].split()
+
+
+def exits_by_load(path):
+    """name -> {reason: exits} between the first stats record after its begin and the first after its end."""
+    found, name, before, mark = {}, None, None, None
+    for event in serial_events(path):
+        if isinstance(event, list):
+            mark = event[0]
+            name = event[1] if len(event) > 1 else name
+        elif event["type"] == "stats" and event.get("guest") == "alpha" and mark:
+            now = {reason: v[0] for reason, v in event["exits"].items()}
+            if mark == "begin":
+                before = now
+            elif mark == "end" and before is not None:
+                found[name] = {r: n - before.get(r, 0) for r, n in now.items() if n > before.get(r, 0)}
+            mark = None
+    return found
+
+
+class Bench:
+    def __init__(self, build, loads, bps):
+        os.environ["PN_BUILD"] = build
+        self.t, self.bps = run.Context("bench-disk"), bps
+        self.script = script(loads)
+        self.disk = self.t.path("disk")
+        with open(self.disk, "wb") as f:
+            f.write(os.urandom(DISK))
+
+    def native(self, model):
+        device = {"virtio": "virtio-blk-pci,drive=d", "ide": "ide-hd,drive=d"}[model]
+        m = ioguest.native(self.t, "native", self.script, 256,
+                                [*disk_options(self.disk, self.bps), device])
+        m.wait_for(lambda: "\nio: done\n" in m.text, 300, "the end of the native run")
+        m.stop()
+        return values(m.text.split("\n"))
+
+    def guest(self, model, cpus):
+        name = ioguest.cd(self.t, "io", self.script)
+        iso = self.t.iso(f"[guest alpha]\nmemory = 256M\ncdrom = module:{name}\nboot = cdrom\n"
+                         f"disk = dev:/dev/vda\ndisk_model = {model}\n", f"paging=nested stats={STATS_MS}ms",
+                         modules=ioguest.MODULES, search=("qemu",))
+        m = self.t.boot(iso, clock="real", cpus=cpus, vga=False, memory=1024,
+                        extra=[*disk_options(self.disk, self.bps), "virtio-blk-pci,drive=d"])
+        m.wait_for(lambda: m.log.has_line("alpha", "io: done") or m.log.of_type("result"), 400,
+                   "the end of the guest's run")
+        m.stop()
+        if m.log.of_type("result"):
+            raise harness.Failure(f"the guest ended: {m.log.of_type('result')[0]}")
+        found = values(m.log.lines("alpha"))
+        for load, reasons in exits_by_load(m.log_path).items():
+            done = found.get((load, "requests"), 0) + found.get((load, "beside_requests"), 0)
+            if done:
+                found[load, "exits"] = sum(reasons.values()) / done
+                found[load, "reasons"] = {r: n / done for r, n in reasons.items()}
+        return found
+
+
+def median(runs, key):
+    got = [r[key] for r in runs if key in r]
+    return statistics.median(got) if got else None
+
+
+def rows(kind, model, native, guest, loads):
+    """One object for each load."""
+    for load in loads:
+        a, b = median(native, (load, "per_s")), median(guest, (load, "per_s"))
+        if a is None or b is None:
+            continue
+        goal = GOALS.get((model, load))
+        yield {"bench": "disk", "kind": kind, "model": model, "load": load, "ratio": round(b / a, 3), "goal": goal,
+               "native_per_s": a, "guest_per_s": b, "exits_per_request": median(guest, (load, "exits")),
+               "reasons": guest[-1].get((load, "reasons"), {}),
+               "computed_native": median(native, (load, "computed_percent")),
+               "computed_guest": median(guest, (load, "computed_percent"))}
+
+
+def shown(o):
+    reasons = sorted(o["reasons"].items(), key=lambda r: -r[1])[:3]
+    verdict = "" if o["goal"] is None else f"  {o['goal']} " + ("met" if o["ratio"] >= o["goal"] else "MISSED")
+    exits = "-" if o["exits_per_request"] is None else f"{o['exits_per_request']:.2f}"
+    return (f"{o['kind']:22s}{o['load']:15s}{o['native_per_s']:9.0f}{o['guest_per_s']:9.0f}{o['ratio']:7.3f}{exits:>8s}"
+            f"{o['computed_native']:8.1f}{o['computed_guest']:8.1f}  "
+            + ", ".join(f"{r} {n:.2f}" for r, n in reasons) + verdict)
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("build")
+    p.add_argument("--runs", type=int, default=1)
+    p.add_argument("--cpus", default="1,2")
+    p.add_argument("--models", default="virtio,ide")
+    p.add_argument("--loads", default=",".join(LOADS))
+    p.add_argument("--bps", type=int, default=0, help="limit of the emulated disk, bytes a second")
+    args = p.parse_args()
+    loads = args.loads.split(",")
+    bench = Bench(os.path.abspath(args.build), loads, args.bps)
+    out = []
+    print(f"Disk, requests a second: native, guest, ratio; exits a request; per cent of the CPU left to a loop beside\n"
+          f"{'':22s}{'':15s}{'native':>9s}{'guest':>9s}{'ratio':>7s}{'exits':>8s}{'native':>8s}{'guest':>8s}", flush=True)
+    try:
+        for model in args.models.split(","):
+            cpus = [int(n) for n in args.cpus.split(",")]
+            native, guest = [], {n: [] for n in cpus}
+            for _ in range(max(1, args.runs)):
+                native.append(bench.native("virtio"))
+                for n in cpus:
+                    guest[n].append(bench.guest(model, n))
+            for n in cpus:
+                kind = f"{model}, {n} CPU" + ("s" if n > 1 else "")
+                for o in rows(kind, model, native, guest[n], loads):
+                    out.append(o)
+                    print(shown(o), flush=True)
+    except harness.Failure as why:
+        print(f"bench: {why}", file=sys.stderr)
+        return 1
+    finally:
+        bench.t.close()
+    path = os.path.join(args.build, "bench", "disk.jsonl")
+    with open(path, "w", encoding="ascii") as f:
+        f.writelines(json.dumps(o) + "\n" for o in out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
