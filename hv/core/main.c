@@ -19,6 +19,7 @@
 #include "core/tracelog.h"
 #include "core/version.h"
 #include "emul/emul.h"
+#include "engine/cpu_source.h"
 #include "firmware/console.h"
 #include "firmware/firmware.h"
 #include "firmware/power.h"
@@ -328,11 +329,12 @@ static void pick_engine(void)
 {
 	char why[384];
 
+	engine_pretend((hv.cmdline.nested ? 0 : CPU_LACKS_NESTED) |
+		       (hv.cmdline.unrestricted ? 0 : CPU_LACKS_UNRESTRICTED) |
+		       (hv.cmdline.vpid ? 0 : CPU_LACKS_TAGS));
 	hv.engine = engine_select(hv.cmdline.engine, &hv.caps, why, sizeof(why));
 	if (!hv.engine)
 		refuse("this machine cannot run guests: %s", why);
-	if (!hv.cmdline.nested)
-		hv.caps.nested = hv.caps.nested_1g = false;
 	if (!hv.caps.nested)
 		refuse("this machine cannot run guests: %s",
 		       "the CPU has no nested paging and shadow paging is not built yet");

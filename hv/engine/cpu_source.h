@@ -23,4 +23,9 @@ struct cpu_source {
 	u32 lacks; /* CPU_LACKS_* */
 };
 
+/* The CPU that this runs on, less what engine_pretend() was told. */
+const struct cpu_source *engine_cpu(void);
+/* Before engine_select(): CPU_LACKS_* as the command line has it. */
+void engine_pretend(u32 lacks);
+
 #endif

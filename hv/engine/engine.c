@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "engine/engine.h"
+#include "engine/cpu_source.h"
 #include "lib/errno.h"
 #include "lib/str.h"
 
@@ -38,6 +39,30 @@ const char *const exit_reason_name[EXIT_REASONS] = {
 	[EXIT_UNKNOWN] = "unknown",
 };
 
+static int host_rdmsr(void *ctx, u32 msr, u64 *value)
+{
+	(void)ctx;
+	return rdmsr_safe(msr, value);
+}
+
+static struct cpuid host_cpuid(void *ctx, u32 leaf, u32 subleaf)
+{
+	(void)ctx;
+	return cpuid(leaf, subleaf);
+}
+
+static struct cpu_source host = {.rdmsr = host_rdmsr, .cpuid = host_cpuid};
+
+const struct cpu_source *engine_cpu(void)
+{
+	return &host;
+}
+
+void engine_pretend(u32 lacks)
+{
+	host.lacks = lacks;
+}
+
 const struct engine_ops *engine_select(const char *choice, struct engine_caps *caps, char *why,
 				       size_t why_len)
 {
@@ -46,7 +71,7 @@ const struct engine_ops *engine_select(const char *choice, struct engine_caps *c
 	if (why_len)
 		why[0] = 0;
 	for (const struct engine_ops *const *e = __start_engines; e < __stop_engines; e++) {
-		char reason[128] = "";
+		char reason[256] = "";
 
 		if (strcmp(choice, "auto") != 0 && strcmp(choice, (*e)->name) != 0)
 			continue;

@@ -10,18 +10,6 @@
 #include "mem/hostmap.h"
 #include "penumbra/bootinfo.h"
 
-#define CPUID_SVM_LEAF		0x8000000au
-#define CPUID_80000001_ECX_SVM	BIT(2)
-#define CPUID_80000001_EDX_1G	BIT(26)
-#define SVM_EDX_NPT		BIT(0)
-#define SVM_EDX_LOCK		BIT(2)
-#define SVM_EDX_NRIPS		BIT(3)
-#define SVM_EDX_CLEAN		BIT(5)
-#define SVM_EDX_FLUSH_ASID	BIT(6)
-#define SVM_EDX_DECODE		BIT(7)
-#define SVM_EDX_PAUSE		BIT(10)
-#define SVM_EDX_PAUSE_THRESHOLD BIT(12)
-
 #define unlikely(x) __builtin_expect(!!(x), 0)
 
 #define PAUSE_COUNT	3000
@@ -40,45 +28,12 @@ static u32 next_tag = 1;
 /* Until the CPU keeps running on past virtual interrupts that it could have taken. */
 static bool virq_delivers = true;
 
-static void svm_read_caps(struct engine_caps *caps)
-{
-	struct cpuid c = cpuid(CPUID_SVM_LEAF, 0);
-
-	caps->tags = c.ebx;
-	caps->nested = c.edx & SVM_EDX_NPT;
-	caps->next_rip = c.edx & SVM_EDX_NRIPS;
-	caps->clean_bits = c.edx & SVM_EDX_CLEAN;
-	caps->flush_by_tag = c.edx & SVM_EDX_FLUSH_ASID;
-	caps->decode = c.edx & SVM_EDX_DECODE;
-	caps->pause_filter = (c.edx & SVM_EDX_PAUSE) && (c.edx & SVM_EDX_PAUSE_THRESHOLD);
-	caps->nested_1g = caps->nested && (cpuid(0x80000001u, 0).edx & CPUID_80000001_EDX_1G);
-}
-
 static int svm_probe(struct engine_caps *caps, char *why, size_t why_len)
 {
-	u64 vm_cr;
+	int rc = svm_probe_source(engine_cpu(), caps, why, why_len);
 
-	if (cpuid(0x80000000u, 0).eax < CPUID_SVM_LEAF) {
-		snprintf(why, why_len, "the CPU has no AMD-V (no CPUID leaf 8000000A)");
-		return -ENODEV;
-	}
-	if (!(cpuid(0x80000001u, 0).ecx & CPUID_80000001_ECX_SVM)) {
-		snprintf(why, why_len, "the CPU has no AMD-V (CPUID 80000001 ECX bit 2 is 0)");
-		return -ENODEV;
-	}
-	/* A CPU without VM_CR cannot have SVM switched off by it. */
-	if (rdmsr_safe(MSR_VM_CR, &vm_cr) == 0 && (vm_cr & VM_CR_SVMDIS)) {
-		snprintf(why, why_len,
-			 "AMD-V is disabled in the firmware set-up%s: enable SVM (AMD-V) there",
-			 vm_cr & VM_CR_LOCK ? " and locked" : "");
-		return -ENODEV;
-	}
-	svm_read_caps(caps);
-	if (caps->tags < 2) {
-		snprintf(why, why_len, "the CPU reports %u ASIDs, 2 are needed", caps->tags);
-		return -ENODEV;
-	}
-	return 0;
+	svm_caps = *caps;
+	return rc;
 }
 
 static int svm_cpu_enable(unsigned cpu)
@@ -93,11 +48,7 @@ static int svm_cpu_enable(unsigned cpu)
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
 	wrmsr(MSR_VM_HSAVE_PA, hsave);
 	asm volatile("vmsave %0" : : "a"(host_vmcb[cpu]) : "memory");
-	if (!svm_iopm_pa()) {
-		svm_read_caps(&svm_caps);
-		return svm_perms_init();
-	}
-	return 0;
+	return svm_iopm_pa() ? 0 : svm_perms_init();
 }
 
 /* Intercepts that hold for the whole life of a guest. */

@@ -6,11 +6,9 @@
 #define HV_ENGINE_SVM_SVM_H
 
 #include "engine/engine.h"
+#include "engine/svm/svm_caps.h"
 #include "engine/svm/vmcb.h"
 
-#define MSR_VM_CR	0xc0010114u
-#define VM_CR_SVMDIS	BIT(4)
-#define VM_CR_LOCK	BIT(3)
 #define MSR_VM_HSAVE_PA 0xc0010117u
 #define EFER_SVME	BIT(12)
 
