@@ -14,10 +14,10 @@
 #define VECTOR_CONSOLE	  0xf3
 /* IOAPIC pins of the control partition's devices: levels below VECTOR_GSI_EDGE. What lies below
  * VECTOR_TIMER is its MSIs' (control_irq.c). */
-#define VECTOR_GSI_FIRST  0xf4
-#define VECTOR_GSI_EDGE	  0xf8
-#define VECTOR_GSI_LAST	  0xfe
-#define VECTOR_SPURIOUS	  0xff
+#define VECTOR_GSI_FIRST 0xf4
+#define VECTOR_GSI_EDGE	 0xf8
+#define VECTOR_GSI_LAST	 0xfe
+#define VECTOR_SPURIOUS	 0xff
 
 struct trap_frame;
 /* Runs with interrupts off on the interrupted stack. A level-triggered source must be quiet or
