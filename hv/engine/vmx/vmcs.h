@@ -265,6 +265,7 @@ enum vmcs_field {
 #define EPTP_TYPE      0x7ull /* memory type of the tables: 0 UC, 6 WB */
 #define EPTP_TYPE_WB   6ull
 #define EPTP_WALK_4    0x18ull /* length of the walk less 1, in bits 5:3 */
+#define EPTP_WALK_5    0x20ull
 #define EPTP_WALK_MASK 0x38ull
 #define EPTP_AD	       BIT(6) /* accessed and dirty flags */
 
@@ -438,6 +439,7 @@ enum cr_access { CR_MOV_TO = 0, CR_MOV_FROM = 1, CR_CLTS = 2, CR_LMSW = 3 };
 #define VMX_BASIC_TYPE_MASK	    0xfu
 #define VMX_BASIC_INS_OUTS	    BIT(54) /* INS and OUTS exits have instruction information */
 #define VMX_BASIC_TRUE_CTLS	    BIT(55)
+#define VMX_BASIC_FREE_ERROR	    BIT(56) /* injected exceptions may have any error code */
 #define VMX_MISC_TIMER_MASK	    0x1fu
 #define VMX_MISC_SAVES_LMA	    BIT(5) /* exits keep the IA-32e-mode-guest control right */
 #define VMX_MISC_ACTIVITY_SHIFT	    6

@@ -68,6 +68,7 @@ static void read_basic(const struct cpu_source *src, struct vmx_caps *caps)
 	caps->memory_type = (u8)(basic >> VMX_BASIC_TYPE_SHIFT & VMX_BASIC_TYPE_MASK);
 	caps->insn_info_io = basic & VMX_BASIC_INS_OUTS;
 	caps->true_controls = basic & VMX_BASIC_TRUE_CTLS;
+	caps->free_error_code = basic & VMX_BASIC_FREE_ERROR;
 }
 
 static void read_misc(const struct cpu_source *src, struct vmx_caps *caps)

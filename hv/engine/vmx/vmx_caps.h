@@ -35,10 +35,11 @@ struct vmx_caps {
 	u8 activities;	/* BIT(ACTIVITY_*) that an entry may ask for */
 	bool saves_lma; /* exits keep the IA-32e-mode-guest control right */
 	bool zero_len_inject;
-	u16 cr3_targets; /* values in the CR3-target list */
-	u16 msr_list;	 /* entries that an MSR-load or -store list should not exceed */
-	u64 ept_vpid;	 /* EPT_CAP_* */
-	u8 phys_bits;	 /* width of physical and of linear addresses */
+	bool free_error_code; /* exceptions are injected with or without one, as asked */
+	u16 cr3_targets;      /* values in the CR3-target list */
+	u16 msr_list;	      /* entries that an MSR-load or -store list should not exceed */
+	u64 ept_vpid;	      /* EPT_CAP_* */
+	u8 phys_bits;	      /* width of physical and of linear addresses */
 	u8 linear_bits;
 	u32 lacks; /* CPU_LACKS_* that are pretended, for messages */
 };
