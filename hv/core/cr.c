@@ -3,8 +3,10 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "core/partition.h"
 #include "core/vcpu_run.h"
 #include "lib/cpuops.h"
+#include "lib/str.h"
 #include "paging/paging.h"
 
 #define CR0_DEFINED                                                                                \
@@ -13,9 +15,69 @@
 #define EFER_CHANGED_BITS (EFER_SCE | EFER_LME | EFER_NXE | EFER_FFXSR)
 #define PAGING_EFER	  0x80u
 
+#define PDPTE_P	     BIT(0)
+#define PDPTE_RSVD   0x1e6ull
+#define CR3_PAE_BASE 0xffffffe0ull
+
+/* Some CPUs keep the four entries of PAE paging from the moment on that it is switched on; that
+ * is when they are checked. @r is the state after the change. -EINVAL: #GP. */
+static int load_pdptes(struct vcpu *v, const struct vcpu_sregs *r)
+{
+	u64 rsvd = PDPTE_RSVD | ~((1ull << v->part->phys_bits) - 1), pdpte[4];
+	const u8 *table;
+
+	if (!v->engine->set_pdptes || !(r->cr0 & CR0_PG) || !(r->cr4 & CR4_PAE) ||
+	    (r->efer & EFER_LME))
+		return 0;
+	table = p2m_ptr_read(&v->part->p2m, r->cr3 & CR3_PAE_BASE);
+	memset(pdpte, 0xff, sizeof(pdpte)); /* what reads where there is no memory */
+	if (table)
+		memcpy(pdpte, table, sizeof(pdpte));
+	for (unsigned i = 0; i < ARRAY_SIZE(pdpte); i++)
+		if ((pdpte[i] & PDPTE_P) && (pdpte[i] & rsvd))
+			return -EINVAL;
+	v->engine->set_pdptes(v, pdpte);
+	return 0;
+}
+
+int vcpu_write_cr3(struct vcpu *v, u64 value)
+{
+	struct vcpu_sregs r;
+	u64 old;
+
+	v->engine->get_sregs(v, &r);
+	old = r.cr3;
+	if ((r.efer & EFER_LMA) && value >> v->part->phys_bits)
+		return -EINVAL;
+	r.cr3 = value;
+	if (load_pdptes(v, &r) != 0)
+		return -EINVAL;
+	v->engine->set_cr(v, 3, value);
+	v->paging->cr_write(v, 3, old, value);
+	return 0;
+}
+
+int vcpu_write_cr4(struct vcpu *v, u64 value)
+{
+	struct vcpu_sregs r;
+	u64 old;
+
+	v->engine->get_sregs(v, &r);
+	old = r.cr4;
+	if ((value & ~v->part->cpuid.cr4_valid) || ((r.efer & EFER_LMA) && !(value & CR4_PAE)))
+		return -EINVAL;
+	r.cr4 = value;
+	if (((old ^ value) & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP)) && load_pdptes(v, &r) != 0)
+		return -EINVAL;
+	v->engine->set_cr(v, 4, value);
+	v->paging->cr_write(v, 4, old, value);
+	return 0;
+}
+
 int vcpu_write_cr0(struct vcpu *v, u64 value)
 {
 	struct vcpu_sregs r;
+	u64 old;
 
 	v->engine->get_sregs(v, &r);
 	if (value >> 32 || ((value & CR0_PG) && !(value & CR0_PE)) ||
@@ -27,10 +89,14 @@ int vcpu_write_cr0(struct vcpu *v, u64 value)
 		if (!(r.cr4 & CR4_PAE) || (r.seg[SEG_CS].attr & SEG_ATTR_L))
 			return -EINVAL;
 	}
-	if (value == r.cr0)
+	old = r.cr0;
+	if (value == old)
 		return 0;
+	r.cr0 = value;
+	if (((old ^ value) & (CR0_PG | CR0_CD | CR0_NW)) && load_pdptes(v, &r) != 0)
+		return -EINVAL;
 	v->engine->set_cr(v, 0, value);
-	v->paging->cr_write(v, 0, r.cr0, value);
+	v->paging->cr_write(v, 0, old, value);
 	return 0;
 }
 

@@ -196,6 +196,12 @@ static void write_cr(struct vcpu *v, unsigned cr, u64 value, unsigned len)
 	case 0:
 		err = vcpu_write_cr0(v, value);
 		break;
+	case 3:
+		err = vcpu_write_cr3(v, value);
+		break;
+	case 4:
+		err = vcpu_write_cr4(v, value);
+		break;
 	case 8:
 		err = value >> 4 ? -EINVAL : 0;
 		if (!err)
@@ -219,16 +225,22 @@ static void write_msw(struct vcpu *v, u64 msw, unsigned len)
 	write_cr(v, 0, (r.cr0 & ~(u64)(CR0_MP | CR0_EM | CR0_TS)) | (msw & 0xf), len);
 }
 
-static void store_cr0(struct vcpu *v, const struct exitop_insn *i)
+static u64 read_cr(const struct vcpu *v, unsigned cr)
 {
 	struct vcpu_sregs r;
-	u64 *gpr = &v->gpr[i->gpr];
 
 	v->engine->get_sregs(v, &r);
+	return cr == 3 ? r.cr3 : cr == 4 ? r.cr4 : r.cr0;
+}
+
+static void store_cr(struct vcpu *v, const struct exitop_insn *i, unsigned cr)
+{
+	u64 value = read_cr(v, cr), *gpr = &v->gpr[i->gpr];
+
 	if (i->op_size == 2)
-		*gpr = (*gpr & ~0xffffull) | (r.cr0 & 0xffff);
+		*gpr = (*gpr & ~0xffffull) | (value & 0xffff);
 	else
-		*gpr = i->op_size == 4 ? (u32)r.cr0 : r.cr0;
+		*gpr = i->op_size == 4 ? (u32)value : value;
 	vcpu_advance(v, i->len);
 }
 
@@ -247,7 +259,7 @@ static void exit_cr(struct vcpu *v, struct exit *x)
 		break;
 	case EXITOP_MOV_FROM_CR:
 		i.op_size = vcpu_code_mode(&c) == CODE_64 ? 8 : 4;
-		store_cr0(v, &i);
+		store_cr(v, &i, i.reg);
 		break;
 	case EXITOP_CLTS:
 		v->engine->get_sregs(v, &r);
@@ -263,7 +275,7 @@ static void exit_cr(struct vcpu *v, struct exit *x)
 		if (i.mem)
 			vcpu_emulate(v);
 		else
-			store_cr0(v, &i);
+			store_cr(v, &i, 0);
 		break;
 	default:
 		/* Gone since the exit: run whatever is there now. */
@@ -374,18 +386,21 @@ static void exit_exception(struct vcpu *v, struct exit *x)
  * guest. */
 static void exit_invalid(struct vcpu *v, struct exit *x)
 {
+	char why[192] = "the CPU refused the guest's state";
 	struct exitop_insn i;
 	struct vcpu_code c;
 	u8 bytes[15];
 	unsigned n = vcpu_fetch(v, bytes);
 
 	v->engine->get_code(v, &c);
-	if (exitop_decode(bytes, n, vcpu_code_mode(&c), &i) == EXITOP_MOV_TO_CR &&
-	    (i.reg == 3 || i.reg == 4)) {
+	if (v->engine->explain) {
+		v->engine->explain(v, why, sizeof(why));
+	} else if (exitop_decode(bytes, n, vcpu_code_mode(&c), &i) == EXITOP_MOV_TO_CR &&
+		   (i.reg == 3 || i.reg == 4)) {
 		inject_gp(v);
 		return;
 	}
-	partition_end(v->part, STATUS_FAIL, "crash", "the CPU refused the guest's state");
+	partition_end(v->part, STATUS_FAIL, "crash", "%s", why);
 	(void)x;
 }
 

@@ -46,6 +46,8 @@ void vcpu_inject_pf(struct vcpu *v, u32 error, u64 cr2);
 
 /* Guest control registers with the architecture's checks. -EINVAL: #GP. */
 int vcpu_write_cr0(struct vcpu *v, u64 value);
+int vcpu_write_cr3(struct vcpu *v, u64 value);
+int vcpu_write_cr4(struct vcpu *v, u64 value);
 int vcpu_write_efer(struct vcpu *v, u64 value);
 
 /* The guest's paging state now, for walk_gva(). */

@@ -147,6 +147,12 @@ struct engine_ops {
 	 * the third page all ones (ports beyond FFFFh). Without this call all but harmless ones do.
 	 */
 	void (*set_port_map)(struct vcpu *v, hpa_t map);
+	/* The four page-directory pointers that a mode change to PAE paging has loaded. NULL where
+	 * the CPU reads them itself. */
+	void (*set_pdptes)(struct vcpu *v, const u64 pdpte[4]);
+	/* After EXIT_INVALID: what of the guest's state the CPU refuses, in words. NULL where
+	 * nobody can say. */
+	void (*explain)(const struct vcpu *v, char *text, size_t size);
 	/* Forget every translation of the vCPU's tag before it runs again. */
 	void (*flush)(struct vcpu *v);
 	/* The vCPU's state may have been touched by another physical CPU's cache of it. */

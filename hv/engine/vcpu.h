@@ -39,8 +39,9 @@ struct tlb_tag {
 	u64 flushed_gen;
 };
 
-/* Where the engine keeps what finding the guest's instruction needs: read only, valid while the
- * vCPU does not run. */
+/* Where the engine keeps what finding the guest's instruction needs: read only. Of CR4 the bits
+ * that CPUID shows are valid whenever the vCPU does not run; the rest after an exit that named no
+ * instruction length. */
 struct vcpu_live {
 	const u64 *cr3, *cr4, *efer;
 	const u16 *cs_attr;

@@ -7,31 +7,11 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "engine/reset.h"
 #include "engine/svm/svm.h"
 #include "lib/cpuops.h"
 #include "lib/errno.h"
 #include "lib/str.h"
-
-#define SEG_ATTR_CODE16	  0x009bu
-#define SEG_ATTR_DATA16	  0x0093u
-#define SEG_ATTR_LDT	  0x0082u
-#define SEG_ATTR_TSS_BUSY 0x008bu
-#define PAT_RESET	  0x0007040600070406ull
-#define DR6_RESET	  0xffff0ff0ull
-#define DR7_RESET	  0x400ull
-#define CR0_RESET	  (CR0_CD | CR0_NW | CR0_ET)
-
-#define MSR_STAR	   0xc0000081u
-#define MSR_LSTAR	   0xc0000082u
-#define MSR_CSTAR	   0xc0000083u
-#define MSR_SFMASK	   0xc0000084u
-#define MSR_FS_BASE	   0xc0000100u
-#define MSR_GS_BASE	   0xc0000101u
-#define MSR_KERNEL_GS_BASE 0xc0000102u
-#define MSR_SYSENTER_CS	   0x174u
-#define MSR_SYSENTER_ESP   0x175u
-#define MSR_SYSENTER_EIP   0x176u
-#define MSR_PAT		   0x277u
 
 u64 svm_guest_cr0(const struct svm_vcpu *s)
 {
@@ -246,19 +226,9 @@ int svm_set_msr(struct vcpu *v, u32 msr, u64 value)
 /* APM vol. 2 table 14-1: processor state after RESET. */
 void svm_vcpu_reset(struct vcpu *v)
 {
-	struct vcpu_sregs r = {0};
+	struct vcpu_sregs r;
 
-	for (unsigned i = 0; i < SEG_COUNT; i++)
-		r.seg[i] = (struct segment){.attr = SEG_ATTR_DATA16, .limit = 0xffff};
-	r.seg[SEG_CS] = (struct segment){
-		.sel = 0xf000, .attr = SEG_ATTR_CODE16, .limit = 0xffff, .base = 0xffff0000};
-	r.seg[SEG_LDTR].attr = SEG_ATTR_LDT;
-	r.seg[SEG_TR].attr = SEG_ATTR_TSS_BUSY;
-	r.gdt.limit = 0xffff;
-	r.idt.limit = 0xffff;
-	r.cr0 = CR0_RESET;
-	r.dr6 = DR6_RESET;
-	r.dr7 = DR7_RESET;
+	vcpu_sregs_reset(&r);
 	svm_set_sregs(v, &r);
 	svm_of(v)->vmcb->g_pat = PAT_RESET;
 	for (u32 msr = MSR_STAR; msr <= MSR_SFMASK; msr++)
@@ -266,13 +236,7 @@ void svm_vcpu_reset(struct vcpu *v)
 	svm_set_msr(v, MSR_KERNEL_GS_BASE, 0);
 	for (u32 msr = MSR_SYSENTER_CS; msr <= MSR_SYSENTER_EIP; msr++)
 		svm_set_msr(v, msr, 0);
-	memset(v->gpr, 0, sizeof(v->gpr));
-	v->rip = 0xfff0;
-	v->rflags = RFLAGS_FIXED;
-	v->int_shadow = false;
-	v->nmi_blocked = false;
-	v->event.type = EVENT_NONE;
-	v->want_window = false;
+	vcpu_regs_reset(v);
 	svm_of(v)->owed = 0;
 	svm_of(v)->flush = true;
 }

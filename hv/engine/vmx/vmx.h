@@ -1,0 +1,121 @@
+/* Inside of the Intel VT-x engine; nothing outside this folder includes it.
+ *
+ * A vCPU's registers are in its VMCS, which only one physical CPU can hold and only the current one
+ * of a CPU can be read. What is asked for rarely goes through a copy (struct vmx_regs): filled at
+ * the first question after an exit, written back before the next entry when it was changed. So a
+ * vCPU that never ran, or whose turn it is not, can be asked and set like any other.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_ENGINE_VMX_VMX_H
+#define HV_ENGINE_VMX_VMX_H
+
+#include "engine/engine.h"
+#include "engine/vmx/vmcs.h"
+#include "engine/vmx/vmx_caps.h"
+
+/* What the next entry has to do first; see vmx_catch_up(). */
+#define STALE_REGS	BIT(0) /* the copy of the registers was changed */
+#define STALE_TSC	BIT(1)
+#define STALE_ROOT	BIT(2)
+#define STALE_PORTS	BIT(3)
+#define STALE_PDPTES	BIT(4)
+#define STALE_FLUSH	BIT(5) /* forget the guest's own translations: the VPID's */
+#define STALE_FLUSH_EPT BIT(6) /* forget every translation: the EPT root's */
+
+#define VMX_CONTROLS_STALE UINT32_MAX /* differs from every vcpu.controls */
+
+/* What an entry has to agree on with the last one, besides vcpu.controls. */
+#define ENTRY_SHADOW 1u /* blocking by STI or MOV SS */
+#define ENTRY_IF_OFF 2u
+
+/* Registers that neither an entry nor an exit switches and the hypervisor has no use for: the
+ * guest's stay in the CPU until another vCPU takes it over. */
+struct vmx_live {
+	u64 star, lstar, cstar, sfmask, kernel_gs;
+	u64 dr6;
+};
+
+struct vmx_regs {
+	struct vcpu_sregs s;
+	u64 sysenter_cs, sysenter_esp, sysenter_eip;
+	u64 pat;
+};
+
+struct vmx_vcpu {
+	u64 host_rsp; /* as the VMCS has it; vmx_entry.S knows the place of these two */
+	u64 launched;
+	u64 rip, rsp, rflags; /* as the VMCS has them */
+	u64 cr2;
+	u32 *vapic_tpr;	  /* in the virtual-APIC page */
+	u32 stale;	  /* STALE_* */
+	u32 controls;	  /* the vcpu.controls that the VMCS agrees with */
+	u32 entry;	  /* ENTRY_* likewise */
+	u32 blocking;	  /* interruptibility state in the VMCS */
+	u32 pin, primary; /* execution controls in the VMCS */
+	bool regs_valid;  /* @regs holds what the VMCS does, or newer */
+	bool built;	  /* the VMCS is active on its CPU and filled in */
+	bool failed;	  /* the last entry did not succeed */
+	u32 tpr_threshold;
+	u64 live_cr3, live_cr4, live_efer; /* what vcpu.live shows */
+	u16 live_cs_attr;
+	hpa_t vmcs_pa;
+	hpa_t port_map;
+	u64 eptp, tsc_offset;
+	u64 pdpte[4];
+	struct vmx_live live;
+	struct vmx_regs regs;
+};
+
+static inline struct vmx_vcpu *vmx_of(const struct vcpu *v)
+{
+	return v->engine_data;
+}
+
+extern struct vmx_caps vmx_caps;
+extern struct vmx_config vmx_config;
+
+/* --- vmx_vmcs.c: a physical CPU's current VMCS, and the contents that hold for its whole life ---
+ */
+
+/* Make @v's VMCS the current one of its CPU, on which this runs. */
+void vmx_load(struct vcpu *v);
+/* The vCPU whose VMCS is current on each CPU. */
+extern struct vmx_vcpu *vmx_current[];
+/* The permission maps that all guests share. -ENOMEM. */
+int vmx_perms_init(void);
+hpa_t vmx_default_ports(void);
+
+/* --- vmx_state.c: registers --- */
+void vmx_get_code(const struct vcpu *v, struct vcpu_code *c);
+void vmx_get_sregs(const struct vcpu *v, struct vcpu_sregs *r);
+void vmx_set_sregs(struct vcpu *v, const struct vcpu_sregs *r);
+void vmx_set_cr(struct vcpu *v, unsigned cr, u64 value);
+void vmx_set_efer(struct vcpu *v, u64 value);
+int vmx_get_msr(const struct vcpu *v, u32 msr, u64 *value);
+int vmx_set_msr(struct vcpu *v, u32 msr, u64 value);
+void vmx_vcpu_reset(struct vcpu *v);
+/* Write the changed copy into the VMCS, which is current. */
+void vmx_store_regs(struct vmx_vcpu *s);
+void vmx_load_live(const struct vmx_live *l);
+void vmx_save_live(struct vmx_live *l);
+/* Control register bits that the guest reads from the shadow and whose change exits. */
+u64 vmx_cr0_owned(void);
+u64 vmx_cr4_owned(void);
+
+/* --- vmx_exit.c: exit fields to struct exit --- */
+
+#define VMX_PLAIN_LEN	  0x80u /* the CPU tells the instruction's length */
+#define VMX_PLAIN_REASONS 64
+/* Exit reasons whose translation is only their name: enum exit_reason + 1, | VMX_PLAIN_LEN. */
+extern const u8 vmx_plain_reason[VMX_PLAIN_REASONS];
+void vmx_decode_exit(struct vcpu *v, u32 reason, u32 vectoring, struct exit *x);
+
+/* --- vmx_ept.c --- */
+extern const struct nested_format ept_format;
+u64 ept_pointer(hpa_t root);
+void ept_init(void);
+void vmx_flush_tag(u16 vpid);
+void vmx_flush_root(u64 eptp);
+
+#endif
