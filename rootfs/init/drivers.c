@@ -28,6 +28,8 @@ static char *aliases[ALIAS_MAX];
 static size_t alias_count, handed;
 static bool channel, channel_waits;
 static pid_t running;
+static long long since; /* when it was started, by now_ms() */
+static bool hangs;	/* nobody waits for modprobe any more */
 
 static int rank(const char *alias)
 {
@@ -116,6 +118,7 @@ void drivers_run(void)
 	if (running || handed == alias_count)
 		return;
 	qsort(aliases + handed, alias_count - handed, sizeof(aliases[0]), by_rank);
+	since = now_ms();
 	running = fork();
 	if (running == 0)
 		exec_modprobe();
@@ -126,9 +129,23 @@ void drivers_run(void)
 	handed = alias_count;
 }
 
-bool drivers_busy(void)
+int drivers_timeout(void)
 {
-	return running != 0 || handed != alias_count;
+	long long left = since + DRIVERS_MS - now_ms();
+
+	return left > 0 ? (int)left : 0;
+}
+
+bool drivers_awaited(void)
+{
+	if (hangs || (!running && handed == alias_count))
+		return false;
+	if (!running || drivers_timeout())
+		return true;
+	hangs = true;
+	say("init: modprobe still runs after %d s: a driver hangs, others may be missing",
+	    DRIVERS_MS / 1000);
+	return false;
 }
 
 bool drivers_channel(void)

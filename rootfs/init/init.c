@@ -118,7 +118,7 @@ static void maybe_start_services(void)
 {
 	int fd;
 
-	if (services_up || drivers_busy() || !medium_settled())
+	if (services_up || drivers_awaited() || !medium_settled())
 		return;
 	/* A disk that hangs holds up the start no longer than an absent medium. */
 	if (medium_busy() && medium_timeout() > 0)
@@ -130,9 +130,17 @@ static void maybe_start_services(void)
 		close(fd);
 }
 
+/* What the start waits for now; the medium's limit means nothing before the drivers are there. */
+static int start_timeout(void)
+{
+	if (services_up)
+		return MS_FOREVER;
+	return drivers_awaited() ? drivers_timeout() : medium_timeout();
+}
+
 static int next_timeout(void)
 {
-	int a = services_timeout(), b = services_up ? MS_FOREVER : medium_timeout();
+	int a = services_timeout(), b = start_timeout();
 
 	if (a < 0 || b < 0)
 		return a < 0 ? b : a;

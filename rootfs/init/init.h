@@ -15,6 +15,7 @@
 #define MEDIUM_DIR     "/boot-medium"
 #define DATA_DIR       "/data"
 #define MEDIUM_WAIT_MS 10000 /* penumbra.wait=SECONDS overrides */
+#define DRIVERS_MS     30000 /* one modprobe; then services start without what it has not loaded */
 #define STOP_DAEMON_MS 10000 /* penumbrad writes back what its guests wrote */
 #define STOP_OTHERS_MS 2000
 #define LOG_FILE       "/run/log/messages"
@@ -49,7 +50,8 @@ void uevent_receive(int fd);
 void drivers_coldplug(void);
 void drivers_want(const char *modalias);
 void drivers_run(void);
-bool drivers_busy(void);
+bool drivers_awaited(void); /* at work, and not hanging (told once) */
+int drivers_timeout(void);  /* while awaited: ms until they hang */
 bool drivers_reap(pid_t pid, int status);
 bool drivers_channel(void); /* is there a hypervisor's channel? */
 
