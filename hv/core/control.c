@@ -63,8 +63,17 @@ static void not_ready(void *arg, u64 now_ns)
 /* --- life --------------------------------------------------------------------------------------
  */
 
+static void stats_due(void *arg, u64 now_ns)
+{
+	struct partition *p = arg;
+
+	report_stats(p, true);
+	timer_set(&p->stats_timer, now_ns + hv_cmdline()->stats_ns);
+}
+
 static void power_on(struct partition *p)
 {
+	u64 stats_ns = hv_cmdline()->stats_ns;
 	struct vcpu *v = &p->vcpu;
 
 	v->paging->enter(v);
@@ -75,6 +84,16 @@ static void power_on(struct partition *p)
 	report_guest(p, "start", NULL);
 	ready_limit.fire = not_ready;
 	timer_set(&ready_limit, clock_ns() + READY_LIMIT_NS);
+	p->stats_timer = (struct timer){.fire = stats_due, .arg = p};
+	if (stats_ns)
+		timer_set(&p->stats_timer, clock_ns() + stats_ns);
+}
+
+/* Its end is told; its counters stand still. */
+static void tell_stats(struct partition *p)
+{
+	timer_set(&p->stats_timer, TIMER_OFF);
+	report_stats(p, false);
 }
 
 static void finish(struct partition *p)
@@ -86,6 +105,7 @@ static void finish(struct partition *p)
 		report_crash(p);
 	else
 		report_guest(p, p->end_event, p->end_detail);
+	tell_stats(p);
 	hv_log(LOG_WARN, "the control partition has ended; guests go on without its devices");
 	ctl_stop();
 	control_board_stop(p);
@@ -110,6 +130,8 @@ static void service(struct partition *p)
 		partition_change_engine(p);
 	if (r & REQUEST_CHANNEL)
 		ctl_poll();
+	if (r & REQUEST_STATS)
+		report_stats(p, false);
 	control_irq_service(&p->ctl);
 	partition_take_input(p);
 }
@@ -129,14 +151,14 @@ static void machine_event(struct partition *p, enum machine_event ev, u32 value)
 		partition_end(p, STATUS_FAIL, "crash", "reset itself without shutting down");
 		return;
 	}
+	/* Linux pulls the same line again within microseconds, then others: nothing of it must run
+	 * on while the guests end. */
 	p->vcpu.state = VCPU_STOPPED;
-	if (ev == MACHINE_POWER_OFF) {
-		report_guest(p, "exit", "powered the machine off");
-		hv_end_machine(EXIT_POWEROFF);
-	} else {
-		report_guest(p, "exit", "restarted the machine");
-		hv_end_machine(EXIT_REBOOT);
-	}
+	sched_kick(&p->vcpu);
+	report_guest(p, "exit",
+		     ev == MACHINE_POWER_OFF ? "powered the machine off" : "restarted the machine");
+	tell_stats(p);
+	hv_end_machine(ev == MACHINE_POWER_OFF ? EXIT_POWEROFF : EXIT_REBOOT);
 }
 
 static bool type(struct partition *p, u8 byte)

@@ -135,6 +135,8 @@ static void exit_counts(struct ctl *c, const struct partition *p)
 	plain(c, "run_cycles", p->vcpu.run_cycles);
 	plain(c, "emulated", p->emulated);
 	plain(c, "nested_tables", p->nested.tables);
+	plain(c, "denied_reads", p->board.bus.unclaimed_mmio_reads);
+	plain(c, "denied_writes", p->board.bus.unclaimed_mmio_writes);
 }
 
 static void drive_counts(struct ctl *c, const struct partition *p)

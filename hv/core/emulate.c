@@ -85,6 +85,7 @@ static void mmio_read(struct partition *p, gpa_t gpa, u8 *buf, unsigned len, uns
 		const struct mmio_range *r = bus_find_mmio(&p->board.bus, gpa);
 		u64 value = r ? r->ops->read(r->dev, gpa - r->base, size) : ~0ull;
 
+		p->board.bus.unclaimed_mmio_reads += !r;
 		memcpy(buf, &value, size);
 		buf += size;
 		gpa += size;
@@ -102,6 +103,7 @@ static void mmio_write(struct partition *p, gpa_t gpa, const u8 *buf, unsigned l
 		memcpy(&value, buf, size);
 		if (r)
 			r->ops->write(r->dev, gpa - r->base, size, value);
+		p->board.bus.unclaimed_mmio_writes += !r;
 		buf += size;
 		gpa += size;
 		len -= size;

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "core/keys.h"
+#include "core/control.h"
 #include "core/hv.h"
 #include "core/log.h"
 #include "core/partition.h"
@@ -23,6 +24,8 @@ static void key_stats(const char *arg)
 {
 	(void)arg;
 	request_all(REQUEST_STATS);
+	if (control_partition)
+		partition_request(control_partition, REQUEST_STATS);
 }
 
 static void key_screen(const char *arg)
@@ -92,7 +95,7 @@ static const struct {
 } keys[] = {
 	{'h', key_help, "this list"},
 	{'l', key_list, "list the guests"},
-	{'s', key_stats, "stats records of all guests"},
+	{'s', key_stats, "stats records of all guests and of the control partition"},
 	{'v', key_screen, "changed lines of the guests' text screens"},
 	{'t', key_trace, "the latest trace entries of every CPU"},
 	{'T', key_export, "the whole trace as records, for pncollect trace"},

@@ -215,6 +215,21 @@ static void report_timers(struct record *r, const struct timer_late *l)
 	record_close(r);
 }
 
+/* What only a guest's board counts, and what only the control partition's does. */
+static void report_pc(struct record *r, const struct partition *p)
+{
+	record_u64(r, "polled_reads", pc_polled_reads(&p->pc));
+	record_u64(r, "bios_disk_requests", p->pc.bioschan.disk_requests);
+	record_u64(r, "bios_disk_bytes", p->pc.bioschan.disk_bytes);
+}
+
+static void report_control(struct record *r, const struct partition *p)
+{
+	record_u64(r, "msis", p->ctl.msis);
+	record_u64(r, "gsis", p->ctl.gsis);
+	record_u64(r, "pci_refused", p->ctl.pci.refused);
+}
+
 void report_stats(const struct partition *p, bool periodic)
 {
 	const struct vcpu *v = &p->vcpu;
@@ -225,14 +240,17 @@ void report_stats(const struct partition *p, bool periodic)
 	record_str(&r, "paging", v->paging->name);
 	record_u64(&r, "guest_cycles", guest_cycles(p));
 	report_exits(&r, p);
-	record_u64(&r, "polled_reads", pc_polled_reads(&p->pc));
+	if (p->index)
+		report_pc(&r, p);
+	else
+		report_control(&r, p);
 	record_u64(&r, "emulated", p->emulated);
 	record_u64(&r, "msr_read_gp", p->msrs.unknown_reads);
 	record_u64(&r, "msr_write_gp", p->msrs.unknown_writes);
 	record_u64(&r, "port_unclaimed",
 		   p->board.bus.unclaimed_port_reads + p->board.bus.unclaimed_port_writes);
-	record_u64(&r, "bios_disk_requests", p->pc.bioschan.disk_requests);
-	record_u64(&r, "bios_disk_bytes", p->pc.bioschan.disk_bytes);
+	record_u64(&r, "mmio_unclaimed",
+		   p->board.bus.unclaimed_mmio_reads + p->board.bus.unclaimed_mmio_writes);
 	record_u64(&r, "resets", p->resets);
 	record_array(&r, "leaves");
 	for (unsigned level = 1; level <= 3; level++)

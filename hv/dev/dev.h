@@ -108,6 +108,8 @@ struct bus {
 	unsigned nmmio;
 	u64 unclaimed_port_reads;
 	u64 unclaimed_port_writes;
+	u64 unclaimed_mmio_reads; /* of a unit each; counted by who asks for ranges */
+	u64 unclaimed_mmio_writes;
 };
 
 /* Claim a range. -EEXIST when it overlaps another, -ENOSPC when the table is full. */
