@@ -106,6 +106,9 @@ struct blk_hub {
 
 void blk_hub_init(struct blk_hub *h, struct channel *ch);
 
+/* Has the daemon still to say that a medium is closed, its data written back? Any CPU. */
+bool blk_hub_closing(struct blk_hub *h);
+
 /* --- between blk_hub.c (rings) and blk_chan.c (requests); all under the lock --- */
 
 /* A slot and a place in the ring for a piece of @m's, or NULL: @m is woken when there is one. */

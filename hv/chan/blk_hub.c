@@ -218,6 +218,17 @@ static void opened(struct blk_hub *h, struct blk_chan *m, const struct chan_blk_
 	m->wake(m->ctx);
 }
 
+bool blk_hub_closing(struct blk_hub *h)
+{
+	bool any = false;
+
+	spin_lock(&h->ch->lock);
+	for (unsigned i = 0; i < BLK_CHAN_MEDIA; i++)
+		any |= h->medium[i].state == BLK_CHAN_CLOSING;
+	spin_unlock(&h->ch->lock);
+	return any;
+}
+
 /* --- answers --- */
 
 static void answered(struct blk_hub *h, struct chan_io *io, s32 status)

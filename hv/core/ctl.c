@@ -6,6 +6,7 @@
 #include "core/clock.h"
 #include "core/control.h"
 #include "core/ctl_int.h"
+#include "core/hv.h"
 #include "core/log.h"
 #include "core/report.h"
 #include "core/timer.h"
@@ -37,6 +38,14 @@ struct net_hub *ctl_net(void)
 bool ctl_attached(void)
 {
 	return ctl && ctl->ch.attached;
+}
+
+bool ctl_writes_back(void)
+{
+	const struct partition *p = ctl ? ctl->control : NULL;
+
+	return p && p->state == PARTITION_RUNNING && p->vcpu.state != VCPU_STOPPED &&
+	       blk_hub_closing(&ctl->blk);
 }
 
 void ctl_wake(void)
@@ -194,7 +203,8 @@ void ctl_poll(void)
 	channel_poll(&ctl->ch);
 	soon = ctl_trace_pump(ctl);
 	soon |= con_chan_waits(&ctl->con);
-	if (ctl->ch.attached)
+	soon |= hv_leave_when_written();
+	if (ctl->ch.attached || soon)
 		timer_set(&ctl->retry, clock_ns() + (soon ? SOON_NS : LATER_NS));
 }
 

@@ -21,6 +21,8 @@ struct blk_hub *ctl_blk(void);
 struct net_hub *ctl_net(void);
 /* A daemon is there. Any CPU. */
 bool ctl_attached(void);
+/* Guests are gone whose media the control partition is writing back, or can. Any CPU. */
+bool ctl_writes_back(void);
 /* On the control partition's CPU: what waits in the rings, interrupt, streams. In its service(),
  * after REQUEST_CHANNEL. */
 void ctl_poll(void);

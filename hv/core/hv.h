@@ -29,10 +29,13 @@ void hv_guest_started(void);
 /* A started guest has ended for good. After the last one exit= is carried out. */
 void hv_guest_ended(bool passed);
 /* End the machine for the control partition, after the guests that run, which are told. Returns
- * when there are some. */
+ * when there are some, or media to be written back. */
 void hv_end_machine(enum exit_action action);
 /* The control partition has ended by itself. */
 void hv_control_ended(void);
+/* On CPU 0, now and then: leave as exit= says once what ended guests wrote is on their media. True:
+ * it is waited for. */
+bool hv_leave_when_written(void);
 /* A guest that should have started cannot. */
 void hv_guest_failed(void);
 

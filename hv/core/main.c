@@ -9,6 +9,7 @@
 #include "core/config.h"
 #include "core/control.h"
 #include "core/cpu.h"
+#include "core/ctl.h"
 #include "core/hv.h"
 #include "core/log.h"
 #include "core/panic.h"
@@ -35,6 +36,8 @@
 #define MIN_RAM		  (384 * MIB)
 #define CPUID_1_ECX_XSAVE BIT(26)
 
+#define WRITE_BACK_NS (10 * NSEC_PER_SEC)
+
 #define QEMU_EXIT_PORT 0xf4
 #define QEMU_PASS      0x10
 #define QEMU_FAIL      0x11
@@ -47,6 +50,7 @@ static struct {
 	struct engine_caps caps;
 	unsigned running; /* guests started and not ended */
 	bool failed;	  /* some guest did not pass */
+	u64 leave_by_ns;  /* clock_ns(): the end waits for the guests' media until then; 0: no */
 	bool ending;	  /* the control partition ends the machine, as exit= of @cmdline says */
 	u64 boot_seconds; /* wall clock at clock_ns() 0, since 1970; 0: unknown */
 } hv;
@@ -146,12 +150,40 @@ static _Noreturn void leave(enum exit_action action)
 	halt();
 }
 
+/* The media of the guests are closed by now, at our end: the daemon answers when their data are
+ * written back. The CPU of the control partition waits for that, any other would hold it up. */
 static void all_ended(void)
 {
-	if (hv.cmdline.exit == EXIT_STAY && !hv.ending)
+	if (hv.cmdline.exit == EXIT_STAY && !hv.ending) {
 		hv_log(LOG_INFO, "every guest has ended; exit=stay");
-	else
+	} else if (ctl_writes_back()) {
+		__atomic_store_n(&hv.leave_by_ns, clock_ns() + WRITE_BACK_NS, __ATOMIC_RELEASE);
+		ctl_wake();
+	} else {
 		leave(hv.cmdline.exit);
+	}
+}
+
+bool hv_leave_when_written(void)
+{
+	u64 by = __atomic_load_n(&hv.leave_by_ns, __ATOMIC_ACQUIRE);
+	bool late = clock_ns() >= by;
+
+	if (!by)
+		return false;
+	/* One was started meanwhile: its end is the next occasion. */
+	if (__atomic_load_n(&hv.running, __ATOMIC_ACQUIRE)) {
+		hv.leave_by_ns = 0;
+		return false;
+	}
+	if (ctl_writes_back() && !late)
+		return true;
+	if (late)
+		report_error("control", "disk",
+			     "the guests' disks are not closed after %llu s: the machine ends, "
+			     "what they wrote last may be lost",
+			     WRITE_BACK_NS / NSEC_PER_SEC);
+	leave(hv.cmdline.exit);
 }
 
 void hv_guest_failed(void)

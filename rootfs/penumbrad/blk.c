@@ -131,21 +131,43 @@ static void count(struct medium *m, const struct chan_blk_req *r)
 
 /* --- transfers and flushes --- */
 
+static void submit(struct blk_work *w)
+{
+	w->state->in_flight++;
+	aio_submit(w->blk->aio, &w->io);
+}
+
+static void close_now(struct blk_work *w, int result)
+{
+	w->state->close = NULL;
+	medium_close(&w->state->medium);
+	answer(w, result);
+}
+
+static void synced(struct aio_req *io, int result)
+{
+	struct blk_work *w = container_of(io, struct blk_work, io);
+
+	w->state->in_flight--;
+	if (result)
+		say_error(&w->state->medium, &w->req, result);
+	close_now(w, result);
+}
+
+/* The answer says that all of it is on the medium: the hypervisor may switch the machine off then.
+ */
 static void finish_close(struct medium_state *s)
 {
 	struct blk_work *w = s->close;
 
 	if (!w || s->in_flight || s->flushes)
 		return;
-	s->close = NULL;
-	medium_close(&s->medium);
-	answer(w, 0);
-}
-
-static void submit(struct blk_work *w)
-{
-	w->state->in_flight++;
-	aio_submit(w->blk->aio, &w->io);
+	if (s->medium.readonly) {
+		close_now(w, 0);
+		return;
+	}
+	w->io = (struct aio_req){.op = AIO_FSYNC, .fd = s->medium.fd, .done = synced};
+	submit(w);
 }
 
 /* A write is over: flushes that came after it wait for one less. */

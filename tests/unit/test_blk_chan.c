@@ -247,6 +247,28 @@ TEST(a_medium_opens_when_the_daemon_comes)
 	rig_end(&r);
 }
 
+/* The machine's end waits for this: ended too early, what the guest wrote last is lost. */
+TEST(a_medium_is_closing_until_the_daemon_has_written_back_or_gone)
+{
+	struct rig r;
+
+	rig_init(&r);
+	fake_attach(&r.d);
+	open_medium(&r, 0);
+	open_medium(&r, 1);
+	answer_all(&r, 0);
+	CHECK(!blk_hub_closing(&r.hub));
+	blk_chan_close(r.g[0].m);
+	CHECK(blk_hub_closing(&r.hub));
+	answer_all(&r, 0);
+	CHECK(!blk_hub_closing(&r.hub));
+	blk_chan_close(r.g[1].m);
+	CHECK(blk_hub_closing(&r.hub));
+	fake_set(&r.d, CHAN_REG_CMD, CHAN_CMD_DETACH);
+	CHECK(!blk_hub_closing(&r.hub));
+	rig_end(&r);
+}
+
 TEST(why_a_medium_does_not_open_is_kept_printable)
 {
 	struct rig r;
