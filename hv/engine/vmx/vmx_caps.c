@@ -46,11 +46,12 @@ static void read_controls(const struct cpu_source *src, struct vmx_caps *caps)
 				   MSR_VMX_TRUE_ENTRY_CTLS};
 	struct vmx_allowed *second = &caps->allowed[VMX_SECONDARY];
 
-	for (unsigned w = 0; w < VMX_WORDS; w++)
+	for (unsigned w = 0; w < VMX_WORDS; w++) {
+		/* The register is there only with the control that activates the word. */
+		if (w == VMX_SECONDARY && !(caps->allowed[VMX_PRIMARY].may & PRI_CTL_SECONDARY))
+			continue;
 		caps->allowed[w] = read_allowed(src, (caps->true_controls ? real : old)[w]);
-	/* Not to be read where the CPU has no secondary controls: it may well #GP, or not. */
-	if (!(caps->allowed[VMX_PRIMARY].may & PRI_CTL_SECONDARY))
-		*second = (struct vmx_allowed){0};
+	}
 	if (src->lacks & CPU_LACKS_NESTED)
 		second->may &= ~(u32)(SEC_CTL_EPT | SEC_CTL_UNRESTRICTED);
 	if (src->lacks & CPU_LACKS_UNRESTRICTED)
