@@ -11,8 +11,10 @@ Exit status 0 when every run finished. Python's standard library only."""
 import argparse
 import json
 import os
+import re
 import statistics
 import sys
+import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TOP, "tests", "qemu"))
@@ -33,16 +35,16 @@ LOADS = {
 GOALS = {("virtio", "seq-read"): 0.7, ("virtio", "seq-write"): 0.7,
          ("ide", "seq-read"): 0.5, ("ide", "seq-write"): 0.5}
 DISK = 64 << 20
-STATS_MS, REST_S = 400, 1.2  # a stats record falls into each rest
+STATS_MS, REST_US = 400, 1200000  # a stats record falls into each rest
 
 
 def script(loads):
     """What the guest does: rests, in which the hypervisor's counters are read, around each load."""
-    text = "d=/dev/vda\n[ -e $d ] || d=/dev/sda\n"
+    text = "dmesg | grep 'tsc:.*MHz'\nd=/dev/vda\n[ -e $d ] || d=/dev/sda\n"
     for name in loads:
         op, size, depth = LOADS[name]
-        text += (f"echo io: begin {name}\nsleep {REST_S}\nio disk $d {name} {op} {size} {depth}\n"
-                 f"echo io: end {name}\nsleep {REST_S}\n")
+        text += (f"echo io: begin {name}\nusleep {REST_US}\nio disk $d {name} {op} {size} {depth}\n"
+                 f"echo io: end {name}\nusleep {REST_US}\n")
     return text + "echo io: done\n"
 
 
@@ -96,9 +98,11 @@ class Bench:
         os.environ["PN_BUILD"] = build
         self.t, self.bps = run.Context("bench-disk"), bps
         self.script = script(loads)
-        self.disk = self.t.path("disk")
-        with open(self.disk, "wb") as f:
-            f.write(os.urandom(DISK))
+        # In memory where there is a place: the host's own disk is not what is measured.
+        self.file = tempfile.NamedTemporaryFile(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
+        self.file.write(os.urandom(DISK))
+        self.file.flush()
+        self.disk = self.file.name
 
     def native(self, model):
         device = {"virtio": "virtio-blk-pci,drive=d", "ide": "ide-hd,drive=d"}[model]
@@ -106,10 +110,14 @@ class Bench:
                                 [*disk_options(self.disk, self.bps), device])
         m.wait_for(lambda: "\nio: done\n" in m.text, 300, "the end of the native run")
         m.stop()
+        mhz = re.findall(r"tsc: (?:Detected|Refined TSC.*:) ([0-9.]+) MHz", m.text)
+        self.tsc_khz = round(float(mhz[-1]) * 1000) if mhz else 0
         return values(m.text.split("\n"))
 
     def guest(self, model, cpus):
-        name = ioguest.cd(self.t, "io", self.script)
+        # Without an invariant TSC a guest's kernel may fail to calibrate it, and read a slow timer from then on.
+        clock = f"tsc=reliable tsc_early_khz={self.tsc_khz}" if self.tsc_khz else ""
+        name = ioguest.cd(self.t, "io", self.script, clock)
         iso = self.t.iso(f"[guest alpha]\nmemory = 256M\ncdrom = module:{name}\nboot = cdrom\n"
                          f"disk = dev:/dev/vda\ndisk_model = {model}\n", f"paging=nested stats={STATS_MS}ms",
                          modules=ioguest.MODULES, search=("qemu",))

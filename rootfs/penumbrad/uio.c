@@ -30,6 +30,7 @@
 struct uio {
 	char dir[300]; /* of the function in sysfs */
 	int config_fd;
+	u16 command; /* as it is while interrupts are let through */
 	volatile u32 *regs;
 };
 
@@ -155,14 +156,13 @@ static int map_registers(struct uio *u)
 	return u->config_fd < 0 ? -errno : 0;
 }
 
-static int command_change(struct uio *u, u16 clear, u16 set)
+/* Bus mastering is the leave to use the area; the kernel takes it back when we die. */
+static int command_begin(struct uio *u)
 {
-	u16 command;
-
-	if (pread(u->config_fd, &command, 2, PCI_COMMAND) != 2)
+	if (pread(u->config_fd, &u->command, 2, PCI_COMMAND) != 2)
 		return -EIO;
-	command = (u16)((command & ~clear) | set);
-	return pwrite(u->config_fd, &command, 2, PCI_COMMAND) == 2 ? 0 : -EIO;
+	u->command = (u16)((u->command & ~COMMAND_INTX_DISABLE) | COMMAND_MASTER);
+	return pwrite(u->config_fd, &u->command, 2, PCI_COMMAND) == 2 ? 0 : -EIO;
 }
 
 static int uio_open(struct transport *t)
@@ -192,9 +192,8 @@ static int uio_open(struct transport *t)
 	}
 	t->irq_fd = rc;
 	rc = map_registers(u);
-	/* Bus mastering is the leave to use the area; the kernel takes it back when we die. */
 	if (!rc)
-		rc = command_change(u, 0, COMMAND_MASTER);
+		rc = command_begin(u);
 	if (rc)
 		say("cannot use %s: %s", u->dir, strerror(-rc));
 	return rc;
@@ -242,7 +241,10 @@ static void uio_irq_taken(struct transport *t)
 
 static void uio_irq_enable(struct transport *t)
 {
-	command_change(t->priv, COMMAND_INTX_DISABLE, 0);
+	struct uio *u = t->priv;
+	ssize_t n = pwrite(u->config_fd, &u->command, 2, PCI_COMMAND);
+
+	(void)n; /* it went well before */
 }
 
 static void uio_close(struct transport *t)

@@ -26,11 +26,11 @@ def initrd(t, name, script):
     return out
 
 
-def cd(t, name, script):
+def cd(t, name, script, append=""):
     """A bootable CD whose guest runs @script; the file's name."""
     out = t.path(name + ".iso")
     subprocess.run([os.path.join(harness.TOP, "rootfs/linux-cd.sh"), out, t.built("vmlinuz"),
-                    initrd(t, name, script), "/dev/null", "console=ttyS0,115200 quiet"], check=True,
+                    initrd(t, name, script), "/dev/null", f"console=ttyS0,115200 quiet {append}".strip()], check=True,
                    stdin=subprocess.DEVNULL)
     return os.path.basename(out)
 
