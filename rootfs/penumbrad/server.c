@@ -204,11 +204,14 @@ static void console_reply(void *arg, const struct chan_ctl_reply *r)
 	if (r->kind != CHAN_REPLY_END)
 		return;
 	index = console_find(c->server->console, c->name);
-	if (r->status || index < 0) {
-		char why[64];
+	/* Who shows its output on it would get that again, for ever. */
+	if (r->status || index <= 0) {
+		char why[96];
 
-		snprintf(why, sizeof(why), "there is no %s", c->name);
-		send_end(c, r->status ? r->status : -ENOENT, why);
+		snprintf(why, sizeof(why),
+			 index ? "there is no %s" : "%s is where you are: its log has the past",
+			 c->name);
+		send_end(c, r->status ? r->status : index ? -ENOENT : -ELOOP, why);
 		watch(c);
 		return;
 	}

@@ -412,6 +412,13 @@ TEST(a_console_has_the_past_then_the_present_and_takes_keys)
 	CHECK(packet(fd, &r, sizeof(r)) > 0);
 	CHECK_EQ(r.status, -ENOENT);
 	close(fd);
+	/* What it printed would be printed again, for ever. */
+	fd = connect_to(&f);
+	ask_for(fd, PN_CONSOLE, "control");
+	answer_list(&f, next_request(&f).id);
+	CHECK(packet(fd, &r, sizeof(r)) > 0);
+	CHECK_EQ(r.status, -ELOOP);
+	close(fd);
 	finish(&f);
 }
 
