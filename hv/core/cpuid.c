@@ -536,7 +536,7 @@ u32 cpuid_xsave_size(const struct cpuid_policy *p, u64 xcr0, bool compact)
 
 static void set_all(u32 out[4], const u32 in[4])
 {
-	memcpy(out, in, 4 * sizeof(out[0]));
+	__builtin_memcpy(out, in, 4 * sizeof(out[0]));
 }
 
 static const u32 zeros[4];

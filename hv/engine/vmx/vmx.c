@@ -118,9 +118,9 @@ static void vmx_inject(struct vmx_vcpu *s, const struct vcpu_event *e)
 	}
 	vmwrite(VMCS_ENTRY_INTR_INFO, info);
 	/* An NMI is injected into a guest that has none blocked; its delivery blocks the next. */
-	if (e->type == EVENT_NMI && (s->blocking & BLOCKED_NMI)) {
-		s->blocking &= ~(u32)BLOCKED_NMI;
-		vmwrite(VMCS_GUEST_BLOCKING, s->blocking);
+	if (e->type == EVENT_NMI) {
+		vmwrite(VMCS_GUEST_BLOCKING, s->blocking & ~(u32)BLOCKED_NMI);
+		s->blocking = BLOCKING_UNKNOWN;
 	}
 }
 
@@ -178,7 +178,8 @@ static void limit_entry(struct vmx_vcpu *s, bool on)
 
 static inline u32 entry_state(const struct vcpu *v)
 {
-	return (v->int_shadow ? ENTRY_SHADOW : 0) | (v->rflags & RFLAGS_IF ? 0 : ENTRY_IF_OFF);
+	_Static_assert(ENTRY_SHADOW == true, "v->int_shadow as it is");
+	return ((u32)v->rflags & ENTRY_IF) | v->int_shadow;
 }
 
 /* What differs from the last entry is rare: a few comparisons find out. */
@@ -190,7 +191,7 @@ static __attribute__((noinline)) void vmx_load_controls(struct vcpu *v, struct v
 	store_blocking(v, s);
 	store_tpr(v, s);
 	s->entry = entry_state(v);
-	limit_entry(s, s->entry & ENTRY_IF_OFF);
+	limit_entry(s, !(s->entry & ENTRY_IF));
 	s->controls = v->controls;
 }
 
@@ -232,8 +233,6 @@ static inline void vmx_load_entry(struct vcpu *v, struct vmx_vcpu *s)
 		vmx_load_controls(v, s);
 	if (unlikely(v->event.type != EVENT_NONE))
 		vmx_inject(s, &v->event);
-	if (unlikely(read_cr2() != s->cr2))
-		write_cr2(s->cr2);
 }
 
 /* The switch itself uses every general register; naming them all here saves each only once. */
@@ -265,30 +264,37 @@ static __attribute__((noinline)) void vmx_refused(struct vcpu *v, struct vmx_vcp
 	vmwrite(VMCS_ENTRY_INTR_INFO, 0);
 }
 
+/* What blocks interrupts has changed since the entry. */
+static __attribute__((noinline)) void vmx_read_blocking(struct vcpu *v, struct vmx_vcpu *s,
+							u32 blocking)
+{
+	s->blocking = blocking;
+	v->int_shadow = blocking & (BLOCKED_STI | BLOCKED_MOV_SS);
+	v->nmi_blocked = blocking & BLOCKED_NMI;
+	s->entry = (s->entry & ~ENTRY_SHADOW) | v->int_shadow;
+}
+
 static inline void vmx_read_state(struct vcpu *v, struct vmx_vcpu *s)
 {
+	u32 blocking = (u32)vmread(VMCS_GUEST_BLOCKING);
+
 	v->rip = s->rip = vmread(VMCS_GUEST_RIP);
 	v->gpr[GPR_RSP] = s->rsp = vmread(VMCS_GUEST_RSP);
 	v->rflags = s->rflags = vmread(VMCS_GUEST_RFLAGS);
-	s->blocking = (u32)vmread(VMCS_GUEST_BLOCKING);
-	v->int_shadow = s->blocking & (BLOCKED_STI | BLOCKED_MOV_SS);
-	s->entry = (s->entry & ENTRY_IF_OFF) | (v->int_shadow ? ENTRY_SHADOW : 0);
-	v->nmi_blocked = s->blocking & BLOCKED_NMI;
 	v->tpr = (u8)(*s->vapic_tpr >> 4);
-	s->cr2 = read_cr2();
 	s->regs_valid = false;
 	s->launched = 1;
+	if (unlikely(blocking != s->blocking))
+		vmx_read_blocking(v, s, blocking);
 }
 
 /* Most exits are plain: nothing to hand back, nothing to tell but the reason. */
 static inline void vmx_translate_exit(struct vcpu *v, struct exit *x)
 {
 	u32 reason = (u32)vmread(VMCS_EXIT_REASON);
-	u32 vectoring = (u32)vmread(VMCS_IDT_VECTORING);
 
-	if (unlikely(reason >= VMX_PLAIN_REASONS || !(vmx_plain_reason[reason] & VMX_PLAIN_LEN) ||
-		     (vectoring & INTR_VALID))) {
-		vmx_decode_exit(v, reason, vectoring, x);
+	if (unlikely(reason >= VMX_PLAIN_REASONS || !(vmx_plain_reason[reason] & VMX_PLAIN_LEN))) {
+		vmx_decode_exit(v, reason, x);
 		return;
 	}
 	x->reason = (vmx_plain_reason[reason] & ~VMX_PLAIN_LEN) - 1;
@@ -297,19 +303,32 @@ static inline void vmx_translate_exit(struct vcpu *v, struct exit *x)
 	v->event.type = EVENT_NONE;
 }
 
+/* What lives across the switch lives in memory; a new name for it, good on one side only, gets a
+ * register. */
+#define RENAMED(p)                                                                                 \
+	({                                                                                         \
+		__typeof__(p) p_ = (p);                                                            \
+		asm("" : "+r"(p_));                                                                \
+		p_;                                                                                \
+	})
+
 static void vmx_run(struct vcpu *v, struct exit *x)
 {
-	struct vmx_vcpu *s = vmx_of(v);
-	u64 refused;
+	struct vcpu *in = RENAMED(v), *out;
+	struct vmx_vcpu *s = vmx_of(in);
+	u64 refused, tsc;
 
-	vmx_load_entry(v, s);
-	v->exit_tsc = vmx_switch(s, v, &refused);
+	vmx_load_entry(in, s);
+	tsc = vmx_switch(s, in, &refused);
+	out = RENAMED(v);
+	s = vmx_of(out);
+	out->exit_tsc = tsc;
 	if (unlikely(refused)) {
-		vmx_refused(v, s, x);
+		vmx_refused(out, s, x);
 		return;
 	}
-	vmx_read_state(v, s);
-	vmx_translate_exit(v, x);
+	vmx_read_state(out, s);
+	vmx_translate_exit(out, x);
 }
 
 /* --- what may be asked at any time -------------------------------------------------------------

@@ -27,13 +27,16 @@
 
 /* What an entry has to agree on with the last one, besides vcpu.controls. */
 #define ENTRY_SHADOW 1u /* blocking by STI or MOV SS */
-#define ENTRY_IF_OFF 2u
+#define ENTRY_IF     ((u32)RFLAGS_IF)
+
+/* In vmx_vcpu.blocking: the entry itself changes the field. */
+#define BLOCKING_UNKNOWN UINT32_MAX
 
 /* Registers that neither an entry nor an exit switches and the hypervisor has no use for: the
  * guest's stay in the CPU until another vCPU takes it over. */
 struct vmx_live {
 	u64 star, lstar, cstar, sfmask, kernel_gs;
-	u64 dr6;
+	u64 dr6, cr2;
 };
 
 struct vmx_regs {
@@ -46,16 +49,15 @@ struct vmx_vcpu {
 	u64 host_rsp; /* as the VMCS has it; vmx_entry.S knows the place of these two */
 	u64 launched;
 	u64 rip, rsp, rflags; /* as the VMCS has them */
-	u64 cr2;
-	u32 *vapic_tpr;	  /* in the virtual-APIC page */
-	u32 stale;	  /* STALE_* */
-	u32 controls;	  /* the vcpu.controls that the VMCS agrees with */
-	u32 entry;	  /* ENTRY_* likewise */
-	u32 blocking;	  /* interruptibility state in the VMCS */
-	u32 pin, primary; /* execution controls in the VMCS */
-	bool regs_valid;  /* @regs holds what the VMCS does, or newer */
-	bool built;	  /* the VMCS is active on its CPU and filled in */
-	bool failed;	  /* the last entry did not succeed */
+	u32 *vapic_tpr;	      /* in the virtual-APIC page */
+	u32 stale;	      /* STALE_* */
+	u32 controls;	      /* the vcpu.controls that the VMCS agrees with */
+	u32 entry;	      /* ENTRY_* likewise */
+	u32 blocking;	      /* interruptibility state in the VMCS */
+	u32 pin, primary;     /* execution controls in the VMCS */
+	bool regs_valid;      /* @regs holds what the VMCS does, or newer */
+	bool built;	      /* the VMCS is active on its CPU and filled in */
+	bool failed;	      /* the last entry did not succeed */
 	u32 tpr_threshold;
 	u64 live_cr3, live_cr4, live_efer; /* what vcpu.live shows */
 	u16 live_cs_attr;
@@ -105,11 +107,12 @@ u64 vmx_cr4_owned(void);
 
 /* --- vmx_exit.c: exit fields to struct exit --- */
 
-#define VMX_PLAIN_LEN	  0x80u /* the CPU tells the instruction's length */
+/* An instruction that exits: its length is told, and no event was being delivered. */
+#define VMX_PLAIN_LEN	  0x80u
 #define VMX_PLAIN_REASONS 64
 /* Exit reasons whose translation is only their name: enum exit_reason + 1, | VMX_PLAIN_LEN. */
 extern const u8 vmx_plain_reason[VMX_PLAIN_REASONS];
-void vmx_decode_exit(struct vcpu *v, u32 reason, u32 vectoring, struct exit *x);
+void vmx_decode_exit(struct vcpu *v, u32 reason, struct exit *x);
 
 /* --- vmx_ept.c --- */
 extern const struct nested_format ept_format;

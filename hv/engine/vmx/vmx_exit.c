@@ -162,9 +162,10 @@ static void decode_failure(struct vcpu *v, struct exit *x)
 	x->reason = EXIT_INVALID;
 }
 
-void vmx_decode_exit(struct vcpu *v, u32 reason, u32 vectoring, struct exit *x)
+void vmx_decode_exit(struct vcpu *v, u32 reason, struct exit *x)
 {
 	u64 qual = vmread(VMCS_EXIT_QUALIFICATION);
+	u32 vectoring = (u32)vmread(VMCS_IDT_VECTORING);
 
 	x->code = reason;
 	x->insn_len = 0;
@@ -184,9 +185,7 @@ void vmx_decode_exit(struct vcpu *v, u32 reason, u32 vectoring, struct exit *x)
 	else if (reason == VMX_EXIT_EXCEPTION_NMI)
 		decode_exception(v, x, qual, vectoring);
 	else if (reason < VMX_PLAIN_REASONS && vmx_plain_reason[reason])
-		x->reason = (vmx_plain_reason[reason] & ~VMX_PLAIN_LEN) - 1;
+		x->reason = vmx_plain_reason[reason] - 1;
 	else
 		x->reason = EXIT_UNKNOWN;
-	if (reason < VMX_PLAIN_REASONS && (vmx_plain_reason[reason] & VMX_PLAIN_LEN))
-		x->insn_len = (u8)vmread(VMCS_EXIT_INSN_LEN);
 }

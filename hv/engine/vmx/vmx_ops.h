@@ -33,12 +33,12 @@ static inline int vmptrld(hpa_t vmcs)
 	return failed ? -EIO : 0;
 }
 
-/* A field that this CPU does not have reads as it was before: callers know the capabilities. */
+/* Of a field that this CPU has; the value is undefined else. */
 static inline u64 vmread(u64 field)
 {
-	u64 value = 0;
+	u64 value;
 
-	asm volatile("vmread %1, %0" : "+r"(value) : "r"(field) : "cc");
+	asm volatile("vmread %1, %0" : "=r"(value) : "r"(field) : "cc");
 	return value;
 }
 

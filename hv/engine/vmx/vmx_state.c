@@ -28,6 +28,11 @@ u64 vmx_cr4_owned(void)
 	return ~CR4_GUESTS;
 }
 
+static bool is_current(const struct vcpu *v)
+{
+	return vmx_current[v->cpu] == vmx_of(v);
+}
+
 static const struct {
 	u16 sel, base, limit, rights;
 } seg_field[SEG_COUNT] = {
@@ -87,7 +92,7 @@ static void fetch_regs(struct vmx_vcpu *s)
 	r->idt = (struct segment){.base = vmread(VMCS_GUEST_IDTR_BASE),
 				  .limit = (u32)vmread(VMCS_GUEST_IDTR_LIMIT)};
 	r->cr0 = read_cr0_view();
-	r->cr2 = s->cr2;
+	r->cr2 = read_cr2();
 	r->cr3 = vmread(VMCS_GUEST_CR3);
 	r->cr4 = read_cr4_view();
 	r->efer = vmread(VMCS_GUEST_EFER);
@@ -196,7 +201,7 @@ void vmx_get_code(const struct vcpu *v, struct vcpu_code *c)
 void vmx_get_sregs(const struct vcpu *v, struct vcpu_sregs *r)
 {
 	*r = regs_of(v)->s;
-	r->cr2 = vmx_of(v)->cr2;
+	r->cr2 = is_current(v) ? read_cr2() : vmx_of(v)->live.cr2;
 }
 
 /* LMA follows from LME and PG: whoever changes one of the three. */
@@ -205,6 +210,13 @@ static void settle_lma(struct vcpu_sregs *r)
 	r->efer &= ~EFER_LMA;
 	if ((r->efer & EFER_LME) && (r->cr0 & CR0_PG))
 		r->efer |= EFER_LMA;
+}
+
+static void set_cr2(struct vcpu *v, u64 value)
+{
+	vmx_of(v)->live.cr2 = value;
+	if (is_current(v))
+		write_cr2(value);
 }
 
 void vmx_set_sregs(struct vcpu *v, const struct vcpu_sregs *r)
@@ -216,7 +228,7 @@ void vmx_set_sregs(struct vcpu *v, const struct vcpu_sregs *r)
 	if (!(r->seg[SEG_SS].attr & SEG_ATTR_P))
 		regs->s.seg[SEG_SS].attr = (u16)(r->cpl << SEG_ATTR_DPL_SHIFT);
 	settle_lma(&regs->s);
-	vmx_of(v)->cr2 = r->cr2;
+	set_cr2(v, r->cr2);
 	vmx_of(v)->live_cr4 = r->cr4;
 }
 
@@ -225,7 +237,7 @@ void vmx_set_cr(struct vcpu *v, unsigned cr, u64 value)
 	struct vmx_vcpu *s = vmx_of(v);
 
 	if (cr == 2) {
-		s->cr2 = value;
+		set_cr2(v, value);
 		return;
 	}
 	switch (cr) {
@@ -264,6 +276,7 @@ void vmx_load_live(const struct vmx_live *l)
 	wrmsr(MSR_SFMASK, l->sfmask);
 	wrmsr(MSR_KERNEL_GS_BASE, l->kernel_gs);
 	write_dr6(l->dr6);
+	write_cr2(l->cr2);
 }
 
 void vmx_save_live(struct vmx_live *l)
@@ -274,6 +287,7 @@ void vmx_save_live(struct vmx_live *l)
 	l->sfmask = rdmsr(MSR_SFMASK);
 	l->kernel_gs = rdmsr(MSR_KERNEL_GS_BASE);
 	l->dr6 = read_dr6();
+	l->cr2 = read_cr2();
 }
 
 static u64 *live_slot(struct vmx_vcpu *s, u32 msr)
@@ -314,11 +328,6 @@ static u64 *regs_slot(struct vmx_regs *r, u32 msr)
 	default:
 		return NULL;
 	}
-}
-
-static bool is_current(const struct vcpu *v)
-{
-	return vmx_current[v->cpu] == vmx_of(v);
 }
 
 int vmx_get_msr(const struct vcpu *v, u32 msr, u64 *value)
