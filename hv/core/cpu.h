@@ -71,6 +71,8 @@ struct cpu {
 	u64 timer_programmed; /* deadline the hardware was armed for */
 	u64 timer_due;	      /* when it was to fire: that, but not before it was armed */
 	struct timer_late late;
+	u64 idle_ns;	/* halted: for how long, */
+	u64 idle_waits; /* and how often */
 };
 
 extern struct cpu cpus[BOOT_MAX_CPUS];

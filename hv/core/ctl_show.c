@@ -279,6 +279,10 @@ void ctl_info(struct ctl *c)
 		 e->nested_1g, e->tags);
 	ctl_text(c, "tsc_khz %llu", (unsigned long long)(clock_tsc_hz() / 1000));
 	ctl_text(c, "up_us %llu", (unsigned long long)(clock_ns() / NSEC_PER_USEC));
+	for (unsigned i = 0; i < ncpus; i++)
+		ctl_text(c, "idle.%u us=%llu waits=%llu", i,
+			 (unsigned long long)(cpus[i].idle_ns / NSEC_PER_USEC),
+			 (unsigned long long)cpus[i].idle_waits);
 	memory(c, "total", frames_total());
 	memory(c, "low", frames_owned(OWNER_LOW));
 	memory(c, "hypervisor", frames_owned(OWNER_HYPERVISOR));

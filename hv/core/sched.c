@@ -179,11 +179,16 @@ void cpu_service(void)
  * virtual interrupt race with a device) is asked again: a sleep must not hang on one edge. */
 static void sched_idle(struct cpu *c)
 {
+	u64 start;
+
 	trace_settle(c->id);
 	if (c->attention)
 		return;
 	lapic_recheck();
+	start = clock_ns();
 	irq_wait();
+	c->idle_ns += clock_ns() - start;
+	c->idle_waits++;
 }
 
 static void sched_switch_to(struct cpu *c, struct vcpu *v)
