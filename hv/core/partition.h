@@ -117,7 +117,7 @@ struct partition {
 	bool held;	 /* stands still until the serial line has room for what it makes us say */
 	enum partition_status status;
 	const char *end_event; /* exit, crash, timeout */
-	char end_detail[96];
+	char end_detail[192];
 
 	/* Serial line */
 	int src_serial, src_vga; /* records about it and its BIOS's log count as src_vga's */

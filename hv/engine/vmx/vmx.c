@@ -252,18 +252,6 @@ static inline u64 vmx_switch(struct vmx_vcpu *s, struct vcpu *v, u64 *refused)
 /* --- the way out -------------------------------------------------------------------------------
  */
 
-/* The CPU did not even try: the VMCS is not fit for this instruction. */
-static __attribute__((noinline)) void vmx_refused(struct vcpu *v, struct vmx_vcpu *s,
-						  struct exit *x)
-{
-	s->failed = true;
-	x->reason = EXIT_INVALID;
-	x->insn_len = 0;
-	x->code = EXIT_REASON_FAILED | vmread(VMCS_INSN_ERROR) << 32;
-	v->event.type = EVENT_NONE;
-	vmwrite(VMCS_ENTRY_INTR_INFO, 0);
-}
-
 /* What blocks interrupts has changed since the entry. */
 static __attribute__((noinline)) void vmx_read_blocking(struct vcpu *v, struct vmx_vcpu *s,
 							u32 blocking)
@@ -324,7 +312,7 @@ static void vmx_run(struct vcpu *v, struct exit *x)
 	s = vmx_of(out);
 	out->exit_tsc = tsc;
 	if (unlikely(refused)) {
-		vmx_refused(out, s, x);
+		vmx_note_failure(out, (u32)vmread(VMCS_INSN_ERROR), 0, x);
 		return;
 	}
 	vmx_read_state(out, s);
@@ -389,6 +377,7 @@ static const struct engine_ops vmx_ops = {
 	.nested_format = &ept_format,
 	.set_port_map = vmx_set_port_map,
 	.set_pdptes = vmx_set_pdptes,
+	.explain = vmx_explain,
 	.flush = vmx_flush,
 	.moved = vmx_moved,
 };

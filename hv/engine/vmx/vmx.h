@@ -57,7 +57,9 @@ struct vmx_vcpu {
 	u32 pin, primary;     /* execution controls in the VMCS */
 	bool regs_valid;      /* @regs holds what the VMCS does, or newer */
 	bool built;	      /* the VMCS is active on its CPU and filled in */
-	bool failed;	      /* the last entry did not succeed */
+	/* Of the last entry that failed: VM-instruction error or 0, basic exit reason, what it was
+	 * to inject. */
+	u32 insn_error, failed_reason, injected;
 	u32 tpr_threshold;
 	u64 live_cr3, live_cr4, live_efer; /* what vcpu.live shows */
 	u16 live_cs_attr;
@@ -82,6 +84,9 @@ extern struct vmx_config vmx_config;
 
 /* Make @v's VMCS the current one of its CPU, on which this runs. */
 void vmx_load(struct vcpu *v);
+/* Build @v's VMCS anew before its next entry: a failed one may have left it neither launched nor
+ * clear. Its registers have to be set again. */
+void vmx_discard(struct vcpu *v);
 /* The vCPU whose VMCS is current on each CPU. */
 extern struct vmx_vcpu *vmx_current[];
 /* The permission maps that all guests share. -ENOMEM. */
@@ -113,6 +118,15 @@ u64 vmx_cr4_owned(void);
 /* Exit reasons whose translation is only their name: enum exit_reason + 1, | VMX_PLAIN_LEN. */
 extern const u8 vmx_plain_reason[VMX_PLAIN_REASONS];
 void vmx_decode_exit(struct vcpu *v, u32 reason, struct exit *x);
+
+/* --- vmx_explain.c --- */
+
+#define INSN_ERROR_CONTROLS 7
+#define INSN_ERROR_HOST	    8
+/* struct engine_ops' explain. */
+void vmx_explain(const struct vcpu *v, char *text, size_t size);
+/* Note how the entry failed, which left @v as it was; the event is given up. */
+void vmx_note_failure(struct vcpu *v, u32 insn_error, u32 reason, struct exit *x);
 
 /* --- vmx_ept.c --- */
 extern const struct nested_format ept_format;

@@ -153,13 +153,19 @@ static void take_back_event(struct vcpu *v, u32 info)
 						 : EVENT_NONE;
 }
 
-/* The CPU refused the entry: nothing of the guest ran, and what was to be injected still stands. */
-static void decode_failure(struct vcpu *v, struct exit *x)
+/* Nothing of the guest ran, and what was to be injected still stands in the VMCS. */
+void vmx_note_failure(struct vcpu *v, u32 insn_error, u32 reason, struct exit *x)
 {
-	vmx_of(v)->failed = true;
-	v->event.type = EVENT_NONE;
+	struct vmx_vcpu *s = vmx_of(v);
+
+	s->insn_error = insn_error;
+	s->failed_reason = reason;
+	s->injected = (u32)vmread(VMCS_ENTRY_INTR_INFO);
 	vmwrite(VMCS_ENTRY_INTR_INFO, 0);
+	v->event.type = EVENT_NONE;
 	x->reason = EXIT_INVALID;
+	x->insn_len = 0;
+	x->code = insn_error ? (u64)insn_error << 32 : EXIT_REASON_FAILED | reason;
 }
 
 void vmx_decode_exit(struct vcpu *v, u32 reason, struct exit *x)
@@ -170,7 +176,7 @@ void vmx_decode_exit(struct vcpu *v, u32 reason, struct exit *x)
 	x->code = reason;
 	x->insn_len = 0;
 	if (reason & EXIT_REASON_FAILED) {
-		decode_failure(v, x);
+		vmx_note_failure(v, 0, reason & EXIT_REASON_BASIC, x);
 		return;
 	}
 	v->event.type = EVENT_NONE;

@@ -42,6 +42,16 @@ static inline u64 vmread(u64 field)
 	return value;
 }
 
+/* 0 of a field that this CPU does not have. */
+static inline u64 vmread_safe(u64 field)
+{
+	u64 value;
+	bool failed;
+
+	asm volatile("vmread %2, %0" : "=r"(value), "=@ccbe"(failed) : "r"(field));
+	return failed ? 0 : value;
+}
+
 static inline void vmwrite(u64 field, u64 value)
 {
 	asm volatile("vmwrite %1, %0" : : "r"(field), "r"(value) : "cc", "memory");

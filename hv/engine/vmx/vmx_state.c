@@ -372,6 +372,8 @@ void vmx_vcpu_reset(struct vcpu *v)
 	struct vmx_vcpu *s = vmx_of(v);
 	struct vcpu_sregs r;
 
+	if (s->insn_error || s->failed_reason)
+		vmx_discard(v);
 	for (u32 msr = MSR_STAR; msr <= MSR_SFMASK; msr++)
 		vmx_set_msr(v, msr, 0);
 	vmx_set_msr(v, MSR_KERNEL_GS_BASE, 0);

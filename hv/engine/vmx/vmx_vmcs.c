@@ -202,3 +202,15 @@ void vmx_load(struct vcpu *v)
 	else if (vmptrld(s->vmcs_pa))
 		panic("CPU %u refuses the VMCS at 0x%llx", v->cpu, (unsigned long long)s->vmcs_pa);
 }
+
+void vmx_discard(struct vcpu *v)
+{
+	struct vmx_vcpu *s = vmx_of(v);
+
+	s->insn_error = s->failed_reason = 0;
+	s->built = false;
+	if (vmx_current[v->cpu] != s)
+		return;
+	vmx_save_live(&s->live);
+	vmx_current[v->cpu] = NULL;
+}
