@@ -151,12 +151,14 @@ static void loop(int signals, int uevents)
 {
 	for (;;) {
 		int fds[FDS_MAX] = {signals, uevents, log_fd()};
-		size_t n = 3 + services_fds(fds + 3, FDS_MAX - 3);
 		struct pollfd p[FDS_MAX];
+		size_t n;
 
 		drivers_run();
 		maybe_start_services();
 		services_run();
+		/* Now: also those of services that have just been started. */
+		n = 3 + services_fds(fds + 3, FDS_MAX - 3);
 		for (size_t i = 0; i < n; i++)
 			p[i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
 		if (poll(p, n, next_timeout()) <= 0)
