@@ -1,14 +1,14 @@
-/* Partitions: building them from the config, and their life from power-on to the result record.
+/* A guest's life, from power-on to the result record.
  *
  * SPDX-License-Identifier: MIT
  */
-#include "core/partition.h"
 #include "core/clock.h"
 #include "core/cpu.h"
 #include "core/ctl.h"
 #include "core/hv.h"
 #include "core/log.h"
 #include "core/media.h"
+#include "core/partition_int.h"
 #include "core/report.h"
 #include "core/sched.h"
 #include "core/timer.h"
@@ -16,7 +16,7 @@
 #include "lib/cpuops.h"
 #include "lib/errno.h"
 #include "lib/str.h"
-#include "mem/frames.h"
+#include "mem/hostmap.h"
 #include "paging/paging.h"
 #include "penumbra/platform.h"
 #include "trace/trace.h"
@@ -25,7 +25,6 @@
 #define TRIPLE_FAULT_GAP_NS (10 * NSEC_PER_SEC)
 #define INPUT_RETRY_NS	    (5 * NSEC_PER_MSEC)
 #define DEBUG_EXIT_PASS	    0x10
-#define BIOS_LINE_OVERHEAD  32 /* of a line of the BIOS's log: prefixes, line end */
 
 void partition_request(struct partition *p, u32 request)
 {
@@ -36,10 +35,7 @@ void partition_request(struct partition *p, u32 request)
 /* --- the serial line's room ---------------------------------------------------------------------
  */
 
-/* Output that no THRE can hold back (BIOS text, records about resets) holds back the guest itself:
- * it stands still while its share of the line waits, so that it takes nothing from the others. True
- * if it is held. */
-static bool hold_back(struct partition *p)
+bool partition_hold_back(struct partition *p)
 {
 	if (log_room(p->src_vga))
 		return false;
@@ -149,7 +145,7 @@ static void triple_fault(struct partition *p)
 
 /* Software that jumps to the reset vector to reboot finds the chips as it left them: the board is
  * reset before POST goes on. */
-static void post_began(struct partition *p)
+void partition_post_began(struct partition *p)
 {
 	if (p->posted)
 		want_reset(p, "jump to the reset vector");
@@ -157,211 +153,6 @@ static void post_began(struct partition *p)
 		report_guest(p, "bios", "POST");
 	p->posted = true;
 }
-
-/* --- what the board asks of us ------------------------------------------------------------------
- */
-
-static u64 host_now(void *ctx)
-{
-	(void)ctx;
-	return clock_ns();
-}
-
-static u64 host_guest_tsc(void *ctx)
-{
-	const struct partition *p = ctx;
-
-	return rdtsc() + p->tsc_offset;
-}
-
-static u64 host_tsc_to_ns(void *ctx, u64 tsc)
-{
-	const struct partition *p = ctx;
-
-	return clock_tsc_to_ns(tsc - p->tsc_offset);
-}
-
-static void host_timer_set(void *ctx, struct timer *t, u64 deadline_ns)
-{
-	(void)ctx;
-	timer_set(t, deadline_ns);
-}
-
-static int host_mem_read(void *ctx, gpa_t gpa, void *buf, size_t len)
-{
-	const struct partition *p = ctx;
-
-	return p2m_read(&p->p2m, gpa, buf, len);
-}
-
-static int host_mem_write(void *ctx, gpa_t gpa, const void *buf, size_t len)
-{
-	struct partition *p = ctx;
-
-	return p2m_write(&p->p2m, gpa, buf, len);
-}
-
-static void host_machine_event(void *ctx, enum machine_event ev, u32 value)
-{
-	struct partition *p = ctx;
-
-	p->ops->machine_event(p, ev, value);
-}
-
-static const struct dev_host_ops host_ops = {
-	.now_ns = host_now,
-	.guest_tsc = host_guest_tsc,
-	.tsc_to_ns = host_tsc_to_ns,
-	.timer_set = host_timer_set,
-	.mem_read = host_mem_read,
-	.mem_write = host_mem_write,
-	.machine_event = host_machine_event,
-};
-
-void partition_host_init(struct partition *p)
-{
-	p->host = (struct dev_host){.ops = &host_ops, .ctx = p};
-}
-
-static void watch_line(struct partition *p, struct line_watch *w, const char *buf, unsigned n)
-{
-	static const char not_ok[] = "not ok", fail[] = "FAIL:";
-
-	for (unsigned i = 0; i < n; i++) {
-		char c = buf[i];
-
-		if (c == '\n' || c == '\r') {
-			*w = (struct line_watch){0};
-			continue;
-		}
-		if (w->at == w->not_ok && w->not_ok < sizeof(not_ok) - 1 && c == not_ok[w->at])
-			w->not_ok++;
-		if (w->at == w->fail && w->fail < sizeof(fail) - 1 && c == fail[w->at])
-			w->fail++;
-		if (w->at < sizeof(not_ok))
-			w->at++;
-		if (w->not_ok == sizeof(not_ok) - 1 || w->fail == sizeof(fail) - 1)
-			p->said_not_ok = true;
-	}
-}
-
-static void board_uart_tx(void *ctx, const u8 *buf, unsigned n)
-{
-	struct partition *p = ctx;
-
-	watch_line(p, &p->watch_serial, (const char *)buf, n);
-	log_write(p->src_serial, (const char *)buf, n);
-	ctl_output(p->index, false, (const char *)buf, n);
-}
-
-static bool board_uart_room(void *ctx)
-{
-	const struct partition *p = ctx;
-
-	return log_room(p->src_serial);
-}
-
-static void board_bios_text(void *ctx, const char *buf, unsigned n)
-{
-	struct partition *p = ctx;
-
-	watch_line(p, &p->watch_vga, buf, n);
-	log_write(p->src_vga, buf, n);
-	ctl_output(p->index, true, buf, n);
-	hold_back(p);
-}
-
-static void end_bios_line(struct partition *p)
-{
-	if (p->bios_len) {
-		hv_log(LOG_INFO, "%s bios: %.*s", p->cfg.name, (int)p->bios_len, p->bios_line);
-		log_charge(p->src_vga, p->bios_len + BIOS_LINE_OVERHEAD);
-	}
-	p->bios_len = 0;
-}
-
-static void board_bios_log(void *ctx, const char *buf, unsigned n)
-{
-	struct partition *p = ctx;
-
-	for (unsigned i = 0; i < n; i++) {
-		if (buf[i] == '\n' || buf[i] == '\r')
-			end_bios_line(p);
-		else
-			p->bios_line[p->bios_len++] = buf[i];
-		if (p->bios_len == sizeof(p->bios_line))
-			end_bios_line(p);
-	}
-	hold_back(p);
-}
-
-static u64 exits_so_far(const struct partition *p)
-{
-	u64 sum = 0;
-
-	for (unsigned i = 0; i < EXIT_REASONS; i++)
-		sum += p->exits.count[i];
-	return sum;
-}
-
-static void board_bios_event(void *ctx, unsigned event)
-{
-	struct partition *p = ctx;
-	char detail[64];
-
-	switch (event) {
-	case BIOS_EVENT_POST:
-		post_began(p);
-		break;
-	case BIOS_EVENT_BOOT:
-		snprintf(detail, sizeof(detail), "boot after %llu exits",
-			 (unsigned long long)exits_so_far(p));
-		report_guest(p, "bios", detail);
-		break;
-	case BIOS_EVENT_NO_BOOT:
-		report_guest(p, "bios", "no bootable device");
-		break;
-	case BIOS_EVENT_POWER_OFF:
-		power_off(p);
-		break;
-	}
-	hold_back(p);
-}
-
-/* PAM: a segment whose writes go to RAM is RAM; else it is read-only. Its contents are the ROM's
- * copy either way, as after the usual shadowing. */
-static void board_pam(void *ctx, gpa_t base, u32 len, unsigned attr)
-{
-	struct partition *p = ctx;
-
-	p2m_set_low_kind(&p->p2m, base, len, attr & PAM_WRITE ? P2M_RAM : P2M_ROM);
-	nested_map_update_low(&p->nested, base, len);
-	p->vcpu.paging->flush(&p->vcpu);
-}
-
-static void board_wake(void *ctx)
-{
-	struct partition *p = ctx;
-
-	if (p->vcpu.state == VCPU_HALTED)
-		this_cpu()->attention = true;
-}
-
-static void board_cpu_init(void *ctx)
-{
-	machine_event(ctx, MACHINE_RESET_8042, 0);
-}
-
-static const struct pc_ops board_ops = {
-	.wake = board_wake,
-	.cpu_init = board_cpu_init,
-	.pam = board_pam,
-	.uart_tx = board_uart_tx,
-	.uart_tx_room = board_uart_room,
-	.bios_text = board_bios_text,
-	.bios_log = board_bios_log,
-	.bios_event = board_bios_event,
-};
 
 /* --- power-on, reset, end ------------------------------------------------------------------------
  */
@@ -476,40 +267,6 @@ static void stop_timers(struct partition *p)
 	timer_set(&p->input_retry, TIMER_OFF);
 }
 
-static int build_board(struct partition *p)
-{
-	struct pc_config c = {
-		.name = p->cfg.name,
-		.low_ram = p->p2m.low_bytes,
-		.high_ram = p->p2m.high_bytes,
-		.ncpus = 1,
-		.tsc_khz = p->tsc_khz,
-		.cdrom = media_blk(p, 0),
-		.disk = media_blk(p, 1),
-		.disk_model = p->cfg.disk_model,
-		.nic_model = p->cfg.nic_model,
-		.floppy = media_blk(p, 2),
-		.nic = media_nic(p),
-		.vga = p->cfg.vga,
-		.serial = p->cfg.serial_mux,
-		.vram = (const u8 *)hpa_va(p->p2m.chunk[0]) + PC_VGA_TEXT_BASE,
-		.x2apic = true,
-		.tsc_deadline = true,
-		.phys_bits = p->phys_bits,
-		.ops = &board_ops,
-		.ctx = p,
-	};
-
-	for (unsigned i = 0; i < ARRAY_SIZE(c.boot); i++)
-		c.boot[i] = (u8)p->cfg.boot[i];
-	memcpy(c.uuid, "PNB-GUEST-", 10);
-	c.uuid[15] = (u8)p->index;
-	hv_wall_clock(&c.time.year, &c.time.month, &c.time.day, &c.time.hour, &c.time.min,
-		      &c.time.sec);
-	p->uart = p->cfg.serial_mux ? &p->pc.uart : NULL;
-	return pc_init(&p->pc, &p->host, &c);
-}
-
 static void power_on(struct partition *p)
 {
 	struct vcpu *v = &p->vcpu;
@@ -521,7 +278,7 @@ static void power_on(struct partition *p)
 	p->bios_len = 0;
 	p->tsc_khz = (u32)(clock_tsc_hz() / 1000);
 	partition_msr_init(p);
-	if (build_board(p) != 0) {
+	if (partition_build_board(p) != 0) {
 		partition_end(p, STATUS_FAIL, "crash", "the board could not be built");
 		return;
 	}
@@ -659,7 +416,7 @@ static void start_when_room(struct partition *p)
 {
 	if (p->state != PARTITION_BUILT)
 		return;
-	if (hold_back(p))
+	if (partition_hold_back(p))
 		__atomic_or_fetch(&p->requests, REQUEST_START, __ATOMIC_RELAXED);
 	else
 		start_or_wait(p, media_open(p));
@@ -669,7 +426,7 @@ static void reset_when_room(struct partition *p)
 {
 	const char *cause = p->reset_wanted;
 
-	if (!cause || p->state != PARTITION_RUNNING || hold_back(p))
+	if (!cause || p->state != PARTITION_RUNNING || partition_hold_back(p))
 		return;
 	p->reset_wanted = NULL;
 	partition_reset(p, cause);
