@@ -563,7 +563,7 @@ static const struct broken_case {
 	 0, 0x60}, {VMCS_GUEST_CS_RIGHTS, 0, 0x60}}, G, VMCS_GUEST_ACTIVITY, "27.3.1.5", "CPL 0"},
 	{ "NMI behind MOV SS", good_64, {{VMCS_GUEST_BLOCKING, ALL, BLOCKED_MOV_SS},
 	 {VMCS_ENTRY_INTR_INFO, ALL, INJECT(INTR_NMI, 2)}}, G, VMCS_GUEST_BLOCKING, "27.3.1.5",
-	 "NMI is injected : MOV SS"},
+	 "NMI is injected: MOV SS"},
 	{"MOV SS in an enclave", good_64, {{VMCS_GUEST_BLOCKING, ALL, BLOCKED_MOV_SS |
 	 BLOCKED_ENCLAVE}}, G, VMCS_GUEST_BLOCKING, "27.3.1.5", "enclave"},
 #undef C
