@@ -1,11 +1,10 @@
-/* Storage and network work for a guest, or for the same kernel on the machine itself. Static against
- * musl; it knows nothing about what it runs on.
+/* Storage and network work for a guest, or for the same kernel on the machine itself. Static
+ * against musl; it knows nothing about what it runs on.
  *
- *   io store DEV [N]        N records on a raw disk (or without end), each said once it is on the medium
- *   io disk DEV NAME OP BYTES DEPTH [LIMIT-MS]
- *                           OP read, write, randread or randwrite past the cache, DEPTH at a time
- *   io send PORT FILE       gives FILE to the first who connects
- *   io recv HOST PORT FILE  takes it
+ *   io store DEV [N]        N records on a raw disk (or without end), each said once it is on the
+ * medium io disk DEV NAME OP BYTES DEPTH [LIMIT-MS] OP read, write, randread or randwrite past the
+ * cache, DEPTH at a time io send PORT FILE       gives FILE to the first who connects io recv HOST
+ * PORT FILE  takes it
  *
  * "BENCH name metric value" lines as of bench/linux. A loop at idle priority counts beside a disk's
  * work: what is left of the CPU while transfers are in flight.
@@ -76,8 +75,8 @@ static uint64_t disk_size(int fd)
 	return size;
 }
 
-/* --- store: record n stands at place n % places, whole or not at all after a power failure, but for
- * the one that was being written --- */
+/* --- store: record n stands at place n % places, whole or not at all after a power failure, but
+ * for the one that was being written --- */
 
 static void fill(uint64_t *r, uint64_t n)
 {
@@ -114,7 +113,9 @@ static uint64_t newest(int fd, uint64_t *r, uint64_t places)
 		good += record_at(fd, r, n % places) == n;
 	printf("store: found %llu, whole %llu of %llu\n", (unsigned long long)last,
 	       (unsigned long long)good,
-	       (unsigned long long)(last + 2 < places ? last : last ? places - 2 : 0));
+	       (unsigned long long)(last + 2 < places ? last
+				    : last	      ? places - 2
+						      : 0));
 	return last;
 }
 
@@ -182,7 +183,8 @@ struct job {
 
 static void submit(struct job *j, struct iocb *cb)
 {
-	uint64_t block = j->random ? (j->seed = scramble(j->seed + 0x9e3779b97f4a7c15ull)) : j->next++;
+	uint64_t block =
+		j->random ? (j->seed = scramble(j->seed + 0x9e3779b97f4a7c15ull)) : j->next++;
 
 	cb->aio_lio_opcode = j->op;
 	cb->aio_fildes = (uint32_t)j->fd;
@@ -321,7 +323,8 @@ static void give(const char *port, const char *file)
 
 static void take(const char *host, const char *port, const char *file)
 {
-	int s = socket(AF_INET, SOCK_STREAM, 0), out = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+	int s = socket(AF_INET, SOCK_STREAM, 0),
+	    out = open(file, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 	struct sockaddr_in a = address(host, port);
 	uint64_t start, bytes, took;
 
