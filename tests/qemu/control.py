@@ -79,5 +79,6 @@ def wait(t, m):
     return c
 
 
-def start(t, config="[control]\n", cmdline="paging=nested", clock="typed", **how):
-    return wait(t, t.boot(t.iso(config, cmdline, modules=MODULES), clock=clock, **how))
+def start(t, config="[control]\n", cmdline="paging=nested", clock="typed", iso=None, **how):
+    """Boot @iso, or one with @config, to the prompt."""
+    return wait(t, t.boot(iso or t.iso(config, cmdline, modules=MODULES), clock=clock, **how))
