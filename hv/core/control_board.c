@@ -171,8 +171,8 @@ static const struct hostioapic_ops ioapic_ops = {
 	.deliver = apic_deliver,
 };
 
-/* A pin that the hypervisor's UART or our virtual one uses has no physical source for the
- * partition: the wire is not its own, or may float. */
+/* A pin that the hypervisor's UART, our virtual one or the virtual PIT uses has no physical source
+ * for the partition: the wire is not its own, or may float. */
 static int init_ioapics(struct control_board *b)
 {
 	int gsi = console_gsi(), err = 0;
@@ -190,6 +190,7 @@ static int init_ioapics(struct control_board *b)
 	if (gsi >= 0)
 		hostioapic_isolate(&b->ioapic, (u32)gsi);
 	hostioapic_isolate(&b->ioapic, b->acpi->isa[PC_IRQ_COM1].gsi);
+	hostioapic_isolate(&b->ioapic, b->acpi->isa[PC_IRQ_TIMER].gsi);
 	return err;
 }
 
@@ -275,6 +276,10 @@ static int init_pci(struct control_board *b)
 		err = ecam_init(hv_boot_info());
 	for (unsigned i = 0; i < b->acpi->necam && !err; i++)
 		err = add_window(b, &b->acpi->ecam[i]);
+	if (b->acpi->ecam_dropped)
+		report_error(b->part->cfg.name, "pci",
+			     "%u ECAM windows of MCFG are left out: wrong, or more than %u",
+			     b->acpi->ecam_dropped, (unsigned)ARRAY_SIZE(b->acpi->ecam));
 	if (!err && console_pci() != PCICFG_NONE)
 		err = hostpci_hide(&b->pci, console_pci());
 	return err;
