@@ -20,6 +20,7 @@ VARIATIONS = {
     "q35": {"what": "q35"},
     "usb": {"what": "usb"},
     "late": {"what": "late"},
+    "hang": {"what": "hang"},
     "services": {"what": "services"},
     "xmodem": {"what": "xmodem"},
 }
@@ -191,6 +192,18 @@ def run_late(t):
         t.check("penumbra.conf" in m.shell("ls /boot-medium/boot"), "the late stick is not mounted")
         m.monitor(f"device_del stick{n}")
         m.wait_text(r"init: the boot medium \(sd[ab]\) was removed", 30)
+    power_off(t, m)
+
+
+def run_hang(t):
+    """A driver that hangs in its start: init neither waits for it for ever nor spins meanwhile."""
+    # Not where the kernel itself waits for a module.
+    more = native.archive(t, "hang", {"sbin/modprobe": "#!/bin/sh\n[ $1 != -abq ] || exec sleep 1000\n"})
+    m = native.boot(t, "pc", 128, "penumbra.wait=3", more=[more])
+    said = m.prompt(90)
+    t.check("init: modprobe still runs after 30 s: a driver hangs" in said, f"no message: {said}")
+    ticks = sum(int(n) for n in m.shell("cut -d ' ' -f 14,15 /proc/1/stat").split())
+    t.check(ticks < 1500, f"init took {ticks / 100} s of CPU time while it waited")
     power_off(t, m)
 
 
