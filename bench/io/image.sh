@@ -7,7 +7,7 @@
 set -euo pipefail
 out=$1 package=$2 busybox=$3 io=$4
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-drivers="virtio_pci virtio_blk virtio_net 8139cp ata_piix sd_mod af_packet e1000"
+drivers="virtio_pci virtio_blk virtio_net 8139cp 8139too ata_piix sd_mod af_packet e1000"
 tree=$(mktemp -d "${TMPDIR:-/tmp}/io.XXXXXX")
 trap 'rm -rf "$tree"' EXIT
 umask 022

@@ -37,6 +37,7 @@
 #define ANAR	 0x66u
 #define ANLPAR	 0x68u
 #define ANER	 0x6au
+#define CSCR	 0x74u
 
 #define TSD_SIZE 0x1fffu
 #define TSD_OWN	 0x2000u /* the chip is done with the buffer */
@@ -81,6 +82,7 @@
 
 #define MSR_LINK_FAILED 0x04u
 #define BMCR_SELF_CLEAR 0x82u	/* high byte: reset, restart auto-negotiation */
+#define CSCR_CHANGED	0x0800u /* the link, since the last look */
 #define BMSR_LINK	0x0024u /* up, auto-negotiation complete */
 
 #define TIMER_HZ 33000000u
@@ -431,6 +433,8 @@ static u32 regs_read(struct rtl8139 *d, unsigned off, unsigned size)
 		update_link(d);
 	for (unsigned i = 0; i < size && off + i < RTL8139_REGS; i++)
 		v |= (u32)d->reg[off + i] << i * 8;
+	if (touches(off, size, CSCR + 1, 1))
+		put16(d, CSCR, 0);
 	return v;
 }
 
@@ -594,8 +598,10 @@ static const struct {
 	{ANAR, 2, {0xff, 0x2f}},
 };
 
+/* ISR says it, but drivers believe only CSCR: the ISR bit also means an underrun. */
 static void on_link(void *ctx)
 {
+	put16(ctx, CSCR, CSCR_CHANGED);
 	raise(ctx, ISR_LINK);
 }
 

@@ -368,6 +368,8 @@ TEST(link_and_phy)
 	m->net.net.link_up = false;
 	m->net.net.nic->link(m->net.net.nic_ctx);
 	CHECK_EQ(in(m, 0x3e, 2), 0x20);
+	CHECK_EQ(in(m, 0x74, 2) & 0x800, 0x800); /* changed, once */
+	CHECK_EQ(in(m, 0x74, 2) & 0x800, 0);
 	CHECK_EQ(in(m, 0x58, 1) & 4, 4);
 	CHECK_EQ(in(m, 0x64, 2) & 0x24, 0);
 	out(m, 0x62, 2, 0x9200); /* reset and restart end at once */
