@@ -120,6 +120,7 @@ bench)
 	install_packages test
 	run_make all
 	run_make bench BENCH_ARGS="$*"
+	run_make bench-disk
 	;;
 *) usage ;;
 esac
