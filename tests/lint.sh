@@ -102,9 +102,14 @@ vendor_words() {
 # place outside them. CR4_VMXE is the architecture's name of a bit that guests must not set.
 vendor_list() {
 	sources '*.c' '*.h' '*.S' '*.lds' '*.mk' Makefile | grep -vE '^(hv/engine/(svm|vmx)/|docs/|tests/)' |
-		xargs -d '\n' grep -nEi '(^|[^[:alnum:]])[a-z_]*(svm|vmx|vmcb|vmcs)' /dev/null |
+		xargs -d '\n' grep -nEi '(^|[^[:alnum:]])[a-z_]*(svm|vmx|vmcb|vmcs)|\<(ept|eptp|npt|asid|vt-x|amd-v|vmrun|vm(read|write|launch|resume)|inv(ept|vpid))\>' /dev/null |
 		grep -vE '^hv/core/cmdline\.c:[0-9]+:(#define ENGINE_EXPECTED|static const char \*const engine_words\[\])' |
 		grep -vE '^Makefile:[0-9]+:.*hv/engine/(svm|vmx)/|CR4_VMXE'
+}
+
+# What both vendors' engines say in the same lines belongs above them.
+like_lines() {
+	none "more than 20 like lines in both engines" /usr/bin/python3 -B tests/likelines.py hv/engine/svm hv/engine/vmx 20
 }
 
 # Nothing of one machine in the tree: neither where it was built nor where packages came from.
@@ -156,6 +161,7 @@ check format format
 check headers headers
 check layers layers
 check vendor-words vendor_words
+check like-lines like_lines
 check foreign-names foreign_names
 check spdx spdx
 check unfinished unfinished

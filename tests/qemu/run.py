@@ -8,7 +8,8 @@ A test is a file test_NAME.py beside this one with
 
     TIER = "ci" or "nightly"
     SECONDS = what it takes on a quiet host of two cores (per variation)
-    VARIATIONS = {"name": {...}, ...}        optional: run(t, **variation) once for each
+    VARIATIONS = {"name": {...}, ...}        optional: run(t, **variation) once for each; a member
+                                             "seconds" is not passed on but stands for SECONDS
     def run(t, ...): ...                     raises Failure or Skip (harness.py)
 
 Each (test, variation) is a process of its own with a hard limit.  Logs stay under build/qemu/.
@@ -116,7 +117,7 @@ def jobs_of(tier, patterns):
             continue
         name = f[5:-3]
         module = load(name)
-        for v in getattr(module, "VARIATIONS", {None: {}}):
+        for v, arguments in getattr(module, "VARIATIONS", {None: {}}).items():
             full = f"{name}~{v}" if v else name
             if patterns:
                 wanted = any(fnmatch.fnmatchcase(n, p) for p in patterns for n in (name, full))
@@ -124,7 +125,7 @@ def jobs_of(tier, patterns):
                 tiers = getattr(module, "NIGHTLY", ())
                 wanted = tier == "all" or (module.TIER == "ci" and v not in tiers)
             if wanted:
-                found.append((full, module.SECONDS))
+                found.append((full, arguments.get("seconds", module.SECONDS)))
     return sorted(found, key=lambda job: -job[1])
 
 
@@ -132,7 +133,8 @@ def run_one(full):
     """In a process of its own: run one test, say why it failed, exit with PASS, FAIL or SKIP."""
     name, _, variation = full.partition("~")
     module = load(name)
-    arguments = getattr(module, "VARIATIONS", {}).get(variation, {})
+    arguments = dict(getattr(module, "VARIATIONS", {}).get(variation, {}))
+    arguments.pop("seconds", None)
     t = Context(full)
     try:
         module.run(t, **arguments)
