@@ -9,7 +9,7 @@ import ioguest
 
 TIER = "ci"
 SECONDS = 120
-NIGHTLY = ("boots-20",)
+NIGHTLY = ("boots-20", "clock")
 VARIATIONS = {
     "boots": {"what": "boots", "count": 3},
     "clock": {"what": "boots", "count": 1, "clock": True},
