@@ -61,7 +61,7 @@ struct vcpu {
 			bool want_window;   /* exit as soon as the guest can take an interrupt */
 			bool nmi_blocked;   /* an NMI was delivered, its IRET not seen yet */
 		};
-		u32 controls;
+		u32 controls; /* @tpr in its low byte */
 	};
 
 	const struct engine_ops *engine;

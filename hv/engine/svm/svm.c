@@ -318,6 +318,9 @@ static void svm_run(struct vcpu *v, struct exit *x)
 	v->rflags = c->rflags;
 	v->int_shadow = c->int_state & 1;
 	v->tpr = c->int_ctl & V_TPR_MASK;
+	/* The guest's own change: what the next entry compares with holds no more. */
+	if (unlikely(v->tpr != (u8)s->controls))
+		s->controls = SVM_CONTROLS_STALE;
 	svm_translate_exit(v, s, x);
 	if (unlikely(s->undo))
 		svm_undo_entry(v, s);

@@ -270,6 +270,9 @@ static inline void vmx_read_state(struct vcpu *v, struct vmx_vcpu *s)
 	v->gpr[GPR_RSP] = s->rsp = vmread(VMCS_GUEST_RSP);
 	v->rflags = s->rflags = vmread(VMCS_GUEST_RFLAGS);
 	v->tpr = (u8)(*s->vapic_tpr >> 4);
+	/* The guest's own change: what the next entry compares with holds no more. */
+	if (unlikely(v->tpr != (u8)s->controls))
+		s->controls = VMX_CONTROLS_STALE;
 	s->regs_valid = false;
 	s->launched = 1;
 	if (unlikely(blocking != s->blocking))

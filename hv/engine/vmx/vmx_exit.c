@@ -64,12 +64,10 @@ static void decode_io(struct exit *x, u64 qual)
 static void show_code(struct vcpu *v)
 {
 	struct vmx_vcpu *s = vmx_of(v);
-	struct vcpu_code c;
 
-	vmx_get_code(v, &c);
-	s->live_cr3 = c.cr3;
-	s->live_efer = c.efer;
-	s->live_cs_attr = c.cs_attr;
+	s->live_cr3 = vmread(VMCS_GUEST_CR3);
+	s->live_efer = vmread(VMCS_GUEST_EFER);
+	s->live_cs_attr = vmx_attr_of_rights((u32)vmread(VMCS_GUEST_CS_RIGHTS));
 }
 
 /* The access was made by an IRET that had unblocked NMIs already: it will run again. */
