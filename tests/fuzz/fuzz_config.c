@@ -27,10 +27,18 @@ static void report(void *ctx, const char *file, unsigned line, const char *guest
 
 static void check_media(const struct media *m)
 {
-	MUST(m->kind == MEDIA_NONE || m->kind == MEDIA_MODULE);
+	MUST(m->kind <= MEDIA_DEV);
 	MUST(memchr(m->path, '\0', sizeof(m->path)));
 	MUST((m->kind == MEDIA_NONE) == !*m->path);
 	MUST(!strpbrk(m->path, " \t\r\n"));
+}
+
+static void check_nic(const char *nic, size_t size)
+{
+	MUST(memchr(nic, '\0', size));
+	MUST(!strpbrk(nic, " \t\r\n"));
+	MUST(!strcmp(nic, "none") || !strcmp(nic, "switch") ||
+	     (!strncmp(nic, "bridge:", 7) && nic[7]));
 }
 
 static void check_guest(const struct guest_config *g)
@@ -50,14 +58,16 @@ static void check_guest(const struct guest_config *g)
 		MUST(g->boot[i] == ORDER_NONE || !(seen & 1u << g->boot[i]));
 		seen |= 1u << g->boot[i];
 	}
-	MUST(!strcmp(g->nic, "none"));
+	check_nic(g->nic, sizeof(g->nic));
+	MUST(g->disk_model <= DISK_VIRTIO && g->nic_model <= NIC_VIRTIO);
 	MUST(g->line >= 1);
 }
 
 static size_t write_media(char *text, size_t size, const char *key, const struct media *m)
 {
-	return (size_t)snprintf(text, size, "%s = %s%s\n", key,
-				m->kind == MEDIA_NONE ? "none" : "module:", m->path);
+	static const char *const kind[] = {"none", "module:", "file:", "dev:"};
+
+	return (size_t)snprintf(text, size, "%s = %s%s\n", key, kind[m->kind], m->path);
 }
 
 static size_t write_guest(char *text, size_t size, const struct guest_config *g)
@@ -78,6 +88,9 @@ static size_t write_guest(char *text, size_t size, const struct guest_config *g)
 	n += write_media(text + n, size - n, "cdrom", &g->cdrom);
 	n += write_media(text + n, size - n, "disk", &g->disk);
 	n += write_media(text + n, size - n, "floppy", &g->floppy);
+	n += (size_t)snprintf(text + n, size - n, "nic = %s\ndisk_model = %s\nnic_model = %s\n",
+			      g->nic, g->disk_model == DISK_VIRTIO ? "virtio" : "ide",
+			      g->nic_model == NIC_VIRTIO ? "virtio" : "rtl8139");
 	n += (size_t)snprintf(text + n, size - n, "boot = ");
 	for (unsigned i = 0; g->boot[i] != ORDER_NONE; i++)
 		n += (size_t)snprintf(text + n, size - n, "%s%s", i ? "," : "", device[g->boot[i]]);
