@@ -21,7 +21,7 @@ VARIATIONS = {
     "bridge-virtio": {"what": "bridge", "model": "virtio", "size": 64 * MIB},
     "bridge-rtl8139": {"what": "bridge", "model": "rtl8139", "size": MIB},
 }
-NIGHTLY = ("switch-rtl8139",)
+NIGHTLY = ("switch-rtl8139", "bridge-rtl8139")
 MODULES = "for m in lo eth0; do ip link set $m up; done\n"
 # Noise that both ends can tell; a file of it in memory.
 GIVER = MODULES + """ip addr add 10.1.1.1/24 dev eth0

@@ -126,10 +126,45 @@ static void svm_pay(struct vcpu *v, struct svm_vcpu *s)
 	s->owed = 0;
 }
 
-/* Interrupts go in as virtual interrupts where nothing else waits: not every CPU forgets an
- * injected one after its delivery, it may come once more, even with interrupts off. */
+/* The interrupt window: a virtual interrupt that is intercepted rather than delivered. */
+static void svm_set_window(struct svm_vcpu *s, bool on)
+{
+	struct vmcb *c = s->vmcb;
+	bool is_on = c->intercept3 & SVM_INTERCEPT_VINTR;
+
+	if (on == is_on)
+		return;
+	if (on) {
+		c->intercept3 |= SVM_INTERCEPT_VINTR;
+		c->int_ctl |= V_IRQ | V_IGN_TPR;
+	} else {
+		c->intercept3 &= ~(u32)SVM_INTERCEPT_VINTR;
+		c->int_ctl &= ~(u32)(V_IRQ | V_IGN_TPR);
+	}
+	s->clean &= ~(u32)(CLEAN_INTERCEPTS | CLEAN_TPR);
+}
+
+/* NMIs stay blocked until the guest's IRET: watch for it. */
+static void svm_watch_iret(struct svm_vcpu *s, bool on)
+{
+	bool is_on = s->vmcb->intercept3 & SVM_INTERCEPT_IRET;
+
+	if (on == is_on)
+		return;
+	s->vmcb->intercept3 ^= SVM_INTERCEPT_IRET;
+	s->clean &= ~(u32)(CLEAN_INTERCEPTS);
+}
+
+/* Interrupts go in as virtual interrupts: not every CPU forgets an injected one after its delivery,
+ * it may come once more, even with interrupts off. Where another interrupt waits, its window opens
+ * at the next exit, which the end of this one's handler is at the latest. */
 static void svm_inject_virq(struct vcpu *v, struct svm_vcpu *s)
 {
+	if (v->want_window) {
+		svm_set_window(s, false);
+		svm_watch_iret(s, true);
+		s->controls = SVM_CONTROLS_STALE;
+	}
 	s->virq_rip = v->rip;
 	s->vmcb->int_vector = v->event.vector;
 	s->vmcb->int_ctl |= V_IRQ | V_IGN_TPR;
@@ -174,7 +209,7 @@ static void svm_inject(struct vcpu *v, struct svm_vcpu *s)
 	u64 inj = EVENT_VALID | type << EVENT_TYPE_SHIFT | e->vector;
 
 	s->undo = true;
-	if (e->type == EVENT_EXTINT && virq_delivers && !v->want_window) {
+	if (e->type == EVENT_EXTINT && virq_delivers) {
 		svm_inject_virq(v, s);
 		return;
 	}
@@ -186,35 +221,6 @@ static void svm_inject(struct vcpu *v, struct svm_vcpu *s)
 	/* Some CPUs do not load CR2 from the VMCB. */
 	if (e->type == EVENT_EXCEPTION && e->vector == VEC_PF)
 		write_cr2(c->cr2);
-}
-
-/* The interrupt window: a virtual interrupt that is intercepted rather than delivered. */
-static void svm_set_window(struct svm_vcpu *s, bool on)
-{
-	struct vmcb *c = s->vmcb;
-	bool is_on = c->intercept3 & SVM_INTERCEPT_VINTR;
-
-	if (on == is_on)
-		return;
-	if (on) {
-		c->intercept3 |= SVM_INTERCEPT_VINTR;
-		c->int_ctl |= V_IRQ | V_IGN_TPR;
-	} else {
-		c->intercept3 &= ~(u32)SVM_INTERCEPT_VINTR;
-		c->int_ctl &= ~(u32)(V_IRQ | V_IGN_TPR);
-	}
-	s->clean &= ~(u32)(CLEAN_INTERCEPTS | CLEAN_TPR);
-}
-
-/* NMIs stay blocked until the guest's IRET: watch for it. */
-static void svm_watch_iret(struct svm_vcpu *s, bool on)
-{
-	bool is_on = s->vmcb->intercept3 & SVM_INTERCEPT_IRET;
-
-	if (on == is_on)
-		return;
-	s->vmcb->intercept3 ^= SVM_INTERCEPT_IRET;
-	s->clean &= ~(u32)(CLEAN_INTERCEPTS);
 }
 
 /* What differs from the last entry is rare: one comparison finds out. */
