@@ -210,6 +210,18 @@ static void *shared(size_t size)
 	return p;
 }
 
+/* Holds a socket, whose path has few bytes: in /tmp where TMPDIR is too long for it. */
+static void make_dir(struct fake_channel *f)
+{
+	const char *where = getenv("TMPDIR");
+
+	if (!where || !*where || strlen(where) + sizeof("/penumbrad.XXXXXX") > sizeof(f->dir))
+		where = "/tmp";
+	snprintf(f->dir, sizeof(f->dir), "%s/penumbrad.XXXXXX", where);
+	if (!mkdtemp(f->dir))
+		abort();
+}
+
 void fake_init(struct fake_channel *f, const struct aio_ops *aio)
 {
 	memset(f, 0, sizeof(*f));
@@ -217,9 +229,7 @@ void fake_init(struct fake_channel *f, const struct aio_ops *aio)
 	f->area = shared((size_t)FAKE_PAGES * CHAN_PAGE_SIZE);
 	f->irq = eventfd(0, EFD_NONBLOCK);
 	f->bell = eventfd(0, EFD_NONBLOCK);
-	strcpy(f->dir, "/tmp/penumbrad.XXXXXX");
-	if (!mkdtemp(f->dir))
-		abort();
+	make_dir(f);
 	snprintf(f->socket, sizeof(f->socket), "%s/sock", f->dir);
 	snprintf(f->log, sizeof(f->log), "%s/said", f->dir);
 	f->search[0] = f->dir;
