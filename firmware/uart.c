@@ -34,8 +34,10 @@
 
 #define UART_CLOCK_BAUD 115200u
 #define FIFO_BYTES	16
-/* One character at 300 baud takes 33 ms; a port read about 1 us on hardware. */
-#define TX_WAIT_READS 200000u
+/* A read of the status takes about 1 us on hardware. A full FIFO at 300 baud needs half a second; a
+ * line that an emulator's or a server's console redirection carries stands still for as long as its
+ * reader does. */
+#define TX_WAIT_READS 20000000u
 
 static u8 reg_read(const struct host_uart *u, unsigned r)
 {
@@ -113,23 +115,36 @@ void uart_tx(const struct host_uart *u, const char *buf, unsigned n)
 		reg_write(u, UART_DATA, (u8)buf[i]);
 }
 
-void uart_write(const struct host_uart *u, const char *buf, size_t len)
+/* Wait until @bits of the line status are set. A transmitter that did not get there once is asked
+ * without waiting from then on, so that a dead one costs its time once and not per byte. */
+static bool uart_wait(struct host_uart *u, u8 bits)
+{
+	unsigned reads = u->stuck ? 1 : TX_WAIT_READS;
+
+	for (u->stuck = true; reads && u->stuck; reads--) {
+		u->stuck = !(reg_read(u, UART_LSR) & bits);
+		if (u->stuck)
+			cpu_pause();
+	}
+	return !u->stuck;
+}
+
+void uart_write(struct host_uart *u, const char *buf, size_t len)
 {
 	while (len) {
 		unsigned n = (unsigned)MIN(len, (size_t)u->fifo);
 
-		for (unsigned i = 0; i < TX_WAIT_READS && !uart_tx_ready(u); i++)
-			cpu_pause();
-		uart_tx(u, buf, n);
+		/* Bytes put into a full FIFO would push out those before them. */
+		if (uart_wait(u, LSR_THRE))
+			uart_tx(u, buf, n);
 		buf += n;
 		len -= n;
 	}
 }
 
-void uart_flush(const struct host_uart *u)
+void uart_flush(struct host_uart *u)
 {
-	for (unsigned i = 0; i < TX_WAIT_READS && !(reg_read(u, UART_LSR) & LSR_TEMT); i++)
-		cpu_pause();
+	uart_wait(u, LSR_TEMT);
 }
 
 /* A byte that came in damaged is noise (another speed, a loose plug), no key. A break comes as a

@@ -14,6 +14,7 @@ struct host_uart {
 	unsigned stride;   /* bytes between registers, memory-mapped only */
 	unsigned fifo;	   /* bytes the transmitter takes when empty: 1 or 16 */
 	bool present;
+	bool stuck; /* the transmitter did not become empty in time; nobody waits for it again */
 };
 
 /* Test for a UART by its loopback, then set rate, format and FIFO as @p says. False: none. */
@@ -22,11 +23,12 @@ bool uart_setup(struct host_uart *u, const struct console_param *p);
 bool uart_tx_ready(const struct host_uart *u);
 /* Put up to u->fifo bytes into an empty transmitter. */
 void uart_tx(const struct host_uart *u, const char *buf, unsigned n);
-/* Wait (bounded) for an empty transmitter, FIFO-wise until @len bytes are out. */
-void uart_write(const struct host_uart *u, const char *buf, size_t len);
-/* Wait (bounded) until the last bit is on the line: a machine that loses power takes the FIFO with
- * it. */
-void uart_flush(const struct host_uart *u);
+/* Put out @len bytes, waiting (some seconds at most) for an empty transmitter before each FIFO's
+ * worth. What a stuck transmitter does not take is lost. */
+void uart_write(struct host_uart *u, const char *buf, size_t len);
+/* Wait (some seconds at most) until the last bit is on the line: a machine that loses power takes
+ * the FIFO with it. */
+void uart_flush(struct host_uart *u);
 /* A received byte, or -1. */
 int uart_getc(const struct host_uart *u);
 void uart_irq_enable(const struct host_uart *u, bool rx, bool tx);

@@ -1,15 +1,29 @@
 # SPDX-License-Identifier: MIT
-"""The serial line's own commands: records repeated byte for byte, a range that is gone refused by name.
-The log parser itself fails on a repeat with other bytes."""
+"""`keys`: the serial line's own commands: records repeated byte for byte, a range that is gone refused by name.
+The log parser itself fails on a repeat with other bytes. `late-reader`: nobody reads the line while the machine ends.
+Catches last records that are pushed out of the UART's FIFO by those behind them."""
+import time
+
 import demo
 from records import RECORD_START
 
 TIER = "ci"
 SECONDS = 12
+VARIATIONS = {"keys": {}, "late-reader": {"late": 5}}
 ESCAPE = b"\x1d"  # Ctrl-]
 
 
-def run(t):
+def late_reader(t, seconds):
+    m = t.boot(t.iso(demo.guest(), "paging=nested exit=qemu"))
+    m.wait_line("alpha", "^ok 8 ", 120)
+    time.sleep(seconds)
+    t.expect_passed(m, "alpha", limit=30)
+
+
+def run(t, late=0):
+    if late:
+        late_reader(t, late)
+        return
     m = t.boot(t.iso(demo.guest(), "paging=nested exit=qemu"))
     m.wait_record("guest", 60, name="alpha", event="start")
     first = m.log.records[0]["seq"]
