@@ -5,114 +5,9 @@
 #include "firmware/acpi.h"
 #include "lib/errno.h"
 #include "lib/str.h"
+#include "penumbra/acpi.h"
 
-#define TABLE_MAX	 (4 * MIB)
 #define ROOT_ENTRIES_MAX 256
-#define ISA_IRQS	 16
-#define SPACE_MEMORY	 0
-#define SPACE_IO	 1
-
-struct acpi_rsdp {
-	char signature[8];
-	u8 checksum;
-	char oem[6];
-	u8 revision;
-	u32 rsdt;
-	u32 length; /* from here on: revision 2 */
-	u64 xsdt;
-	u8 ext_checksum;
-	u8 reserved[3];
-} __attribute__((packed));
-#define RSDP_V1_LEN 20
-_Static_assert(sizeof(struct acpi_rsdp) == 36, "RSDP layout");
-
-struct acpi_header {
-	char signature[4];
-	u32 length;
-	u8 revision, checksum;
-	char oem[6], oem_table[8];
-	u32 oem_revision;
-	char creator[4];
-	u32 creator_revision;
-} __attribute__((packed));
-_Static_assert(sizeof(struct acpi_header) == 36, "table header layout");
-
-/* Generic address structure. */
-struct acpi_gas {
-	u8 space, bit_width, bit_offset, access;
-	u64 addr;
-} __attribute__((packed));
-
-struct acpi_fadt {
-	struct acpi_header h;
-	u32 facs, dsdt;
-	u8 reserved0, profile;
-	u16 sci;
-	u32 smi_cmd;
-	u8 enable, disable, s4bios, pstate;
-	u32 pm1a_evt, pm1b_evt, pm1a_cnt, pm1b_cnt, pm2_cnt, pm_tmr, gpe0, gpe1;
-	u8 pm1_evt_len, pm1_cnt_len, pm2_cnt_len, pm_tmr_len;
-	u8 gpe0_len, gpe1_len, gpe1_base, cst;
-	u16 lat2, lat3, flush_size, flush_stride;
-	u8 duty_off, duty_width, day, month, century;
-	u16 boot_arch;
-	u8 reserved1;
-	u32 flags;
-	struct acpi_gas reset_reg;
-	u8 reset_value;
-	u16 arm_arch;
-	u8 minor;
-	u64 x_facs, x_dsdt;
-	struct acpi_gas x_pm1a_evt, x_pm1b_evt, x_pm1a_cnt, x_pm1b_cnt, x_pm2_cnt, x_pm_tmr;
-} __attribute__((packed));
-_Static_assert(offsetof(struct acpi_fadt, pm_tmr) == 76, "FADT layout");
-_Static_assert(offsetof(struct acpi_fadt, flags) == 112, "FADT layout");
-_Static_assert(offsetof(struct acpi_fadt, x_pm_tmr) == 208, "FADT layout");
-
-#define FADT_TMR_32BIT	     BIT(8)
-#define FADT_RESET_SUPPORTED BIT(10)
-
-enum madt_type {
-	MADT_LAPIC = 0,
-	MADT_IOAPIC = 1,
-	MADT_ISO = 2,
-	MADT_LAPIC_ADDR = 5,
-	MADT_X2APIC = 9,
-};
-
-struct madt_lapic {
-	u8 type, len, uid, apic_id;
-	u32 flags;
-} __attribute__((packed));
-
-struct madt_ioapic {
-	u8 type, len, id, reserved;
-	u32 addr, gsi_base;
-} __attribute__((packed));
-
-struct madt_iso {
-	u8 type, len, bus, irq;
-	u32 gsi;
-	u16 flags;
-} __attribute__((packed));
-
-struct madt_lapic_addr {
-	u8 type, len;
-	u16 reserved;
-	u64 addr;
-} __attribute__((packed));
-
-struct madt_x2apic {
-	u8 type, len;
-	u16 reserved;
-	u32 apic_id, flags, uid;
-} __attribute__((packed));
-
-#define MADT_CPU_ENABLED     BIT(0)
-#define MADT_POLARITY(flags) ((flags)&3)
-#define MADT_TRIGGER(flags)  ((flags) >> 2 & 3)
-#define MADT_ACTIVE_LOW	     3
-#define MADT_LEVEL	     3
 
 struct acpi_hpet {
 	struct acpi_header h;
@@ -129,15 +24,6 @@ struct mcfg_entry {
 
 /* --- reading -------------------------------------------------------------------------------- */
 
-static u8 sum(const void *p, size_t n, u8 acc)
-{
-	const u8 *b = p;
-
-	while (n--)
-		acc += *b++;
-	return acc;
-}
-
 /* Sum of @len bytes at @pa; 1 (never a good sum) when they cannot be read. */
 static u8 sum_phys(const struct acpi_mem *m, hpa_t pa, u64 len)
 {
@@ -148,7 +34,7 @@ static u8 sum_phys(const struct acpi_mem *m, hpa_t pa, u64 len)
 
 		if (m->read(m->ctx, pa, buf, n))
 			return 1;
-		acc = sum(buf, n, acc);
+		acc += acpi_sum(buf, n);
 		pa += n;
 		len -= n;
 	}
@@ -160,22 +46,17 @@ static bool table_ok(const struct acpi_mem *m, hpa_t pa, struct acpi_header *h)
 {
 	if (!pa || m->read(m->ctx, pa, h, sizeof(*h)))
 		return false;
-	if (h->length < sizeof(*h) || h->length > TABLE_MAX || pa + h->length < pa)
+	if (h->length < sizeof(*h) || h->length > ACPI_TABLE_MAX || pa + h->length < pa)
 		return false;
 	return sum_phys(m, pa, h->length) == 0;
-}
-
-static bool sig_is(const struct acpi_header *h, const char *sig)
-{
-	return memcmp(h->signature, sig, 4) == 0;
 }
 
 /* --- root pointer --------------------------------------------------------------------------- */
 
 static bool rsdp_read(const struct acpi_mem *m, hpa_t pa, struct acpi_rsdp *r)
 {
-	if (m->read(m->ctx, pa, r, RSDP_V1_LEN) || memcmp(r->signature, "RSD PTR ", 8) != 0 ||
-	    sum(r, RSDP_V1_LEN, 0) != 0)
+	if (m->read(m->ctx, pa, r, ACPI_RSDP_V1_LEN) ||
+	    memcmp(r->signature, ACPI_RSDP_SIGNATURE, 8) != 0 || acpi_sum(r, ACPI_RSDP_V1_LEN) != 0)
 		return false;
 	if (r->revision < 2)
 		return true;
@@ -224,13 +105,13 @@ static void add_cpu(struct boot_acpi *a, u32 apic_id, u32 uid, u32 flags)
 static void madt_add_ioapic(struct boot_acpi *a, const struct madt_ioapic *e)
 {
 	if (a->nioapics < ARRAY_SIZE(a->ioapic))
-		a->ioapic[a->nioapics++] =
-			(struct boot_ioapic){.base = e->addr, .id = e->id, .gsi_base = e->gsi_base};
+		a->ioapic[a->nioapics++] = (struct boot_ioapic){
+			.base = e->address, .id = e->id, .gsi_base = e->gsi_base};
 }
 
 static void madt_add_iso(struct boot_acpi *a, const struct madt_iso *e)
 {
-	if (e->bus == 0 && e->irq < ISA_IRQS)
+	if (e->bus == 0 && e->irq < ACPI_ISA_IRQS)
 		a->isa[e->irq] = (struct boot_isa_irq){
 			.gsi = e->gsi,
 			.active_low = MADT_POLARITY(e->flags) == MADT_ACTIVE_LOW,
@@ -243,31 +124,31 @@ static void madt_entry(struct boot_acpi *a, const void *e, u8 type, u8 len)
 	if (type == MADT_LAPIC && len >= sizeof(struct madt_lapic)) {
 		const struct madt_lapic *c = e;
 
-		if (c->apic_id != 0xff)
+		if (c->apic_id != MADT_ALL_CPUS)
 			add_cpu(a, c->apic_id, c->uid, c->flags);
 	} else if (type == MADT_X2APIC && len >= sizeof(struct madt_x2apic)) {
 		const struct madt_x2apic *c = e;
 
-		if (c->apic_id != 0xffffffff)
+		if (c->apic_id != MADT_ALL_X2APIC)
 			add_cpu(a, c->apic_id, c->uid, c->flags);
 	} else if (type == MADT_IOAPIC && len >= sizeof(struct madt_ioapic)) {
 		madt_add_ioapic(a, e);
 	} else if (type == MADT_ISO && len >= sizeof(struct madt_iso)) {
 		madt_add_iso(a, e);
 	} else if (type == MADT_LAPIC_ADDR && len >= sizeof(struct madt_lapic_addr)) {
-		a->lapic_base = ((const struct madt_lapic_addr *)e)->addr;
+		a->lapic_base = ((const struct madt_lapic_addr *)e)->address;
 	}
 }
 
 static void parse_madt(struct boot_acpi *a, const struct acpi_mem *m, hpa_t pa, u32 length)
 {
-	u64 off = sizeof(struct acpi_header) + 8;
-	u32 lapic_base;
+	u64 off = sizeof(struct acpi_madt);
+	struct acpi_madt t;
 
-	if (length < off || m->read(m->ctx, pa + sizeof(struct acpi_header), &lapic_base, 4))
+	if (length < off || m->read(m->ctx, pa, &t, sizeof(t)))
 		return;
 	a->madt = pa;
-	a->lapic_base = lapic_base;
+	a->lapic_base = t.lapic_base;
 	while (off + 2 <= length) {
 		u8 buf[64] = {0};
 
@@ -385,8 +266,8 @@ static void scan_s5(struct boot_acpi *a, const struct acpi_mem *m, hpa_t pa, u32
 /* The I/O port of a register: the extended form when it is there and names a port, else @old. */
 static u32 fadt_port(const struct acpi_gas *x, u32 old)
 {
-	if (x->addr && x->space == SPACE_IO && x->addr <= 0xffff)
-		return (u32)x->addr;
+	if (x->address && x->space == ACPI_SPACE_IO && x->address <= 0xffff)
+		return (u32)x->address;
 	return old <= 0xffff ? old : 0;
 }
 
@@ -405,14 +286,14 @@ static void parse_fadt(struct boot_acpi *a, const struct acpi_mem *m, hpa_t pa, 
 	a->pm_timer_32bit = f.flags & FADT_TMR_32BIT;
 	a->pm1a_cnt = (u16)fadt_port(&f.x_pm1a_cnt, f.pm1a_cnt);
 	a->pm1b_cnt = (u16)fadt_port(&f.x_pm1b_cnt, f.pm1b_cnt);
-	if ((f.flags & FADT_RESET_SUPPORTED) && f.reset_reg.addr) {
+	if ((f.flags & FADT_RESET_SUPPORTED) && f.reset_reg.address) {
 		a->reset_valid = 1;
 		a->reset_space = f.reset_reg.space;
-		a->reset_addr = f.reset_reg.addr;
+		a->reset_addr = f.reset_reg.address;
 		a->reset_value = f.reset_value;
 	}
 	dsdt_pa = f.x_dsdt ? f.x_dsdt : f.dsdt;
-	if (table_ok(m, dsdt_pa, &dsdt) && sig_is(&dsdt, "DSDT"))
+	if (table_ok(m, dsdt_pa, &dsdt) && acpi_sig_is(&dsdt, "DSDT"))
 		scan_s5(a, m, dsdt_pa, dsdt.length);
 }
 
@@ -425,8 +306,8 @@ static void parse_hpet(struct boot_acpi *a, const struct acpi_mem *m, hpa_t pa, 
 	if (length < sizeof(t) || m->read(m->ctx, pa, &t, sizeof(t)))
 		return;
 	a->hpet_table = pa;
-	if (t.addr.space == SPACE_MEMORY)
-		a->hpet_base = t.addr.addr;
+	if (t.addr.space == ACPI_SPACE_MEMORY)
+		a->hpet_base = t.addr.address;
 }
 
 static void add_ecam(struct boot_acpi *a, const struct mcfg_entry *e)
@@ -467,15 +348,15 @@ static void parse_table(struct boot_acpi *a, const struct acpi_mem *m, hpa_t pa)
 	if (!table_ok(m, pa, &h))
 		return;
 	/* The first of a kind counts. */
-	if (sig_is(&h, "APIC") && !a->madt)
+	if (acpi_sig_is(&h, "APIC") && !a->madt)
 		parse_madt(a, m, pa, h.length);
-	else if (sig_is(&h, "FACP") && !a->fadt)
+	else if (acpi_sig_is(&h, "FACP") && !a->fadt)
 		parse_fadt(a, m, pa, h.length);
-	else if (sig_is(&h, "HPET") && !a->hpet_table)
+	else if (acpi_sig_is(&h, "HPET") && !a->hpet_table)
 		parse_hpet(a, m, pa, h.length);
-	else if (sig_is(&h, "MCFG") && !a->mcfg)
+	else if (acpi_sig_is(&h, "MCFG") && !a->mcfg)
 		parse_mcfg(a, m, pa, h.length);
-	else if (sig_is(&h, "SSDT"))
+	else if (acpi_sig_is(&h, "SSDT"))
 		scan_s5(a, m, pa, h.length);
 }
 
@@ -483,7 +364,7 @@ static void acpi_defaults(struct boot_acpi *a)
 {
 	memset(a, 0, sizeof(*a));
 	a->slp_typ_s5 = ACPI_SLP_UNKNOWN;
-	for (unsigned i = 0; i < ISA_IRQS; i++)
+	for (unsigned i = 0; i < ACPI_ISA_IRQS; i++)
 		a->isa[i].gsi = i;
 }
 
@@ -491,12 +372,12 @@ static void acpi_defaults(struct boot_acpi *a)
 static bool find_root(struct boot_acpi *a, const struct acpi_mem *m, const struct acpi_rsdp *r,
 		      struct acpi_header *h)
 {
-	if (r->revision >= 2 && table_ok(m, r->xsdt, h) && sig_is(h, "XSDT")) {
+	if (r->revision >= 2 && table_ok(m, r->xsdt, h) && acpi_sig_is(h, "XSDT")) {
 		a->root = r->xsdt;
 		a->root_is_xsdt = true;
 		return true;
 	}
-	if (table_ok(m, r->rsdt, h) && sig_is(h, "RSDT")) {
+	if (table_ok(m, r->rsdt, h) && acpi_sig_is(h, "RSDT")) {
 		a->root = r->rsdt;
 		return true;
 	}

@@ -4,53 +4,8 @@
  */
 #include "acpi.h"
 #include "aml.h"
+#include "penumbra/acpi.h"
 #include "penumbra/platform.h"
-
-struct acpi_header {
-	char signature[4];
-	u32 length;
-	u8 revision, checksum;
-	char oem_id[6], oem_table_id[8];
-	u32 oem_revision;
-	char creator[4];
-	u32 creator_revision;
-} __attribute__((packed));
-_Static_assert(sizeof(struct acpi_header) == 36, "ACPI table header");
-
-struct acpi_gas {
-	u8 space, bits, offset, access;
-	u64 address;
-} __attribute__((packed));
-
-struct acpi_fadt {
-	struct acpi_header h;
-	u32 facs, dsdt;
-	u8 reserved0, profile;
-	u16 sci_irq;
-	u32 smi_cmd;
-	u8 acpi_enable, acpi_disable, s4bios, pstate;
-	u32 pm1a_evt, pm1b_evt, pm1a_cnt, pm1b_cnt, pm2_cnt, pm_tmr, gpe0, gpe1;
-	u8 pm1_evt_len, pm1_cnt_len, pm2_cnt_len, pm_tmr_len, gpe0_len, gpe1_len, gpe1_base, cst;
-	u16 c2_latency, c3_latency, flush_size, flush_stride;
-	u8 duty_offset, duty_width, day_alarm, month_alarm, century;
-	u16 boot_arch;
-	u8 reserved1;
-	u32 flags;
-	struct acpi_gas reset_reg;
-	u8 reset_value, reserved2[3];
-	u64 x_facs, x_dsdt;
-	struct acpi_gas x_pm1a_evt, x_pm1b_evt, x_pm1a_cnt, x_pm1b_cnt, x_pm2_cnt, x_pm_tmr, x_gpe0,
-		x_gpe1;
-} __attribute__((packed));
-_Static_assert(sizeof(struct acpi_fadt) == 244, "FADT revision 4");
-
-#define FADT_WBINVD	BIT(0)
-#define FADT_PROC_C1	BIT(2)
-#define FADT_SLP_BUTTON BIT(5) /* no fixed sleep button */
-#define FADT_RESET_REG	BIT(10)
-#define ARCH_LEGACY	BIT(0)
-#define ARCH_8042	BIT(1)
-#define GAS_IO		1
 
 struct acpi_facs {
 	char signature[4];
@@ -60,38 +15,7 @@ struct acpi_facs {
 } __attribute__((packed));
 _Static_assert(sizeof(struct acpi_facs) == 64, "FACS");
 
-struct madt_lapic {
-	u8 type, len, uid, apic_id;
-	u32 flags;
-} __attribute__((packed));
-struct madt_ioapic {
-	u8 type, len, id, reserved;
-	u32 address, gsi_base;
-} __attribute__((packed));
-struct madt_override {
-	u8 type, len, bus, irq;
-	u32 gsi;
-	u16 flags;
-} __attribute__((packed));
-struct madt_nmi {
-	u8 type, len, uid;
-	u16 flags;
-	u8 lint;
-} __attribute__((packed));
-
-#define MADT_PCAT_COMPAT 1
-#define IRQ_LEVEL_HIGH	 0x0d
-
-struct acpi_rsdp {
-	char signature[8];
-	u8 checksum;
-	char oem_id[6];
-	u8 revision;
-	u32 rsdt, length;
-	u64 xsdt;
-	u8 x_checksum, reserved[3];
-} __attribute__((packed));
-_Static_assert(sizeof(struct acpi_rsdp) == ACPI_RSDP_LEN, "RSDP revision 2");
+#define IRQ_LEVEL_HIGH (MADT_LEVEL << 2 | MADT_ACTIVE_HIGH)
 
 static void copy(void *dst, const void *src, u32 n)
 {
@@ -103,15 +27,6 @@ static void clear(void *dst, u32 n)
 {
 	for (u32 i = 0; i < n; i++)
 		((u8 *)dst)[i] = 0;
-}
-
-u8 acpi_sum(const u8 *p, u32 n)
-{
-	u8 sum = 0;
-
-	while (n--)
-		sum += *p++;
-	return sum;
 }
 
 /* Take n bytes from the area, 16-byte aligned and zeroed; NULL when it is full. */
@@ -138,7 +53,7 @@ static void finish(struct acpi_header *h, const char *signature, u8 revision, u3
 	copy(h->creator, "PNBR", 4);
 	h->creator_revision = 1;
 	h->checksum = 0;
-	h->checksum = -acpi_sum((u8 *)h, length);
+	h->checksum = -acpi_sum(h, length);
 }
 
 static u32 build_dsdt(struct acpi_area *area)
@@ -162,7 +77,11 @@ static u32 build_dsdt(struct acpi_area *area)
 static struct acpi_gas io_gas(u16 port, u8 bytes)
 {
 	/* Access size: 1 byte, 2 word, 3 dword. */
-	struct acpi_gas g = {GAS_IO, bytes * 8, 0, bytes == 1 ? 1 : bytes == 2 ? 2 : 3, port};
+	struct acpi_gas g = {ACPI_SPACE_IO, bytes * 8, 0,
+			     bytes == 1	  ? 1
+			     : bytes == 2 ? 2
+					  : 3,
+			     port};
 
 	return g;
 }
@@ -202,11 +121,11 @@ static u32 build_fadt(struct acpi_area *area, u32 dsdt)
 	f->profile = 1; /* desktop */
 	f->sci_irq = PC_IRQ_SCI;
 	fadt_registers(f);
-	f->c2_latency = 0xffff; /* neither C2 nor C3 */
-	f->c3_latency = 0xffff;
+	f->c2_latency = FADT_LATENCY_NO;
+	f->c3_latency = FADT_LATENCY_NO;
 	f->century = 0x32;
-	f->boot_arch = ARCH_LEGACY | ARCH_8042;
-	f->flags = FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_RESET_REG;
+	f->boot_arch = FADT_ARCH_LEGACY | FADT_ARCH_8042;
+	f->flags = FADT_WBINVD | FADT_PROC_C1 | FADT_SLP_BUTTON | FADT_RESET_SUPPORTED;
 	finish(&f->h, "FACP", 4, sizeof(*f));
 	return gpa;
 }
@@ -221,30 +140,30 @@ static void build_facs(struct acpi_area *area)
 	f->version = 1;
 }
 
-static const struct madt_override overrides[] = {
-	{2, sizeof(struct madt_override), 0, PC_IRQ_TIMER, 2, 0},
-	{2, sizeof(struct madt_override), 0, PC_IRQ_SCI, PC_IRQ_SCI, IRQ_LEVEL_HIGH},
-	{2, sizeof(struct madt_override), 0, PC_PIRQ_A_IRQ, PC_PIRQ_A_IRQ, IRQ_LEVEL_HIGH},
-	{2, sizeof(struct madt_override), 0, PC_PIRQ_C_IRQ, PC_PIRQ_C_IRQ, IRQ_LEVEL_HIGH},
+static const struct madt_iso overrides[] = {
+	{MADT_ISO, sizeof(struct madt_iso), 0, PC_IRQ_TIMER, 2, 0},
+	{MADT_ISO, sizeof(struct madt_iso), 0, PC_IRQ_SCI, PC_IRQ_SCI, IRQ_LEVEL_HIGH},
+	{MADT_ISO, sizeof(struct madt_iso), 0, PC_PIRQ_A_IRQ, PC_PIRQ_A_IRQ, IRQ_LEVEL_HIGH},
+	{MADT_ISO, sizeof(struct madt_iso), 0, PC_PIRQ_C_IRQ, PC_PIRQ_C_IRQ, IRQ_LEVEL_HIGH},
 };
 
 static u32 build_madt(struct acpi_area *area)
 {
-	u32 len = sizeof(struct acpi_header) + 8 + area->ncpus * sizeof(struct madt_lapic) +
-		  sizeof(struct madt_ioapic) + sizeof(overrides) + sizeof(struct madt_nmi);
-	struct madt_ioapic io = {1, sizeof(io), PC_IOAPIC_ID, 0, PC_IOAPIC_BASE, 0};
-	struct madt_nmi nmi = {4, sizeof(nmi), 0xff, 0, 1};
-	u32 gpa, lapic_base = PC_LAPIC_BASE, flags = MADT_PCAT_COMPAT;
-	u8 *t = take(area, len, &gpa), *p;
+	u32 len = sizeof(struct acpi_madt) + area->ncpus * sizeof(struct madt_lapic) +
+		  sizeof(struct madt_ioapic) + sizeof(overrides) + sizeof(struct madt_lapic_nmi);
+	struct madt_ioapic io = {MADT_IOAPIC, sizeof(io), PC_IOAPIC_ID, 0, PC_IOAPIC_BASE, 0};
+	struct madt_lapic_nmi nmi = {MADT_LAPIC_NMI, sizeof(nmi), MADT_ALL_CPUS, 0, 1};
+	u32 gpa;
+	struct acpi_madt *t = take(area, len, &gpa);
+	u8 *p;
 
 	if (!t)
 		return 0;
-	p = t + sizeof(struct acpi_header);
-	copy(p, &lapic_base, 4);
-	copy(p + 4, &flags, 4);
-	p += 8;
+	t->lapic_base = PC_LAPIC_BASE;
+	t->flags = MADT_PCAT_COMPAT;
+	p = (u8 *)(t + 1);
 	for (u32 i = 0; i < area->ncpus; i++, p += sizeof(struct madt_lapic)) {
-		struct madt_lapic l = {0, sizeof(l), i, i, 1};
+		struct madt_lapic l = {MADT_LAPIC, sizeof(l), i, i, MADT_CPU_ENABLED};
 
 		copy(p, &l, sizeof(l));
 	}
@@ -253,7 +172,7 @@ static u32 build_madt(struct acpi_area *area)
 	copy(p, overrides, sizeof(overrides));
 	p += sizeof(overrides);
 	copy(p, &nmi, sizeof(nmi));
-	finish((struct acpi_header *)t, "APIC", 3, len);
+	finish(&t->h, "APIC", 3, len);
 	return gpa;
 }
 
@@ -274,17 +193,17 @@ static u32 build_root(struct acpi_area *area, u32 width, const u32 *tables, u32 
 static void build_rsdp(struct acpi_rsdp *r, u32 rsdt, u32 xsdt)
 {
 	clear(r, sizeof(*r));
-	copy(r->signature, "RSD PTR ", 8);
+	copy(r->signature, ACPI_RSDP_SIGNATURE, 8);
 	copy(r->oem_id, "PNUMBR", 6);
 	r->revision = 2;
 	r->rsdt = rsdt;
 	r->xsdt = xsdt;
 	r->length = sizeof(*r);
-	r->checksum = -acpi_sum((u8 *)r, 20);
-	r->x_checksum = -acpi_sum((u8 *)r, sizeof(*r));
+	r->checksum = -acpi_sum(r, ACPI_RSDP_V1_LEN);
+	r->ext_checksum = -acpi_sum(r, sizeof(*r));
 }
 
-bool acpi_build(struct acpi_area *area, u8 *rsdp)
+bool acpi_build(struct acpi_area *area, struct acpi_rsdp *rsdp)
 {
 	u32 dsdt, tables[2], rsdt, xsdt;
 
@@ -301,6 +220,6 @@ bool acpi_build(struct acpi_area *area, u8 *rsdp)
 	xsdt = build_root(area, 8, tables, 2);
 	if (!rsdt || !xsdt)
 		return false;
-	build_rsdp((struct acpi_rsdp *)rsdp, rsdt, xsdt);
+	build_rsdp(rsdp, rsdt, xsdt);
 	return true;
 }

@@ -8,8 +8,9 @@
 
 #include "penumbra/types.h"
 
-#define ACPI_RSDP_LEN 36
 #define ACPI_MAX_CPUS 64
+
+struct acpi_rsdp;
 
 struct acpi_area {
 	u8 *mem; /* where tables go (E820 type 3); zero or not */
@@ -20,10 +21,8 @@ struct acpi_area {
 	u32 used; /* result */
 };
 
-/* Build all tables and the RSDP (36 bytes). False if they do not fit. */
-bool acpi_build(struct acpi_area *area, u8 *rsdp);
-
-u8 acpi_sum(const u8 *p, u32 n);
+/* Build all tables and the root pointer. False if they do not fit. */
+bool acpi_build(struct acpi_area *area, struct acpi_rsdp *rsdp);
 
 struct aml;
 void dsdt_build(struct aml *a, u32 ncpus);

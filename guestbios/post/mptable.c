@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "mptable.h"
+#include "penumbra/acpi.h"
 #include "penumbra/platform.h"
 
 #define HEADER_LEN   44
@@ -54,15 +55,6 @@ static void put32(u8 *dst, u32 v)
 {
 	for (u32 i = 0; i < 4; i++)
 		dst[i] = v >> (i * 8);
-}
-
-static u8 sum(const u8 *p, u32 n)
-{
-	u8 s = 0;
-
-	while (n--)
-		s += *p++;
-	return s;
 }
 
 static void cpu_entry(struct writer *w, u32 i)
@@ -151,7 +143,7 @@ static void header(struct writer *w)
 	put32(h + 32, w->entries << 16);
 	put32(h + 36, PC_LAPIC_BASE);
 	put32(h + 40, 0);
-	h[7] = -sum(h, w->len);
+	h[7] = -acpi_sum(h, w->len);
 }
 
 static void floating_pointer(u8 *p, u32 gpa)
@@ -162,7 +154,7 @@ static void floating_pointer(u8 *p, u32 gpa)
 		p[i] = 0;
 	p[8] = 1;
 	p[9] = 4;
-	p[10] = -sum(p, MP_POINTER_LEN);
+	p[10] = -acpi_sum(p, MP_POINTER_LEN);
 }
 
 bool mptable_build(u8 *table, u32 room, u32 gpa, u8 *pointer, u32 ncpus)

@@ -5,18 +5,7 @@
 #include "core/acpi_table.h"
 #include "lib/errno.h"
 
-#define MADT_ENTRIES	44
-#define MADT_LAPIC	0
-#define MADT_IOAPIC	1
-#define MADT_ISO	2
-#define MADT_NMI	3
-#define MADT_LAPIC_NMI	4
-#define MADT_LAPIC_ADDR 5
-#define MADT_X2APIC	9
-#define MADT_X2APIC_NMI 10
-#define MADT_ENABLED	1u
-#define MADT_ALL_CPUS	0xffu
-#define MADT_ALL_X2APIC 0xffffffffu
+#define MADT_ENTRIES ((u32)sizeof(struct acpi_madt))
 
 struct madt_cpu {
 	u32 apic_id, uid;
@@ -29,21 +18,21 @@ static unsigned madt_min_len(u8 type)
 {
 	switch (type) {
 	case MADT_LAPIC:
-		return 8;
+		return sizeof(struct madt_lapic);
 	case MADT_IOAPIC:
-		return 12;
+		return sizeof(struct madt_ioapic);
 	case MADT_ISO:
-		return 10;
+		return sizeof(struct madt_iso);
 	case MADT_NMI:
-		return 8;
+		return sizeof(struct madt_nmi);
 	case MADT_LAPIC_NMI:
-		return 6;
+		return sizeof(struct madt_lapic_nmi);
 	case MADT_LAPIC_ADDR:
-		return 12;
+		return sizeof(struct madt_lapic_addr);
 	case MADT_X2APIC:
-		return 16;
+		return sizeof(struct madt_x2apic);
 	case MADT_X2APIC_NMI:
-		return 12;
+		return sizeof(struct madt_x2apic_nmi);
 	default:
 		return 0;
 	}
@@ -52,13 +41,15 @@ static unsigned madt_min_len(u8 type)
 /* @e is the enabled CPU that the partition has: *@uid. */
 static bool madt_is_cpu(const u8 *e, u32 apic_id, u32 *uid)
 {
-	if (e[0] == MADT_LAPIC && e[3] == apic_id && (acpi_get(e + 4, 4) & MADT_ENABLED)) {
-		*uid = e[2];
+	const struct madt_lapic *c = (const struct madt_lapic *)e;
+	const struct madt_x2apic *x = (const struct madt_x2apic *)e;
+
+	if (e[0] == MADT_LAPIC && c->apic_id == apic_id && (c->flags & MADT_CPU_ENABLED)) {
+		*uid = c->uid;
 		return true;
 	}
-	if (e[0] == MADT_X2APIC && acpi_get(e + 4, 4) == apic_id &&
-	    (acpi_get(e + 8, 4) & MADT_ENABLED)) {
-		*uid = (u32)acpi_get(e + 12, 4);
+	if (e[0] == MADT_X2APIC && x->apic_id == apic_id && (x->flags & MADT_CPU_ENABLED)) {
+		*uid = x->uid;
 		return true;
 	}
 	return false;
@@ -67,10 +58,16 @@ static bool madt_is_cpu(const u8 *e, u32 apic_id, u32 *uid)
 /* NMI pins of local APICs: those of all, or of the CPU there is. Others pass. */
 static bool madt_passes(const u8 *e, const struct madt_cpu *c)
 {
-	if (e[0] == MADT_LAPIC_NMI)
-		return e[2] == MADT_ALL_CPUS || e[2] == c->uid;
-	if (e[0] == MADT_X2APIC_NMI)
-		return acpi_get(e + 4, 4) == MADT_ALL_X2APIC || acpi_get(e + 4, 4) == c->uid;
+	u32 uid;
+
+	if (e[0] == MADT_LAPIC_NMI) {
+		uid = ((const struct madt_lapic_nmi *)e)->uid;
+		return uid == MADT_ALL_CPUS || uid == c->uid;
+	}
+	if (e[0] == MADT_X2APIC_NMI) {
+		uid = ((const struct madt_x2apic_nmi *)e)->uid;
+		return uid == MADT_ALL_X2APIC || uid == c->uid;
+	}
 	return true;
 }
 
@@ -128,7 +125,7 @@ int acpi_madt_keep_cpu(u8 *t, u32 *len, u32 apic_id)
 	if (err)
 		return err;
 	*len = madt_squeeze(t, *len, &c);
-	acpi_put(t + 4, 4, *len);
+	((struct acpi_header *)t)->length = *len;
 	return 0;
 }
 
@@ -138,15 +135,16 @@ u32 acpi_madt_isa_irqs(const u8 *t, u32 len)
 
 	for (u32 off = MADT_ENTRIES; off < len; off += t[off + 1]) {
 		const u8 *e = madt_entry(t, off, len);
-		u64 gsi;
+		const struct madt_iso *iso = (const struct madt_iso *)e;
+		u32 gsi;
 
 		if (!e)
 			break;
 		if (e[0] != MADT_ISO && e[0] != MADT_NMI)
 			continue;
-		gsi = acpi_get(e + 4, 4);
-		if (e[0] == MADT_ISO && e[3] < ACPI_ISA_IRQS)
-			used |= (u32)BIT(e[3]);
+		if (e[0] == MADT_ISO && iso->irq < ACPI_ISA_IRQS)
+			used |= (u32)BIT(iso->irq);
+		gsi = e[0] == MADT_ISO ? iso->gsi : ((const struct madt_nmi *)e)->gsi;
 		if (gsi < ACPI_ISA_IRQS)
 			used |= (u32)BIT(gsi);
 	}

@@ -7,39 +7,9 @@
 #include "lib/errno.h"
 #include "lib/str.h"
 
-#define TABLE_MAX   (4 * MIB)
 #define TABLE_ALIGN 16
 #define LOW_END	    0x100000000ull
-
-struct acpi_root {
-	char signature[8];
-	u8 checksum;
-	char oem[6];
-	u8 revision;
-	u32 rsdt;
-	u32 length; /* from here on: revision 2 */
-	u64 xsdt;
-	u8 ext_checksum;
-	u8 reserved[3];
-} __attribute__((packed));
-#define ROOT_V1_LEN 20
-_Static_assert(sizeof(struct acpi_root) == 36, "root pointer layout");
-
-/* FADT */
-#define FADT_FACS	36
-#define FADT_DSDT	40
-#define FADT_SCI	46
-#define FADT_PSTATE_CNT 55
-#define FADT_CST_CNT	95
-#define FADT_P_LVL2_LAT 96
-#define FADT_P_LVL3_LAT 98
-#define FADT_DUTY_WIDTH 105
-#define FADT_FLAGS	112
-#define FADT_X_DSDT	140
-#define FADT_MIN	116
-#define FADT_LATENCY_NO 0xffff /* above 100 and 1000 us: no C2, no C3 */
-#define FADT_CLUSTER	BIT(18)
-#define FADT_PHYSICAL	BIT(19)
+#define FADT_MIN    offsetof(struct acpi_fadt, reset_reg)
 
 /* What becomes of a table; one that is not listed is passed on. */
 enum action { KEEP, DROP, PATCH_MADT, PATCH_FADT };
@@ -99,20 +69,15 @@ static int fail(struct acpi_patch *p, int err, const char *sig, const char *why)
 	return err;
 }
 
-static bool sig_is(const struct acpi_head *h, const char *sig)
-{
-	return memcmp(h->signature, sig, 4) == 0;
-}
-
 /* Header of the table at @hpa; its length is sane, nothing else is checked yet. */
-static int head_read(const struct acpi_source *s, hpa_t hpa, struct acpi_head *h)
+static int head_read(const struct acpi_source *s, hpa_t hpa, struct acpi_header *h)
 {
 	const void *t = hpa ? s->map(s->ctx, hpa, sizeof(*h)) : NULL;
 
 	if (!t)
 		return -ENOENT;
 	memcpy(h, t, sizeof(*h));
-	if (h->length < sizeof(*h) || h->length > TABLE_MAX || hpa + h->length < hpa)
+	if (h->length < sizeof(*h) || h->length > ACPI_TABLE_MAX || hpa + h->length < hpa)
 		return -EINVAL;
 	return 0;
 }
@@ -127,15 +92,15 @@ static const u8 *table_map(const struct acpi_source *s, hpa_t hpa, u32 len)
 }
 
 /* The root pointer into @r; a bad second half leaves the first. */
-static int root_read(const struct acpi_source *s, hpa_t hpa, struct acpi_root *r)
+static int root_read(const struct acpi_source *s, hpa_t hpa, struct acpi_rsdp *r)
 {
-	const void *t = hpa ? s->map(s->ctx, hpa, ROOT_V1_LEN) : NULL;
+	const void *t = hpa ? s->map(s->ctx, hpa, ACPI_RSDP_V1_LEN) : NULL;
 
 	memset(r, 0, sizeof(*r));
 	if (!t)
 		return -ENOENT;
-	memcpy(r, t, ROOT_V1_LEN);
-	if (memcmp(r->signature, "RSD PTR ", 8) != 0 || acpi_sum(r, ROOT_V1_LEN) != 0)
+	memcpy(r, t, ACPI_RSDP_V1_LEN);
+	if (memcmp(r->signature, ACPI_RSDP_SIGNATURE, 8) != 0 || acpi_sum(r, ACPI_RSDP_V1_LEN) != 0)
 		return -ENOENT;
 	if (r->revision < 2)
 		return 0;
@@ -151,15 +116,15 @@ static int root_read(const struct acpi_source *s, hpa_t hpa, struct acpi_root *r
 static int root_table(const struct acpi_source *s, hpa_t rsdp, hpa_t *table, u32 *len,
 		      unsigned *size)
 {
-	struct acpi_root r;
-	struct acpi_head h;
+	struct acpi_rsdp r;
+	struct acpi_header h;
 
 	if (root_read(s, rsdp, &r))
 		return -ENOENT;
 	for (unsigned wide = r.revision >= 2; wide < 2; wide = wide ? 0 : 2) {
 		hpa_t at = wide ? r.xsdt : r.rsdt;
 
-		if (head_read(s, at, &h) || !sig_is(&h, wide ? "XSDT" : "RSDT") ||
+		if (head_read(s, at, &h) || !acpi_sig_is(&h, wide ? "XSDT" : "RSDT") ||
 		    !table_map(s, at, h.length))
 			continue;
 		*table = at;
@@ -172,7 +137,7 @@ static int root_table(const struct acpi_source *s, hpa_t rsdp, hpa_t *table, u32
 
 static hpa_t root_entry(const struct acpi_source *s, hpa_t table, unsigned size, unsigned i)
 {
-	const u8 *t = s->map(s->ctx, table + sizeof(struct acpi_head) + (u64)i * size, size);
+	const u8 *t = s->map(s->ctx, table + sizeof(struct acpi_header) + (u64)i * size, size);
 
 	return t ? acpi_get(t, size) : 0;
 }
@@ -196,7 +161,7 @@ static gpa_t buf_gpa(const struct acpi_patch *p, const void *at)
 
 /* A copy of the table at @hpa, checked after it was copied: what is used is what was checked. A bad
  * sum counts only where the table is used here (@strict): operating systems warn and go on. */
-static int table_copy(struct acpi_patch *p, hpa_t hpa, const struct acpi_head *h, bool strict,
+static int table_copy(struct acpi_patch *p, hpa_t hpa, const struct acpi_header *h, bool strict,
 		      u8 **copy)
 {
 	const void *t;
@@ -228,30 +193,32 @@ static int patch_madt(struct acpi_patch *p, u8 *t, u32 len)
 		return fail(p, -EINVAL, "APIC", "does not list this CPU");
 	if (err)
 		return fail(p, err, "APIC", "an entry is cut off");
-	acpi_seal(t, len, ACPI_CHECKSUM_AT);
+	acpi_seal(t, len);
 	return 0;
 }
 
 /* The DSDT is reached through here only: where the partition cannot read it, it gets a copy. */
-static int fadt_dsdt(struct acpi_patch *p, u8 *t, u32 len)
+static int fadt_dsdt(struct acpi_patch *p, struct acpi_fadt *f, u32 len)
 {
-	bool wide = len >= FADT_X_DSDT + 8 && acpi_get(t + FADT_X_DSDT, 8);
-	hpa_t dsdt = wide ? acpi_get(t + FADT_X_DSDT, 8) : acpi_get(t + FADT_DSDT, 4);
-	struct acpi_head h;
+	bool wide = len >= offsetof(struct acpi_fadt, x_pm1a_evt) && f->x_dsdt;
+	hpa_t dsdt = wide ? f->x_dsdt : f->dsdt;
+	struct acpi_header h;
+	gpa_t moved;
 	u8 *copy;
 	int err = head_read(&p->src, dsdt, &h);
 
-	if (err || !sig_is(&h, "DSDT"))
+	if (err || !acpi_sig_is(&h, "DSDT"))
 		return fail(p, -EINVAL, "DSDT", "not there");
 	if (is_reachable(p, dsdt, h.length))
 		return 0;
 	err = table_copy(p, dsdt, &h, false, &copy);
 	if (err)
 		return err;
+	moved = buf_gpa(p, copy);
 	if (wide)
-		acpi_put(t + FADT_X_DSDT, 8, buf_gpa(p, copy));
-	acpi_put(t + FADT_DSDT, 4, buf_gpa(p, copy) < LOW_END ? buf_gpa(p, copy) : 0);
-	if (!wide && buf_gpa(p, copy) >= LOW_END)
+		f->x_dsdt = moved;
+	f->dsdt = moved < LOW_END ? (u32)moved : 0;
+	if (!wide && moved >= LOW_END)
 		return fail(p, -EINVAL, "DSDT", "its copy lies beyond the reach of an old FACP");
 	p->copied++;
 	return 0;
@@ -261,20 +228,19 @@ static int fadt_dsdt(struct acpi_patch *p, u8 *t, u32 len)
  * which guests run too, and announcing them to SMM would make the firmware expect that. */
 static int patch_fadt(struct acpi_patch *p, u8 *t, u32 len)
 {
-	u32 flags;
+	struct acpi_fadt *f = (struct acpi_fadt *)t;
 	int err;
 
 	if (len < FADT_MIN)
 		return fail(p, -EINVAL, "FACP", "too short");
-	flags = (u32)acpi_get(t + FADT_FLAGS, 4);
-	acpi_put(t + FADT_FLAGS, 4, (flags & ~FADT_CLUSTER) | FADT_PHYSICAL);
-	t[FADT_PSTATE_CNT] = 0;
-	t[FADT_CST_CNT] = 0;
-	t[FADT_DUTY_WIDTH] = 0;
-	acpi_put(t + FADT_P_LVL2_LAT, 2, FADT_LATENCY_NO);
-	acpi_put(t + FADT_P_LVL3_LAT, 2, FADT_LATENCY_NO);
-	err = fadt_dsdt(p, t, len);
-	acpi_seal(t, len, ACPI_CHECKSUM_AT);
+	f->flags = (f->flags & ~(u32)FADT_CLUSTER) | (u32)FADT_PHYSICAL;
+	f->pstate = 0;
+	f->cst = 0;
+	f->duty_width = 0;
+	f->c2_latency = FADT_LATENCY_NO;
+	f->c3_latency = FADT_LATENCY_NO;
+	err = fadt_dsdt(p, f, len);
+	acpi_seal(t, len);
 	return err;
 }
 
@@ -287,15 +253,15 @@ struct list {
 	bool madt, fadt;
 };
 
-static enum action action_for(const struct acpi_head *h)
+static enum action action_for(const struct acpi_header *h)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(rules); i++)
-		if (sig_is(h, rules[i].signature))
+		if (acpi_sig_is(h, rules[i].signature))
 			return rules[i].action;
 	return KEEP;
 }
 
-static void note_removed(struct acpi_patch *p, const struct acpi_head *h)
+static void note_removed(struct acpi_patch *p, const struct acpi_header *h)
 {
 	size_t n = strlen(p->removed_sigs);
 
@@ -308,7 +274,7 @@ static void note_removed(struct acpi_patch *p, const struct acpi_head *h)
 	p->removed_sigs[n + 4] = 0;
 }
 
-static int add_copy(struct acpi_patch *p, struct list *l, hpa_t hpa, const struct acpi_head *h,
+static int add_copy(struct acpi_patch *p, struct list *l, hpa_t hpa, const struct acpi_header *h,
 		    enum action action)
 {
 	u8 *copy;
@@ -328,7 +294,7 @@ static int add_copy(struct acpi_patch *p, struct list *l, hpa_t hpa, const struc
 /* One entry of the root table. Only the first MADT and FADT count, as everywhere. */
 static int add_table(struct acpi_patch *p, struct list *l, hpa_t hpa)
 {
-	struct acpi_head h;
+	struct acpi_header h;
 	enum action action;
 	bool *seen;
 	int err = head_read(&p->src, hpa, &h);
@@ -354,11 +320,11 @@ static int add_table(struct acpi_patch *p, struct list *l, hpa_t hpa)
 
 static void put_head(u8 *t, const char *sig, u32 len)
 {
-	struct acpi_head h = {.length = len, .revision = 1, .oem_revision = 1};
+	struct acpi_header h = {.length = len, .revision = 1, .oem_revision = 1};
 
 	memcpy(h.signature, sig, 4);
-	memcpy(h.oem, "PNUMBR", 6);
-	memcpy(h.oem_table, "CONTROL ", 8);
+	memcpy(h.oem_id, "PNUMBR", 6);
+	memcpy(h.oem_table_id, "CONTROL ", 8);
 	memcpy(h.creator, "PNUM", 4);
 	h.creator_revision = 1;
 	memcpy(t, &h, sizeof(h));
@@ -367,21 +333,21 @@ static void put_head(u8 *t, const char *sig, u32 len)
 /* XSDT (@size 8) or RSDT (4): its address, 0: no room. */
 static gpa_t put_root_table(struct acpi_patch *p, const struct list *l, unsigned size)
 {
-	u32 len = (u32)sizeof(struct acpi_head) + l->n * size;
+	u32 len = (u32)sizeof(struct acpi_header) + l->n * size;
 	u8 *t = buf_alloc(p, len);
 
 	if (!t)
 		return 0;
 	put_head(t, size == 8 ? "XSDT" : "RSDT", len);
 	for (unsigned i = 0; i < l->n; i++)
-		acpi_put(t + sizeof(struct acpi_head) + (size_t)i * size, size, l->at[i]);
-	acpi_seal(t, len, ACPI_CHECKSUM_AT);
+		acpi_put(t + sizeof(struct acpi_header) + (size_t)i * size, size, l->at[i]);
+	acpi_seal(t, len);
 	return buf_gpa(p, t);
 }
 
 static int put_roots(struct acpi_patch *p, struct list *l)
 {
-	struct acpi_root r = {.revision = 2, .length = sizeof(r)};
+	struct acpi_rsdp r = {.revision = 2, .length = sizeof(r)};
 	void *at = buf_alloc(p, sizeof(r));
 
 	l->low = p->buf_gpa + p->buf_len <= LOW_END;
@@ -392,10 +358,10 @@ static int put_roots(struct acpi_patch *p, struct list *l)
 		r.rsdt = (u32)put_root_table(p, l, 4);
 	if (!at || !r.xsdt || (l->low && !r.rsdt))
 		return fail(p, -ENOSPC, "XSDT", "no room");
-	memcpy(r.signature, "RSD PTR ", 8);
-	memcpy(r.oem, "PNUMBR", 6);
-	acpi_seal(&r, ROOT_V1_LEN, offsetof(struct acpi_root, checksum));
-	acpi_seal(&r, sizeof(r), offsetof(struct acpi_root, ext_checksum));
+	memcpy(r.signature, ACPI_RSDP_SIGNATURE, 8);
+	memcpy(r.oem_id, "PNUMBR", 6);
+	r.checksum = (u8)-acpi_sum(&r, ACPI_RSDP_V1_LEN);
+	r.ext_checksum = (u8)-acpi_sum(&r, sizeof(r));
 	memcpy(at, &r, sizeof(r));
 	p->new_rsdp = buf_gpa(p, at);
 	return 0;
@@ -417,7 +383,7 @@ int acpi_patch(struct acpi_patch *p)
 	p->why = NULL;
 	if (root_table(&p->src, p->rsdp, &table, &len, &size))
 		return fail(p, -ENOENT, "RSDP", "no root pointer or root table");
-	n = (len - (u32)sizeof(struct acpi_head)) / size;
+	n = (len - (u32)sizeof(struct acpi_header)) / size;
 	if (n > ACPI_PATCH_TABLES_MAX)
 		return fail(p, -EINVAL, "XSDT", "too many tables");
 	for (unsigned i = 0; i < n; i++) {
@@ -437,9 +403,11 @@ int acpi_patch(struct acpi_patch *p)
 
 static u32 fadt_sci(const u8 *t, u32 len)
 {
-	u64 sci = len >= FADT_SCI + 2 ? acpi_get(t + FADT_SCI, 2) : ACPI_ISA_IRQS;
+	const struct acpi_fadt *f = (const struct acpi_fadt *)t;
 
-	return sci < ACPI_ISA_IRQS ? (u32)BIT(sci) : 0;
+	if (len < offsetof(struct acpi_fadt, smi_cmd) || f->sci_irq >= ACPI_ISA_IRQS)
+		return 0;
+	return (u32)BIT(f->sci_irq);
 }
 
 int acpi_free_isa_irq(const struct acpi_source *src, hpa_t rsdp, u16 taken)
@@ -452,16 +420,16 @@ int acpi_free_isa_irq(const struct acpi_source *src, hpa_t rsdp, u16 taken)
 
 	if (root_table(src, rsdp, &table, &len, &size))
 		return -ENOENT;
-	n = MIN((len - (u32)sizeof(struct acpi_head)) / size, ACPI_PATCH_TABLES_MAX);
+	n = MIN((len - (u32)sizeof(struct acpi_header)) / size, ACPI_PATCH_TABLES_MAX);
 	for (unsigned i = 0; i < n; i++) {
 		hpa_t hpa = root_entry(src, table, size, i);
-		struct acpi_head h;
+		struct acpi_header h;
 		const u8 *t = head_read(src, hpa, &h) ? NULL : table_map(src, hpa, h.length);
 
-		if (t && sig_is(&h, "APIC") && h.length >= sizeof(h)) {
+		if (t && acpi_sig_is(&h, "APIC") && h.length >= sizeof(h)) {
 			used |= acpi_madt_isa_irqs(t, h.length);
 			madt = true;
-		} else if (t && sig_is(&h, "FACP")) {
+		} else if (t && acpi_sig_is(&h, "FACP")) {
 			used |= fadt_sci(t, h.length);
 		}
 	}

@@ -1,4 +1,4 @@
-/* What acpi_patch.c and acpi_madt.c share: the header of a table, fields, sums.
+/* What acpi_patch.c and acpi_madt.c share: fields at any alignment, sums, the MADT.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -6,39 +6,15 @@
 #define HV_CORE_ACPI_TABLE_H
 
 #include "lib/str.h"
-#include "penumbra/types.h"
+#include "penumbra/acpi.h"
 
-#define ACPI_ISA_IRQS 16
-
-struct acpi_head {
-	char signature[4];
-	u32 length;
-	u8 revision, checksum;
-	char oem[6], oem_table[8];
-	u32 oem_revision;
-	char creator[4];
-	u32 creator_revision;
-} __attribute__((packed));
-_Static_assert(sizeof(struct acpi_head) == 36, "table header layout");
-#define ACPI_CHECKSUM_AT 9
-
-static inline u8 acpi_sum(const void *p, size_t n)
+/* Set the checksum of the table @t of @len bytes. */
+static inline void acpi_seal(u8 *t, u32 len)
 {
-	const u8 *b = p;
-	u8 acc = 0;
+	u8 *sum = t + offsetof(struct acpi_header, checksum);
 
-	while (n--)
-		acc += *b++;
-	return acc;
-}
-
-/* Set the byte at @checksum_at so that @n bytes add up to 0. */
-static inline void acpi_seal(void *table, size_t n, size_t checksum_at)
-{
-	u8 *b = table;
-
-	b[checksum_at] = 0;
-	b[checksum_at] = (u8)-acpi_sum(b, n);
+	*sum = 0;
+	*sum = (u8)-acpi_sum(t, len);
 }
 
 static inline u64 acpi_get(const u8 *p, unsigned size)

@@ -9,6 +9,7 @@
  */
 #include "core/acpi_patch.h"
 #include "fuzz.h"
+#include "penumbra/acpi.h"
 
 #define MEM_MAX	 0x4000u
 #define BASE	 0x1000000ull /* of the input */
@@ -34,15 +35,6 @@ static const void *map(void *ctx, hpa_t hpa, size_t len)
 	return m->window;
 }
 
-static u8 sum(const u8 *p, size_t n)
-{
-	u8 acc = 0;
-
-	while (n--)
-		acc += *p++;
-	return acc;
-}
-
 static u64 get(const u8 *p, unsigned size)
 {
 	u64 v = 0;
@@ -56,7 +48,7 @@ static void seal(struct memory *m, u64 at, u64 len, u64 sum_at)
 	if (at >= m->size || len > m->size - at || sum_at >= len)
 		return;
 	m->mem[at + sum_at] = 0;
-	m->mem[at + sum_at] = (u8)-sum(m->mem + at, len);
+	m->mem[at + sum_at] = (u8)-acpi_sum(m->mem + at, len);
 }
 
 /* Root pointer at 0, root table at 64, then what its first two entries point to. */
@@ -105,10 +97,10 @@ static void check(const struct acpi_patch *p)
 	unsigned madts = 0;
 
 	MUST(p->new_rsdp >= BUF_GPA && p->new_rsdp - BUF_GPA + 36 <= p->used);
-	MUST(!sum(r, 20) && !sum(r, 36));
+	MUST(!acpi_sum(r, 20) && !acpi_sum(r, 36));
 	x = buf + (get(r + 24, 8) - BUF_GPA);
 	n = (u32)get(x + 4, 4);
-	MUST(x >= buf && (size_t)(x - buf) + n <= p->used && !sum(x, n));
+	MUST(x >= buf && (size_t)(x - buf) + n <= p->used && !acpi_sum(x, n));
 	for (u32 i = 36; i < n; i += 8) {
 		u64 at = get(x + i, 8) - BUF_GPA;
 
@@ -117,7 +109,7 @@ static void check(const struct acpi_patch *p)
 		MUST(at + get(buf + at + 4, 4) <= p->used);
 		if (memcmp(buf + at, "APIC", 4) != 0)
 			continue;
-		MUST(!sum(buf + at, get(buf + at + 4, 4)));
+		MUST(!acpi_sum(buf + at, get(buf + at + 4, 4)));
 		check_madt(buf + at, p->apic_id);
 		madts++;
 	}

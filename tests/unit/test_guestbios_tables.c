@@ -15,12 +15,13 @@
 #include "../../guestbios/post/mptable.h"
 #include "../../guestbios/post/smbios.h"
 #include "../../guestbios/shared.h"
+#include "penumbra/acpi.h"
 #include "penumbra/platform.h"
 
 #define BASE 0x1fff0000u
 #define SIZE 0xf000u
 
-static u8 memory[SIZE], facs[64], rsdp[ACPI_RSDP_LEN];
+static u8 memory[SIZE], facs[64], rsdp[sizeof(struct acpi_rsdp)];
 
 static u32 get32(const u8 *p)
 {
@@ -41,7 +42,7 @@ static bool build(u32 ncpus, u32 size)
 	memset(memory, 0xee, sizeof(memory));
 	memset(facs, 0xee, sizeof(facs));
 	memset(rsdp, 0xee, sizeof(rsdp));
-	return acpi_build(&area, rsdp);
+	return acpi_build(&area, (struct acpi_rsdp *)rsdp);
 }
 
 /* The table at a guest address if it is whole and sums to zero, else NULL. */
