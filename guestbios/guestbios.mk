@@ -15,7 +15,7 @@ GB_GCC16 := $(shell $(CC) --version | grep -q clang || echo -fno-tree-switch-con
 GB16_C := text.c disk.c channel.c boot.c kbd.c log.c sys.c misc.c pcibios.c pcirouting.c
 GB16_S := entry.S font.S bios32.S
 GB16_OBJS := $(GB16_C:%=$(GB_B)/rom/%.o) $(GB16_S:%=$(GB_B)/rom/%.o) $(GB_B)/rom/pcibios32.o
-GB32_OBJS := $(patsubst %,$(GB_B)/post/%.o,start.S lib.c channel.c post.c hw.c bda.c pci.c acpi.c aml.c \
+GB32_OBJS := $(patsubst %,$(GB_B)/post/%.o,start.S lib.c log.c channel.c post.c hw.c bda.c pci.c acpi.c aml.c \
 	dsdt.c mptable.c smbios.c)
 
 $(GB_B)/mkfont $(GB_B)/mkimage: $(GB_B)/%: $(GB)/%.c

@@ -19,12 +19,3 @@ bool channel_config(struct bios_config *cfg)
 	outb(BIOSCHAN_PORT_EVENT, BIOS_EVENT_POST);
 	return true;
 }
-
-void channel_log(const char *text)
-{
-	u32 n = 0;
-
-	while (text[n])
-		n++;
-	outsb(BIOSCHAN_PORT_LOG, text, n);
-}

@@ -148,21 +148,6 @@ void hw_init_early(void)
 }
 
 /* --- MC146818 ------------------------------------------------------------------------------ */
-#define RTC_INDEX 0x70
-#define RTC_DATA  0x71
-
-static u8 cmos_read(u8 reg)
-{
-	outb(RTC_INDEX, reg);
-	return inb(RTC_DATA);
-}
-
-static void cmos_write(u8 reg, u8 v)
-{
-	outb(RTC_INDEX, reg);
-	outb(RTC_DATA, v);
-}
-
 static void cmos_write16(u8 reg, u32 v)
 {
 	cmos_write(reg, v);

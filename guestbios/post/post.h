@@ -7,50 +7,8 @@
 
 #include "penumbra/platform.h"
 #include "penumbra/types.h"
+#include "ports.h"
 #include "shared.h"
-
-static inline void outb(u16 port, u8 v)
-{
-	__asm__ volatile("outb %0,%1" : : "a"(v), "Nd"(port) : "memory");
-}
-static inline void outw(u16 port, u16 v)
-{
-	__asm__ volatile("outw %0,%1" : : "a"(v), "Nd"(port) : "memory");
-}
-static inline void outl(u16 port, u32 v)
-{
-	__asm__ volatile("outl %0,%1" : : "a"(v), "Nd"(port) : "memory");
-}
-static inline u8 inb(u16 port)
-{
-	u8 v;
-	__asm__ volatile("inb %1,%0" : "=a"(v) : "Nd"(port) : "memory");
-	return v;
-}
-static inline u16 inw(u16 port)
-{
-	u16 v;
-	__asm__ volatile("inw %1,%0" : "=a"(v) : "Nd"(port) : "memory");
-	return v;
-}
-static inline u32 inl(u16 port)
-{
-	u32 v;
-	__asm__ volatile("inl %1,%0" : "=a"(v) : "Nd"(port) : "memory");
-	return v;
-}
-static inline void outsb(u16 port, const void *buf, u32 n)
-{
-	__asm__ volatile("rep outsb" : "+S"(buf), "+c"(n) : "d"(port) : "memory");
-}
-static inline void outsw(u16 port, const void *buf, u32 n)
-{
-	__asm__ volatile("rep outsw" : "+S"(buf), "+c"(n) : "d"(port) : "memory");
-}
-static inline void insb(u16 port, void *buf, u32 n)
-{
-	__asm__ volatile("rep insb" : "+D"(buf), "+c"(n) : "d"(port) : "memory");
-}
 
 /* A physical address as a pointer. The empty asm keeps the compiler from reasoning about objects at
  * such low addresses. */

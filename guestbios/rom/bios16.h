@@ -7,6 +7,7 @@
 #ifndef GUESTBIOS_BIOS16_H
 #define GUESTBIOS_BIOS16_H
 
+#include "../ports.h"
 #include "../shared.h"
 #include "bda.h"
 #include "penumbra/types.h"
@@ -21,43 +22,6 @@
 /* Placed by the linker script: bda at FS:0, shared at EBDA_SHARED. */
 extern volatile struct bda __seg_fs bda;
 extern struct bios_shared shared;
-
-/* --- ports ------------------------------------------------------------------------------- */
-static inline void outb(u16 port, u8 v)
-{
-	__asm__ volatile("outb %0,%1" : : "a"(v), "Nd"(port) : "memory");
-}
-static inline void outw(u16 port, u16 v)
-{
-	__asm__ volatile("outw %0,%1" : : "a"(v), "Nd"(port) : "memory");
-}
-static inline void outl(u16 port, u32 v)
-{
-	__asm__ volatile("outl %0,%1" : : "a"(v), "Nd"(port) : "memory");
-}
-static inline u8 inb(u16 port)
-{
-	u8 v;
-	__asm__ volatile("inb %1,%0" : "=a"(v) : "Nd"(port) : "memory");
-	return v;
-}
-static inline u16 inw(u16 port)
-{
-	u16 v;
-	__asm__ volatile("inw %1,%0" : "=a"(v) : "Nd"(port) : "memory");
-	return v;
-}
-static inline u32 inl(u16 port)
-{
-	u32 v;
-	__asm__ volatile("inl %1,%0" : "=a"(v) : "Nd"(port) : "memory");
-	return v;
-}
-/* One instruction, hence one exit, for a whole buffer in the EBDA. */
-static inline void outsb(u16 port, const void *buf, u32 n)
-{
-	__asm__ volatile("rep outsb" : "+S"(buf), "+c"(n) : "d"(port) : "memory");
-}
 
 /* --- memory outside the EBDA -------------------------------------------------------------- */
 #define FAR_ACCESS(name, type, suffix, reg)                                                        \

@@ -5,9 +5,6 @@
 #include "bios16.h"
 #include "pcibios.h"
 
-#define RTC_INDEX 0x70
-#define RTC_DATA  0x71
-
 void int05(struct regs *r);
 void int05(struct regs *r) /* no printer */
 {
@@ -111,18 +108,6 @@ void int14(struct regs *r)
 }
 
 /* --- clock --------------------------------------------------------------------------------- */
-static u8 cmos_read(u8 reg)
-{
-	outb(RTC_INDEX, reg);
-	return inb(RTC_DATA);
-}
-
-static void cmos_write(u8 reg, u8 v)
-{
-	outb(RTC_INDEX, reg);
-	outb(RTC_DATA, v);
-}
-
 static void clock_settled(void)
 {
 	while (cmos_read(0x0a) & 0x80)

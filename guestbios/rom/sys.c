@@ -137,22 +137,8 @@ static void wait_us(u32 us)
 }
 
 /* 83h: set bit 7 of a byte of the caller's after a while. The RTC counts 976 us periods. */
-#define RTC_INDEX 0x70
-#define RTC_DATA  0x71
-#define RTC_B	  0x0b
-#define RTC_PIE	  0x40
-
-static u8 cmos_read(u8 reg)
-{
-	outb(RTC_INDEX, reg);
-	return inb(RTC_DATA);
-}
-
-static void cmos_write(u8 reg, u8 v)
-{
-	outb(RTC_INDEX, reg);
-	outb(RTC_DATA, v);
-}
+#define RTC_B	0x0b
+#define RTC_PIE 0x40
 
 static void unmask_rtc(void)
 {

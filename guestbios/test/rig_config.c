@@ -52,10 +52,8 @@ static void add_drive(struct bios_config *cfg, u32 i, u8 type, u32 sector_size, 
 static void boot_order(struct bios_config *cfg)
 {
 	static const u8 kind[4] = {BOOT_NONE, BOOT_FLOPPY, BOOT_DISK, BOOT_CDROM};
-	u8 order;
+	u8 order = cmos_read(CMOS_BOOT_ORDER);
 
-	outb(0x70, CMOS_BOOT_ORDER);
-	order = inb(0x71);
 	cfg->boot[0] = kind[order & 3];
 	cfg->boot[1] = kind[order >> 4 & 3];
 }
@@ -77,13 +75,4 @@ bool channel_config(struct bios_config *cfg)
 	add_drive(cfg, 2, BOOT_FLOPPY, 512, identify(ATA_PRIMARY, 1));
 	boot_order(cfg);
 	return true;
-}
-
-void channel_log(const char *text)
-{
-	u32 n = 0;
-
-	while (text[n])
-		n++;
-	outsb(BIOSCHAN_PORT_LOG, text, n);
 }

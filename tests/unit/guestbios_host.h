@@ -26,13 +26,6 @@ extern unsigned host_in_pos;
 /* Called instead of STI;HLT;CLI. */
 extern void (*host_wait)(void);
 
-void outb(u16 port, u8 v);
-void outw(u16 port, u16 v);
-void outl(u16 port, u32 v);
-u8 inb(u16 port);
-u16 inw(u16 port);
-u32 inl(u16 port);
-void outsb(u16 port, const void *buf, u32 n);
 void host_reset(void);
 
 #define HOST_ACCESS(name, type)                                                                    \
