@@ -113,6 +113,11 @@ static void apic_base_changed(void *ctx, gpa_t base, bool mapped)
 	hostioapic_retry(&b->ioapic);
 }
 
+static void apic_accepts(void *ctx)
+{
+	hostioapic_retry(&board_of(ctx)->ioapic);
+}
+
 static const struct lapic_ops control_lapic_ops = {
 	.notify = apic_notify,
 	.send = apic_send,
@@ -121,6 +126,7 @@ static const struct lapic_ops control_lapic_ops = {
 	.init = apic_init,
 	.startup = apic_startup,
 	.base_changed = apic_base_changed,
+	.accepts = apic_accepts,
 };
 
 static void init_lapic(struct control_board *b)

@@ -44,10 +44,20 @@ void lapic_set_cr8(struct lapic *l, u8 cr8)
 	lapic_set_tpr(l, (u8)(cr8 << 4));
 }
 
+void lapic_accepts(struct lapic *l)
+{
+	if (l->soft_enabled && l->ops->accepts)
+		l->ops->accepts(l->ctx);
+}
+
 void lapic_soft_enable(struct lapic *l)
 {
+	bool was = l->soft_enabled;
+
 	l->soft_enabled = lapic_enabled(l) && (l->svr & SVR_ENABLE);
 	lapic_update(l);
+	if (!was)
+		lapic_accepts(l);
 }
 
 /* --- errors --- */

@@ -51,6 +51,9 @@ struct lapic_ops {
 	/* The register page moved, appeared or went away. @mapped false: xAPIC page not decoded.
 	 * Also called by lapic_init() and lapic_reset(). */
 	void (*base_changed)(void *ctx, gpa_t base, bool mapped);
+	/* May be NULL. The APIC takes messages that it refused before: it was enabled by software,
+	 * or its ID or logical destination changed. Changes of APIC_BASE have base_changed. */
+	void (*accepts)(void *ctx);
 };
 
 struct lapic_config {

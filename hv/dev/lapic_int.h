@@ -32,6 +32,8 @@ void lapic_error(struct lapic *l, u32 bit);
 void lapic_lvt_fire(struct lapic *l, enum lapic_lvt which);
 /* Recompute soft_enabled. */
 void lapic_soft_enable(struct lapic *l);
+/* Tell who sends that messages refused so far may find a taker. */
+void lapic_accepts(struct lapic *l);
 /* Is the xAPIC register page decoded? */
 static inline bool lapic_page_on(const struct lapic *l)
 {

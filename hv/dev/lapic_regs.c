@@ -193,12 +193,15 @@ static void xapic_write(struct lapic *l, unsigned reg, u32 v)
 	switch (reg) {
 	case REG_ID:
 		l->id = v >> 24;
+		lapic_accepts(l);
 		break;
 	case REG_LDR:
 		l->ldr = v & 0xff000000u;
+		lapic_accepts(l);
 		break;
 	case REG_DFR:
 		l->dfr = v | DFR_ONES;
+		lapic_accepts(l);
 		break;
 	case REG_ICR:
 		l->icr = (l->icr & ~0xffffffffull) | (v & ICR_WRITABLE);

@@ -3,12 +3,15 @@
  * the EOI or never again; an edge lost between its arrival and a mask; the hypervisor's own pins
  * touched; SMI or INIT sent; a chip's registers answered for another.
  *
- * SRCS: hv/dev/hostioapic.c
+ * SRCS: hv/dev/hostioapic.c hv/dev/lapic.c hv/dev/lapic_regs.c hv/dev/lapic_timer.c
+ * SRCS: hv/dev/lapic_ipi.c hv/lib/timerq.c
  *
  * SPDX-License-Identifier: MIT
  */
 #include "unit.h"
 
+#include "dev/lapic.h"
+#include "fake_host.h"
 #include "hostioapic_model.h"
 #include "lib/errno.h"
 
@@ -298,6 +301,97 @@ TEST(a_level_without_taker_is_tried_again)
 	hostioapic_retry(&r.h);
 	CHECK_EQ(r.sent, 3);
 	CHECK(r.programmed == 3 && r.gsi == 16 && !r.masked);
+}
+
+/* --- with a local APIC, wired as the control partition's board does --------------------------- */
+
+struct machine {
+	struct rig r; /* first: the context of both */
+	struct fake_host f;
+	struct lapic l;
+	unsigned ended;
+};
+
+static unsigned to_lapic(void *ctx, const struct apic_msg *msg)
+{
+	struct machine *m = ctx;
+	struct lapic *all[] = {&m->l};
+
+	return lapic_route(all, 1, NULL, msg);
+}
+static void lapic_quiet(void *ctx)
+{
+	(void)ctx;
+}
+static void lapic_base_quiet(void *ctx, gpa_t base, bool mapped)
+{
+	(void)ctx, (void)base, (void)mapped;
+}
+static void lapic_takes(void *ctx)
+{
+	hostioapic_retry(&((struct machine *)ctx)->r.h);
+}
+static void lapic_ended(void *ctx, u8 vector)
+{
+	((struct machine *)ctx)->ended++;
+	hostioapic_eoi(&((struct machine *)ctx)->r.h, vector);
+}
+
+static const struct hostioapic_ops wired_ops = {.program = on_program, .deliver = to_lapic};
+static const struct lapic_ops wired_lapic_ops = {
+	.notify = lapic_quiet,
+	.eoi = lapic_ended,
+	.base_changed = lapic_base_quiet,
+	.accepts = lapic_takes,
+};
+
+static struct machine *machine_new(void)
+{
+	struct machine *m = calloc(1, sizeof(*m));
+	struct lapic_config cfg = {.id = 3, .bsp = true, .phys_bits = 40};
+
+	fake_host_init(&m->f, NULL, 0);
+	hostioapic_init(&m->r.h, &wired_ops, m);
+	CHECK_EQ(hostioapic_add(&m->r.h, 0xfec00000, 8, 0, 0x170020), 0);
+	lapic_init(&m->l, &m->f.host, &cfg, &wired_lapic_ops, m);
+	return m;
+}
+
+/* The line came up before the partition had a local APIC to speak of: nothing else will ever touch
+ * the pin, so what is refused then and not sent at the enabling is lost for good. */
+TEST(a_level_from_before_the_local_apic_is_enabled_arrives)
+{
+	struct machine *m = machine_new();
+
+	wr(&m->r, 0, 0x10 + 16 * 2 + 1, 3u << 24);
+	rte(&m->r, 16, 0x60 | LEVEL);
+	hostioapic_arrived(&m->r.h, 16);
+	CHECK_EQ(rte_read(&m->r, 16), 0x60 | LEVEL);
+	lapic_mmio_ops.write(&m->l, 0xf0, 4, 0x1ff);
+	CHECK_EQ(m->r.programmed, 2); /* unmasked: the real line asks again */
+	CHECK(!m->r.masked && m->r.gsi == 16);
+	hostioapic_arrived(&m->r.h, 16);
+	CHECK_EQ(lapic_pending(&m->l), 0x60);
+	lapic_ack(&m->l, 0x60);
+	lapic_mmio_ops.write(&m->l, 0xb0, 4, 0);
+	CHECK_EQ(m->ended, 1);
+	CHECK_EQ(rte_read(&m->r, 16), 0x60 | LEVEL);
+	free(m);
+}
+
+TEST(a_virtual_level_follows_the_local_apics_address)
+{
+	struct machine *m = machine_new();
+
+	wr(&m->r, 0, 0x10 + 17 * 2 + 1, 5u << 24);
+	rte(&m->r, 17, 0x70 | LEVEL);
+	hostioapic_line(&m->r.h, 17, 0, true);
+	lapic_mmio_ops.write(&m->l, 0xf0, 4, 0x1ff);
+	CHECK_EQ(lapic_pending(&m->l), -1);
+	lapic_mmio_ops.write(&m->l, 0x20, 4, 5u << 24);
+	CHECK_EQ(lapic_pending(&m->l), 0x70);
+	CHECK_EQ(rte_read(&m->r, 17), 0x70 | LEVEL | IRR);
+	free(m);
 }
 
 TEST(the_old_vectors_eoi_frees_a_reprogrammed_entry)

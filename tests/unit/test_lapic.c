@@ -20,7 +20,7 @@ struct rig {
 	struct lapic *all[NCPU];
 	struct cpu {
 		struct rig *rig;
-		unsigned notified, nmis, inits, eois, bases;
+		unsigned notified, nmis, inits, eois, bases, accepts;
 		gpa_t startup, base;
 		bool mapped;
 		u8 eoi_vector;
@@ -65,6 +65,11 @@ static void on_base(void *ctx, gpa_t base, bool mapped)
 	c->mapped = mapped;
 }
 
+static void on_accepts(void *ctx)
+{
+	((struct cpu *)ctx)->accepts++;
+}
+
 static const struct lapic_ops ops = {
 	.notify = on_notify,
 	.send = on_send,
@@ -73,6 +78,7 @@ static const struct lapic_ops ops = {
 	.init = on_init,
 	.startup = on_startup,
 	.base_changed = on_base,
+	.accepts = on_accepts,
 };
 
 static void wr(struct lapic *l, unsigned off, u32 v)
@@ -219,6 +225,39 @@ TEST(software_disable_masks_and_refuses)
 	CHECK_EQ(lapic_route(r->all, NCPU, NULL, &msg), 0);
 	wr(l, 0xf0, 0x1ff);
 	CHECK_EQ(lapic_pending(l), 0x50); /* what was pending is held, not lost */
+	free(r);
+}
+
+/* Who was refused must hear of every change that may make it welcome, and of nothing else: each
+ * costs a walk over all pins. */
+TEST(tells_when_refused_messages_may_be_taken)
+{
+	struct rig *r = rig_new();
+	struct lapic *l = &r->l[0];
+	unsigned *told = &r->cpu[0].accepts;
+
+	CHECK_EQ(*told, 1);
+	wr(l, 0xf0, 0x1ff); /* it is on already */
+	wr(l, 0xf0, 0x1fe);
+	CHECK_EQ(*told, 1);
+	wr(l, 0xf0, 0xff);
+	wr(l, 0xd0, 0x01000000); /* nobody gets in, whatever the address */
+	CHECK_EQ(*told, 1);
+	wr(l, 0xf0, 0x1ff);
+	CHECK_EQ(*told, 2);
+	wr(l, 0x20, 0x05000000);
+	CHECK_EQ(*told, 3);
+	wr(l, 0xd0, 0x02000000);
+	CHECK_EQ(*told, 4);
+	wr(l, 0xe0, 0x0fffffff);
+	CHECK_EQ(*told, 5);
+	CHECK_EQ(lapic_base_write(l, l->base | LAPIC_BASE_X2APIC), 0);
+	CHECK_EQ(lapic_msr_write(l, 0x80f, 0xff), 0);
+	CHECK_EQ(*told, 5);
+	CHECK_EQ(lapic_msr_write(l, 0x80f, 0x1ff), 0);
+	CHECK_EQ(*told, 6);
+	lapic_reset(l);
+	CHECK_EQ(*told, 6);
 	free(r);
 }
 
