@@ -12,6 +12,9 @@
 #define CR0_DEFINED                                                                                \
 	(CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | \
 	 CR0_PG)
+/* A change of one of these makes a CPU in PAE paging load its four entries. */
+#define CR0_LOADS_PDPTES  (CR0_PG | CR0_CD | CR0_NW)
+#define CR4_LOADS_PDPTES  (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP)
 #define EFER_CHANGED_BITS (EFER_SCE | EFER_LME | EFER_NXE | EFER_FFXSR)
 #define PAGING_EFER	  0x80u
 
@@ -40,6 +43,18 @@ static int load_pdptes(struct vcpu *v, const struct vcpu_sregs *r)
 	return 0;
 }
 
+/* CR@n becomes @value; @r is the state with it. @pae: the change makes a CPU load the four entries
+ * of PAE paging. -EINVAL: one of them is bad, nothing has changed. */
+static int set_cr(struct vcpu *v, const struct vcpu_sregs *r, unsigned n, u64 old, u64 value,
+		  bool pae)
+{
+	if (pae && load_pdptes(v, r) != 0)
+		return -EINVAL;
+	v->engine->set_cr(v, n, value);
+	v->paging->cr_write(v, n, old, value);
+	return 0;
+}
+
 int vcpu_write_cr3(struct vcpu *v, u64 value)
 {
 	struct vcpu_sregs r;
@@ -50,11 +65,7 @@ int vcpu_write_cr3(struct vcpu *v, u64 value)
 	if ((r.efer & EFER_LMA) && value >> v->part->phys_bits)
 		return -EINVAL;
 	r.cr3 = value;
-	if (load_pdptes(v, &r) != 0)
-		return -EINVAL;
-	v->engine->set_cr(v, 3, value);
-	v->paging->cr_write(v, 3, old, value);
-	return 0;
+	return set_cr(v, &r, 3, old, value, true);
 }
 
 int vcpu_write_cr4(struct vcpu *v, u64 value)
@@ -67,11 +78,19 @@ int vcpu_write_cr4(struct vcpu *v, u64 value)
 	if ((value & ~v->part->cpuid.cr4_valid) || ((r.efer & EFER_LMA) && !(value & CR4_PAE)))
 		return -EINVAL;
 	r.cr4 = value;
-	if (((old ^ value) & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP)) && load_pdptes(v, &r) != 0)
-		return -EINVAL;
-	v->engine->set_cr(v, 4, value);
-	v->paging->cr_write(v, 4, old, value);
-	return 0;
+	return set_cr(v, &r, 4, old, value, (old ^ value) & CR4_LOADS_PDPTES);
+}
+
+/* CR0 as MOV would write @value over @r's is a value that the CPU takes. */
+static bool cr0_valid(const struct vcpu_sregs *r, u64 value)
+{
+	if (value >> 32 || ((value & CR0_PG) && !(value & CR0_PE)) ||
+	    ((value & CR0_NW) && !(value & CR0_CD)))
+		return false;
+	/* Long mode begins here: with PAE, and not in 64-bit code. */
+	if ((value & CR0_PG) && !(r->cr0 & CR0_PG) && (r->efer & EFER_LME))
+		return (r->cr4 & CR4_PAE) && !(r->seg[SEG_CS].attr & SEG_ATTR_L);
+	return true;
 }
 
 int vcpu_write_cr0(struct vcpu *v, u64 value)
@@ -80,24 +99,15 @@ int vcpu_write_cr0(struct vcpu *v, u64 value)
 	u64 old;
 
 	v->engine->get_sregs(v, &r);
-	if (value >> 32 || ((value & CR0_PG) && !(value & CR0_PE)) ||
-	    ((value & CR0_NW) && !(value & CR0_CD)))
+	if (!cr0_valid(&r, value))
 		return -EINVAL;
 	/* Reserved bits below 32 are ignored; ET reads as one. */
 	value = (value & CR0_DEFINED) | CR0_ET;
-	if ((value & CR0_PG) && !(r.cr0 & CR0_PG) && (r.efer & EFER_LME)) {
-		if (!(r.cr4 & CR4_PAE) || (r.seg[SEG_CS].attr & SEG_ATTR_L))
-			return -EINVAL;
-	}
 	old = r.cr0;
 	if (value == old)
 		return 0;
 	r.cr0 = value;
-	if (((old ^ value) & (CR0_PG | CR0_CD | CR0_NW)) && load_pdptes(v, &r) != 0)
-		return -EINVAL;
-	v->engine->set_cr(v, 0, value);
-	v->paging->cr_write(v, 0, old, value);
-	return 0;
+	return set_cr(v, &r, 0, old, value, (old ^ value) & CR0_LOADS_PDPTES);
 }
 
 int vcpu_write_efer(struct vcpu *v, u64 value)
