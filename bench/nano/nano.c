@@ -13,13 +13,7 @@
 #define ROUNDS 5
 #define OPS    4000u
 
-#define MSR_APIC_BASE 0x1bu
-#define MSR_FS_BASE   0xc0000100u
-#define MSR_LSTAR     0xc0000082u
-#define MSR_STAR      0xc0000081u
-#define MSR_SFMASK    0xc0000084u
-#define LAPIC_ID      0xfee00020u
-#define CR0_TS	      8u
+#define LAPIC_ID 0xfee00020u
 
 static u8 code_a[4096] __attribute__((aligned(4096)));
 static u8 code_b[4096] __attribute__((aligned(4096)));
@@ -34,97 +28,36 @@ static u8 code_b[4096] __attribute__((aligned(4096)));
 			     : "rax", "rbx", "rcx", "rdx", "memory");                              \
 	} while (0)
 
-static void b_empty(u64 n)
-{
-	LOOP(n, "", 0);
-}
-static void b_cpuid(u64 n, u32 leaf)
-{
-	LOOP(n, "mov %k1, %%eax; xor %%ecx, %%ecx; cpuid", leaf);
-}
-static void b_cpuid_0(u64 n)
-{
-	b_cpuid(n, 0);
-}
-static void b_cpuid_1(u64 n)
-{
-	b_cpuid(n, 1);
-}
-static void b_cpuid_7(u64 n)
-{
-	b_cpuid(n, 7);
-}
-static void b_cpuid_ext8(u64 n)
-{
-	b_cpuid(n, 0x80000008);
-}
-static void b_cpuid_prefixed(u64 n)
-{
-	LOOP(n, "mov %k1, %%eax; xor %%ecx, %%ecx; .byte 0x66, 0x2e, 0x48, 0x0f, 0xa2", 0);
-}
-static void b_io80(u64 n)
-{
-	LOOP(n, "outb %%al, $0x80", 0);
-}
-static void b_in(u64 n)
-{
-	LOOP(n, "inb $0x61, %%al", 0);
-}
-static void b_pci(u64 n)
-{
-	LOOP(n,
-	     "mov $0xcf8, %%edx; mov %k1, %%eax; outl %%eax, %%dx; mov $0xcfc, %%edx; inl %%dx, "
-	     "%%eax",
-	     0x80000000u);
-}
-static void b_pit(u64 n)
-{
-	LOOP(n, "inb $0x42, %%al", 0);
-}
-static void b_uart(u64 n)
-{
-	LOOP(n, "mov $0x3fd, %%edx; inb %%dx, %%al", 0);
-}
-static void b_cr3(u64 n)
-{
-	LOOP(n, "mov %%cr3, %%rax; mov %%rax, %%cr3", 0);
-}
-static void b_invlpg(u64 n)
-{
-	LOOP(n, "invlpg (%1)", code_a);
-}
-static void b_cr0(u64 n)
-{
-	LOOP(n, "mov %%cr0, %%rax; mov %%rax, %%cr0", 0);
-}
-static void b_cr0_ts(u64 n)
-{
-	LOOP(n, "mov %%cr0, %%rax; or $8, %%eax; mov %%rax, %%cr0; clts", 0);
-}
-static void b_cr8(u64 n)
-{
-	LOOP(n, "mov %1, %%cr8", 0);
-}
-static void b_rdmsr(u64 n)
-{
-	LOOP(n, "mov %k1, %%ecx; rdmsr", MSR_APIC_BASE);
-}
-static void b_rdmsr_fs(u64 n)
-{
-	LOOP(n, "mov %k1, %%ecx; rdmsr", MSR_FS_BASE);
-}
-static void b_rdtsc(u64 n)
-{
-	LOOP(n, "rdtsc", 0);
-}
-static void b_mmio(u64 n)
-{
-	LOOP(n, "mov (%1), %%eax", LAPIC_ID);
-}
-static void b_callret(u64 n)
-{
-	LOOP(n, "call 2f; jmp 3f; 2: ret; 3:", 0);
-}
+/* A benchmark that is such a loop. */
+#define BENCH(name, insns, in)                                                                     \
+	static void b_##name(u64 n)                                                                \
+	{                                                                                          \
+		LOOP(n, insns, in);                                                                \
+	}
+#define CPUID "mov %k1, %%eax; xor %%ecx, %%ecx; cpuid"
+BENCH(empty, "", 0)
+BENCH(cpuid_0, CPUID, 0)
+BENCH(cpuid_1, CPUID, 1)
+BENCH(cpuid_7, CPUID, 7)
+BENCH(cpuid_ext8, CPUID, 0x80000008)
+BENCH(cpuid_prefixed, "mov %k1, %%eax; xor %%ecx, %%ecx; .byte 0x66, 0x2e, 0x48, 0x0f, 0xa2", 0)
+BENCH(io80, "outb %%al, $0x80", 0)
+BENCH(in, "inb $0x61, %%al", 0)
+BENCH(pci,
+      "mov $0xcf8, %%edx; mov %k1, %%eax; outl %%eax, %%dx; mov $0xcfc, %%edx; inl %%dx, %%eax",
+      0x80000000u)
+BENCH(pit, "inb $0x42, %%al", 0)
+BENCH(uart, "mov $0x3fd, %%edx; inb %%dx, %%al", 0)
+BENCH(cr3, "mov %%cr3, %%rax; mov %%rax, %%cr3", 0)
+BENCH(invlpg, "invlpg (%1)", code_a)
+BENCH(cr0, "mov %%cr0, %%rax; mov %%rax, %%cr0", 0)
+BENCH(cr0_ts, "mov %%cr0, %%rax; or $8, %%eax; mov %%rax, %%cr0; clts", 0)
+BENCH(cr8, "mov %1, %%cr8", 0)
+BENCH(rdmsr, "mov %k1, %%ecx; rdmsr", MSR_APIC_BASE)
+BENCH(rdmsr_fs, "mov %k1, %%ecx; rdmsr", MSR_FS_BASE)
+BENCH(rdtsc, "rdtsc", 0)
+BENCH(mmio, "mov (%1), %%eax", LAPIC_ID)
+BENCH(callret, "call 2f; jmp 3f; 2: ret; 3:", 0)
 
 /* SYSCALL from ring 0; the handler goes straight back. */
 static void b_syscall(u64 n)

@@ -5,6 +5,7 @@
 #include "rt.h"
 
 #include "lib/str.h"
+#include "lib/trap_stubs.h"
 
 #define COM1		0x3f8
 #define LSR_THRE	0x20
@@ -29,20 +30,20 @@ struct trap_frame last_trap;
 
 void serial_init(void)
 {
-	out8(COM1 + 1, 0);
-	out8(COM1 + 3, 0x80);
-	out8(COM1 + 0, 1);
-	out8(COM1 + 1, 0);
-	out8(COM1 + 3, 3);
-	out8(COM1 + 2, 7);
-	out8(COM1 + 4, 3);
+	outb(COM1 + 1, 0);
+	outb(COM1 + 3, 0x80);
+	outb(COM1 + 0, 1);
+	outb(COM1 + 1, 0);
+	outb(COM1 + 3, 3);
+	outb(COM1 + 2, 7);
+	outb(COM1 + 4, 3);
 }
 
 static void put(char c)
 {
-	for (unsigned i = 0; i < 1000000 && !(in8(COM1 + 5) & LSR_THRE); i++)
+	for (unsigned i = 0; i < 1000000 && !(inb(COM1 + 5) & LSR_THRE); i++)
 		;
-	out8(COM1, (u8)c);
+	outb(COM1, (u8)c);
 }
 
 void say(const char *fmt, ...)
@@ -62,32 +63,27 @@ void say(const char *fmt, ...)
 
 /* --- exceptions ------------------------------------------------------------------------------ */
 
-struct table_pointer {
-	u16 limit;
-	u64 base;
-} __attribute__((packed));
-
 static u64 idt[256][2];
 
 void load_tables(void)
 {
-	struct table_pointer i = {sizeof(idt) - 1, (u64)(uintptr_t)idt};
-	struct table_pointer g = {5 * 8 - 1, (u64)(uintptr_t)boot_gdt};
+	struct desc_ptr i = {sizeof(idt) - 1, (u64)(uintptr_t)idt};
+	struct desc_ptr g = {5 * 8 - 1, (u64)(uintptr_t)boot_gdt};
 
 	for (unsigned v = 0; v < 256; v++) {
-		u64 at = (u64)(uintptr_t)trap_stubs + v * 16;
+		u64 at = (u64)(uintptr_t)trap_stubs + v * TRAP_STUB_SIZE;
 
 		idt[v][0] = (at & 0xffff) | (u64)SEL_CODE64 << 16 | 0x8eull << 40 |
 			    (at & 0xffff0000) << 32;
 		idt[v][1] = at >> 32;
 	}
-	asm volatile("lgdt %0; lidt %1" ::"m"(g), "m"(i));
+	lgdt(&g);
+	lidt(&i);
 }
 
 void trap_handler(struct trap_frame *f)
 {
 	static unsigned unexpected;
-	u64 cr2;
 
 	if (f->vector < 32)
 		last_trap = *f;
@@ -102,9 +98,9 @@ void trap_handler(struct trap_frame *f)
 	}
 	if ((trap_hook && trap_hook(f)) || f->vector >= 32)
 		return;
-	asm volatile("mov %%cr2, %0" : "=r"(cr2));
 	say("not ok exception %u error %llx rip %llx cr2 %llx\n", (unsigned)f->vector,
-	    (unsigned long long)f->error, (unsigned long long)f->rip, (unsigned long long)cr2);
+	    (unsigned long long)f->error, (unsigned long long)f->rip,
+	    (unsigned long long)read_cr2());
 	if (++unexpected > TRAP_LIMIT || f->vector != 3)
 		power_off();
 }
@@ -129,13 +125,13 @@ static void map_init(void)
 void map_page(u64 va, u64 pa, u64 flags)
 {
 	map_pt[va >> 12 & 511] = pa | flags;
-	invlpg(va);
+	invlpg((void *)va);
 }
 
 void map_window(u64 pa, u64 flags)
 {
 	map_pd[1] = pa | flags | PTE_PS;
-	invlpg(MAP_WINDOW);
+	invlpg((void *)MAP_WINDOW);
 }
 
 /* --- power-off by ACPI -------------------------------------------------------------------------
@@ -222,20 +218,20 @@ static void acpi_off(void)
 	if (!fadt)
 		return;
 	pm1 = (u16)read32(fadt + 64);
-	if (!(in16(pm1) & PM1_SCI_EN) && read32(fadt + 48)) {
-		out8((u16)read32(fadt + 48), fadt[52]);
-		for (unsigned i = 0; i < 100000 && !(in16(pm1) & PM1_SCI_EN); i++)
+	if (!(inw(pm1) & PM1_SCI_EN) && read32(fadt + 48)) {
+		outb((u16)read32(fadt + 48), fadt[52]);
+		for (unsigned i = 0; i < 100000 && !(inw(pm1) & PM1_SCI_EN); i++)
 			;
 	}
-	out16(pm1, (u16)((in16(pm1) & 0xc003) | sleep_type(fadt) << 10 | PM1_SLP_EN));
+	outw(pm1, (u16)((inw(pm1) & 0xc003) | sleep_type(fadt) << 10 | PM1_SLP_EN));
 }
 
 void power_off(void)
 {
 	acpi_off();
 	for (unsigned i = 0; i < 100000; i++)
-		in8(0x80);
-	out8(DEBUG_EXIT, DEBUG_EXIT_PASS);
+		inb(0x80);
+	outb(DEBUG_EXIT, DEBUG_EXIT_PASS);
 	for (;;)
 		asm volatile("cli; hlt");
 }

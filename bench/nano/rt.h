@@ -6,6 +6,7 @@
 #ifndef BENCH_NANO_RT_H
 #define BENCH_NANO_RT_H
 
+#include "lib/cpuops.h"
 #include "penumbra/types.h"
 
 struct trap_frame {
@@ -47,61 +48,5 @@ void map_window(u64 pa, u64 flags);
 u16 acpi_pm1_port(void);
 /* ACPI S5, else 0x10 to port 0xf4, else halt. */
 __attribute__((noreturn)) void power_off(void);
-
-static inline u64 rdtsc(void)
-{
-	u32 lo, hi;
-
-	asm volatile("rdtsc" : "=a"(lo), "=d"(hi)::"memory");
-	return lo | (u64)hi << 32;
-}
-static inline void out8(u16 port, u8 v)
-{
-	asm volatile("outb %0, %1" ::"a"(v), "Nd"(port));
-}
-static inline void out16(u16 port, u16 v)
-{
-	asm volatile("outw %0, %1" ::"a"(v), "Nd"(port));
-}
-static inline void out32(u16 port, u32 v)
-{
-	asm volatile("outl %0, %1" ::"a"(v), "Nd"(port));
-}
-static inline u8 in8(u16 port)
-{
-	u8 v;
-
-	asm volatile("inb %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-static inline u16 in16(u16 port)
-{
-	u16 v;
-
-	asm volatile("inw %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-static inline u32 in32(u16 port)
-{
-	u32 v;
-
-	asm volatile("inl %1, %0" : "=a"(v) : "Nd"(port));
-	return v;
-}
-static inline u64 rdmsr(u32 msr)
-{
-	u32 lo, hi;
-
-	asm volatile("rdmsr" : "=a"(lo), "=d"(hi) : "c"(msr));
-	return lo | (u64)hi << 32;
-}
-static inline void wrmsr(u32 msr, u64 v)
-{
-	asm volatile("wrmsr" ::"c"(msr), "a"((u32)v), "d"((u32)(v >> 32)) : "memory");
-}
-static inline void invlpg(u64 va)
-{
-	asm volatile("invlpg (%0)" ::"r"(va) : "memory");
-}
 
 #endif

@@ -6,6 +6,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "lib/trap_stubs.h"
+
 #define STACK_TOP 0x6fff0
 #define PML4 0x70000
 #define PDPT 0x71000
@@ -139,59 +141,9 @@ gdt_pointer:
 no_lm_text:
 	.asciz "not ok this kernel needs a 64-bit CPU\r\n"
 
-/* Interrupt entry: one 16-byte stub per vector pushes a missing error code and its number. */
+/* Interrupt entry. */
 	.text
-	.balign 16
-	.globl trap_stubs
-trap_stubs:
-	.set vector, 0
-	.rept 256
-	.balign 16
-	.if vector != 8 && (vector < 10 || vector > 14) && vector != 17 && vector != 21
-	pushq $0
-	.endif
-	pushq $vector
-	jmp trap_common
-	.set vector, vector + 1
-	.endr
-
-	.balign 16
-trap_common:
-	pushq %rax
-	pushq %rcx
-	pushq %rdx
-	pushq %rbx
-	pushq %rbp
-	pushq %rsi
-	pushq %rdi
-	pushq %r8
-	pushq %r9
-	pushq %r10
-	pushq %r11
-	pushq %r12
-	pushq %r13
-	pushq %r14
-	pushq %r15
-	cld
-	movq %rsp, %rdi
-	call trap_handler
-	popq %r15
-	popq %r14
-	popq %r13
-	popq %r12
-	popq %r11
-	popq %r10
-	popq %r9
-	popq %r8
-	popq %rdi
-	popq %rsi
-	popq %rbp
-	popq %rbx
-	popq %rdx
-	popq %rcx
-	popq %rax
-	addq $16, %rsp
-	iretq
+	TRAP_STUBS trap_handler
 
 /* int guard(void (*fn)(void *arg), void *arg): run fn; -1, or the vector of the exception that ended
  * it. trap_handler() sends such an exception to guard_landing with the vector in RAX. */

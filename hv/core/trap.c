@@ -7,8 +7,8 @@
 #include "core/irq.h"
 #include "core/panic.h"
 #include "lib/cpuops.h"
+#include "lib/trap_stubs.h"
 
-#define TRAP_STUB_SIZE 16
 #define GATE_INTERRUPT 0x8e /* present, ring 0, 64-bit interrupt gate: IF is cleared */
 
 struct idt_gate {

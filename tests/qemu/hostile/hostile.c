@@ -122,24 +122,24 @@ static void poke8(unsigned port, u32 value)
 {
 	if (!port_is_safe(port, 1))
 		return;
-	in8((u16)port);
-	out8((u16)port, (u8)value);
+	inb((u16)port);
+	outb((u16)port, (u8)value);
 }
 
 static void poke16(unsigned port, u32 value)
 {
 	if (!port_is_safe(port, 2))
 		return;
-	in16((u16)port);
-	out16((u16)port, (u16)value);
+	inw((u16)port);
+	outw((u16)port, (u16)value);
 }
 
 static void poke32(unsigned port, u32 value)
 {
 	if (!port_is_safe(port, 4))
 		return;
-	in32((u16)port);
-	out32((u16)port, value);
+	inl((u16)port);
+	outl((u16)port, value);
 }
 
 static void poke_all(unsigned port, u32 value)
@@ -166,8 +166,8 @@ __attribute__((unused)) static void ports(void)
 	asm volatile("rep outsl" : "+S"(p), "+c"(n) : "d"(0x1f0) : "memory");
 	p = buffer, n = 16;
 	asm volatile("rep insl" : "+D"(p), "+c"(n) : "d"(0xffff) : "memory");
-	out8(0x21, 0xff);
-	out8(0xa1, 0xff);
+	outb(0x21, 0xff);
+	outb(0xa1, 0xff);
 	serial_init();
 	say("\n"); /* ends a line of what was written to the UART */
 }
@@ -177,7 +177,7 @@ __attribute__((unused)) static void ports(void)
 static void flood_port(u16 port, const char *text)
 {
 	for (; *text; text++)
-		out8(port, (u8)*text);
+		outb(port, (u8)*text);
 }
 
 __attribute__((unused)) static void flood(void)
@@ -196,8 +196,8 @@ __attribute__((unused)) static void flood(void)
 		flood_port(0x3f8, text[i % ARRAY_SIZE(text)]);
 		flood_port(BIOSCHAN_PORT_TEXT, text[rnd() % ARRAY_SIZE(text)]);
 		flood_port(BIOSCHAN_PORT_LOG, text[rnd() % ARRAY_SIZE(text)]);
-		out8(BIOSCHAN_PORT_EVENT, i & 1 ? BIOS_EVENT_BOOT : BIOS_EVENT_NO_BOOT);
-		out8(BIOSCHAN_PORT_EVENT, 0x55);
+		outb(BIOSCHAN_PORT_EVENT, i & 1 ? BIOS_EVENT_BOOT : BIOS_EVENT_NO_BOOT);
+		outb(BIOSCHAN_PORT_EVENT, 0x55);
 	}
 }
 
@@ -209,7 +209,7 @@ __attribute__((unused)) static void chatty(void)
 
 __attribute__((unused)) static void resets(void)
 {
-	out8(0x92, 1);
+	outb(0x92, 1);
 	for (;;)
 		asm volatile("hlt");
 }
@@ -624,8 +624,8 @@ static void storm_with(u32 count)
 static void start_ticks(void)
 {
 	trap_hook = take_irq;
-	out8(0x21, 0xff);
-	out8(0xa1, 0xff);
+	outb(0x21, 0xff);
+	outb(0xa1, 0xff);
 	LAPIC(LAPIC_SVR) = 0x1ff;
 	LAPIC(LAPIC_TIMER_DIV) = 0xb;
 	LAPIC(LAPIC_LVT_TIMER) = 0x20000 | TIMER_VECTOR;
@@ -634,8 +634,8 @@ static void start_ticks(void)
 
 static u8 rtc_second(void)
 {
-	out8(0x70, 0);
-	return in8(0x71);
+	outb(0x70, 0);
+	return inb(0x71);
 }
 
 __attribute__((unused)) static void slow(void)
@@ -655,18 +655,18 @@ __attribute__((unused)) static void wait(void)
 	unsigned before = timer_irqs;
 
 	start_ticks();
-	in8(0x3f8); /* says that bytes are wanted here, not from the keyboard */
-	while (!(in8(0x3fd) & 1))
+	inb(0x3f8); /* says that bytes are wanted here, not from the keyboard */
+	while (!(inb(0x3fd) & 1))
 		asm volatile("sti; hlt; cli");
-	expect(in8(0x3f8) == 'q', "the byte is the one that was sent");
+	expect(inb(0x3f8) == 'q', "the byte is the one that was sent");
 	expect(timer_irqs != before, "the timer ticks");
 }
 
 __attribute__((unused)) static void storm(void)
 {
 	trap_hook = take_irq;
-	out8(0x21, 0xff);
-	out8(0xa1, 0xff);
+	outb(0x21, 0xff);
+	outb(0xa1, 0xff);
 	LAPIC(LAPIC_SVR) = 0x1ff;
 	LAPIC(LAPIC_TIMER_DIV) = 0xb;
 	LAPIC(LAPIC_LVT_TIMER) = 0x20000 | TIMER_VECTOR;
@@ -710,7 +710,7 @@ __attribute__((unused)) static void disk(void)
 					     .count = i & 2 ? (u32)rnd() : (u32)rnd() & 0xff,
 					     .status = BIOS_DISK_PENDING,
 					     .gpa = wild[rnd() % ARRAY_SIZE(wild)]};
-		out32(BIOSCHAN_PORT_DISK, i & 4 ? (u32)(uintptr_t)&req : (u32)rnd() | 0xc0000000);
+		outl(BIOSCHAN_PORT_DISK, i & 4 ? (u32)(uintptr_t)&req : (u32)rnd() | 0xc0000000);
 	}
 }
 
@@ -718,8 +718,6 @@ __attribute__((unused)) static void disk(void)
 
 #define VEC_DB	     1
 #define VEC_BP	     3
-#define RFLAGS_TF    0x100
-#define RFLAGS_RF    0x10000
 #define DR6_RESET    0xffff0ff0ull
 #define DR6_BS	     0x4000
 #define DR7_RESET    0x400ull
