@@ -147,7 +147,7 @@ static enum pnctl_status run_config(struct session *s, const struct command *c, 
 		return PNCTL_FAILED;
 	q = request_for(which ? CHAN_CTL_CONFIG_LOAD : CHAN_CTL_CONFIG_CHECK, NULL);
 	q.len = (u32)len;
-	rc = show_text(s, &q, text, "errors");
+	rc = show_text(s, &q, text, strcmp(args[1], "-") ? args[1] : NULL, "errors");
 	if (!rc && !s->json)
 		printf("%s: %s\n", args[1], which ? "loaded" : "no errors");
 	return rc;
@@ -174,7 +174,7 @@ static enum pnctl_status run_screen(struct session *s, const struct command *c, 
 	struct pn_request q = request_for(c->op, args[0]);
 
 	(void)n;
-	return show_text(s, &q, NULL, "screen");
+	return show_text(s, &q, NULL, NULL, "screen");
 }
 
 /* FROM-TO, FROM- or FROM. */
@@ -204,7 +204,7 @@ static enum pnctl_status run_records(struct session *s, const struct command *c,
 		return PNCTL_USAGE;
 	}
 	s->json = false; /* records are JSON already, a line each */
-	return show_text(s, &q, NULL, "records");
+	return show_text(s, &q, NULL, NULL, "records");
 }
 
 static enum pnctl_status run_info(struct session *s, const struct command *c, char **args, int n)

@@ -45,8 +45,10 @@ void table_cell(struct table *t, const char *fmt, ...) __attribute__((format(pri
 void table_print(struct table *t);
 
 /* Lines from TEXT rows: gives each whole one to @line. */
+#define PNCTL_LINE_MAX 8192
+
 struct lines {
-	char text[8192];
+	char text[PNCTL_LINE_MAX];
 	size_t len;
 	void (*line)(void *arg, const char *text);
 	void *arg;
@@ -60,9 +62,10 @@ int pnctl_main(int argc, char **argv);
 
 enum pnctl_status show_list(struct session *s);
 enum pnctl_status show_stats(struct session *s, const char *name);
-/* The lines of a reply as they are, or as {"KEY":["line",...]}. */
+/* The lines of a reply as they are, or as {"KEY":["line",...]}. Where a line tells a place in a
+ * config, @file's name stands there (NULL: "config", as the hypervisor says). */
 enum pnctl_status show_text(struct session *s, const struct pn_request *q, const char *text,
-			    const char *key);
+			    const char *file, const char *key);
 enum pnctl_status show_info(struct session *s);
 enum pnctl_status trace_dump(struct session *s, const char *path);
 enum pnctl_status console(struct session *s, const char *name);

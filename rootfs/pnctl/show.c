@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -262,12 +263,21 @@ enum pnctl_status show_stats(struct session *s, const char *name)
 
 struct text_out {
 	bool json, first;
+	const char *file; /* whose name stands for CONFIG_NAME, or NULL */
 };
+
+/* The hypervisor knows a config's text and not where it comes from. */
+#define CONFIG_NAME "config:"
 
 static void text_line(void *arg, const char *text)
 {
 	struct text_out *o = arg;
+	char named[PATH_MAX + PNCTL_LINE_MAX];
 
+	if (o->file && !strncmp(text, CONFIG_NAME, strlen(CONFIG_NAME))) {
+		snprintf(named, sizeof(named), "%s:%s", o->file, text + strlen(CONFIG_NAME));
+		text = named;
+	}
 	if (!o->json) {
 		puts(text);
 		return;
@@ -279,9 +289,9 @@ static void text_line(void *arg, const char *text)
 }
 
 enum pnctl_status show_text(struct session *s, const struct pn_request *q, const char *text,
-			    const char *key)
+			    const char *file, const char *key)
 {
-	struct text_out o = {.json = s->json, .first = true};
+	struct text_out o = {.json = s->json, .first = true, .file = file};
 	static struct lines l;
 	enum pnctl_status rc;
 
@@ -298,8 +308,8 @@ enum pnctl_status show_info(struct session *s)
 {
 	struct pn_request hv = request_for(CHAN_CTL_INFO, NULL);
 	struct pn_request daemon = request_for(PN_DAEMON, NULL);
-	enum pnctl_status rc = show_text(s, &hv, NULL, "hypervisor");
-	enum pnctl_status rc2 = show_text(s, &daemon, NULL, "daemon");
+	enum pnctl_status rc = show_text(s, &hv, NULL, NULL, "hypervisor");
+	enum pnctl_status rc2 = show_text(s, &daemon, NULL, NULL, "daemon");
 
 	return rc ? rc : rc2;
 }

@@ -71,7 +71,7 @@ def take_down(t, m):
 
 
 def build_at_run_time(t, m):
-    ask(t, m, f"printf '{LATER}' >/tmp/x; pnctl config check /tmp/x", r"config:5: delta: foo: unknown key", "1 error")
+    ask(t, m, f"printf '{LATER}' >/tmp/x; pnctl config check /tmp/x", r"/tmp/x:5: delta: foo: unknown key", "1 error")
     ask(t, m, "pnctl config load /tmp/x", "1 error")
     m.wait_record("guest", 30, name="gamma", event="start")
     m.wait_line("gamma:vga", "Starting Linux from the CD", 60)

@@ -284,8 +284,10 @@ TEST(a_config_travels_whole_and_its_errors_come_back)
 		CHECK(fake_put(&f, CHAN_CTL_REPLY, &r));
 	}
 	reply(&f, q.id, CHAN_REPLY_TEXT, 0, line, 60);
+	reply(&f, q.id, CHAN_REPLY_TEXT, 0, "config:2: x: told", 17);
 	end(&f, q.id, -EINVAL, "1 error");
 	CHECK_EQ(status_of(pid), 1);
+	CHECK(has(text_of(&f, "out"), "x.conf:2: x: told"));
 	CHECK_EQ(strspn(text_of(&f, "out"), "e") == 300 || strstr(text_of(&f, "out"), "1 error"),
 		 1);
 	CHECK_EQ(status_of(pnctl(&f, "config load /no/such/file")), 1);
