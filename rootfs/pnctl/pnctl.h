@@ -44,9 +44,9 @@ void table_cell(struct table *t, const char *fmt, ...) __attribute__((format(pri
 /* Prints and frees it. */
 void table_print(struct table *t);
 
-/* Lines from TEXT rows: gives each whole one to @line. */
 #define PNCTL_LINE_MAX 8192
 
+/* Lines from TEXT rows: gives each whole one to @line. */
 struct lines {
 	char text[PNCTL_LINE_MAX];
 	size_t len;
