@@ -74,6 +74,8 @@
 #define RX_MIN	     60u
 /* CAPR runs this far behind the driver's real position. */
 #define CAPR_LAG 16u
+/* Two full-sized frames' time on the wire. */
+#define RX_AGAIN_NS (250 * NSEC_PER_USEC)
 
 #define EECR_MODE    0xc0u
 #define EECR_PROGRAM 0x80u
@@ -237,6 +239,27 @@ static void on_rx_end(void *ctx)
 	(void)ctx; /* the interrupt is a level: a batch raises it once */
 }
 
+/* A driver may acknowledge ROK and leave frames in the ring: Linux's does when its budget is used
+ * up, and trusts the next frame to tell it. On a busy wire that one comes at once; here it can be
+ * held back for the very room that those frames take, and then nobody would ever move. So what was
+ * acknowledged and still lies there is told of again, not sooner than the wire would. */
+static void rx_acknowledged(struct rtl8139 *d)
+{
+	bool unread = (d->reg[CR] & CR_RE) && ring_used(d);
+
+	if (unread && !(get16(d, ISR) & ISR_ROK) && !d->rx_again.queued)
+		dev_timer_set(d->host, &d->rx_again, dev_now(d->host) + RX_AGAIN_NS);
+}
+
+static void rx_again_fire(void *arg, u64 now_ns)
+{
+	struct rtl8139 *d = arg;
+
+	(void)now_ns;
+	if ((d->reg[CR] & CR_RE) && ring_used(d))
+		raise(d, ISR_ROK);
+}
+
 /* The driver made room, or will not need it any more. */
 static void rx_resume(struct rtl8139 *d)
 {
@@ -382,6 +405,7 @@ static void soft_reset(struct rtl8139 *d)
 	d->tx_next = d->tx_pending = 0;
 	d->tx_full = d->rx_full = false;
 	d->net->ops->reset(d->net);
+	dev_timer_set(d->host, &d->rx_again, TIMER_OFF);
 	timer_arm(d);
 	irq_update(d);
 }
@@ -490,6 +514,8 @@ static void written(struct rtl8139 *d, unsigned off, unsigned size, u8 cr)
 		cr_written(d, cr);
 	if (touches(off, size, CAPR, 2) || touches(off, size, RCR, 4))
 		rx_resume(d);
+	if (touches(off, size, ISR, 1))
+		rx_acknowledged(d);
 	if (touches(off, size, IMR, 4))
 		irq_update(d);
 	if (touches(off, size, MPC, 4))
@@ -627,6 +653,8 @@ int rtl8139_init(struct rtl8139 *d, const struct dev_host *host, struct pci_bus 
 	d->net = net;
 	d->timer.fire = timer_fire;
 	d->timer.arg = d;
+	d->rx_again.fire = rx_again_fire;
+	d->rx_again.arg = d;
 	for (unsigned i = 0; i < ARRAY_SIZE(writable_bits); i++)
 		memcpy(&d->wmask[writable_bits[i].off], writable_bits[i].mask,
 		       writable_bits[i].len);

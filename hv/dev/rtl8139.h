@@ -39,7 +39,8 @@ struct rtl8139 {
 	u8 tx_next;    /* transmit buffer that the chip takes next */
 	u8 tx_pending; /* bit n: buffer n waits to be sent */
 	bool tx_full, rx_full;
-	u64 timer_zero; /* ns at which TCTR was 0 */
+	struct timer rx_again; /* to tell of unread frames */
+	u64 timer_zero;	       /* ns at which TCTR was 0 */
 	struct timer timer;
 	struct rtl8139_eeprom eeprom;
 	u64 tx_frames, rx_frames, rx_filtered;

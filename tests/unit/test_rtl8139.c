@@ -1,7 +1,8 @@
 /* RTL8139. Would catch: an EEPROM read that is a bit off, the MAC at a wrong place, transmit
  * buffers out of turn or never handed back, a receive ring wrong at its wrap or over-filled,
  * filters that let through or hold back the wrong frames, an interrupt that does not follow ISR and
- * IMR, writes to locked registers, anything alive after a reset.
+ * IMR, a driver and a full ring that wait for each other, writes to locked registers, anything
+ * alive after a reset.
  *
  * SRCS: hv/dev/rtl8139.c hv/dev/rtl8139_eeprom.c hv/dev/pci.c hv/dev/bus.c hv/lib/timerq.c
  *
@@ -291,6 +292,79 @@ TEST(full_ring_holds_back)
 		CHECK_EQ(last, i);
 	}
 	CHECK_EQ(rx_take(m, &status, &last), -1);
+	free(m);
+}
+
+/* A driver that polls: acknowledges after each frame, and stops at a budget with frames left. */
+static void poll_with_budget(struct machine *m, unsigned budget)
+{
+	u16 status;
+	u8 last;
+
+	while (budget-- && rx_take(m, &status, &last) >= 0) {
+		fake_net_deliver(&m->net, m->net.net.mac, 1000, 0); /* what was held back */
+		out(m, 0x3e, 2, 0x51);
+	}
+}
+
+TEST(frames_left_unread_are_told_of_again)
+{
+	struct machine *m = machine_new();
+	unsigned told = 0;
+
+	start(m, 0xf);
+	while (fake_net_deliver(&m->net, m->net.net.mac, 1000, 0))
+		;
+	CHECK(m->line);
+	for (unsigned i = 0; i < 10; i++) {
+		poll_with_budget(m, 4);
+		CHECK(!m->line);
+		CHECK(!fake_net_deliver(&m->net, m->net.net.mac, 1000, 0)); /* no room */
+		fake_advance(&m->f, 1000000);
+		told += m->line;
+	}
+	CHECK_EQ(told, 10);
+	free(m);
+}
+
+TEST(frames_read_are_not_told_of_again)
+{
+	struct machine *m = machine_new();
+	u16 status;
+	u8 last;
+
+	start(m, 0xf);
+	fake_net_deliver(&m->net, m->net.net.mac, 1000, 0);
+	out(m, 0x3e, 2, 1); /* first acknowledged, then taken */
+	CHECK(!m->line);
+	CHECK_EQ(rx_take(m, &status, &last), 1000);
+	fake_advance(&m->f, 1000000);
+	CHECK(!m->line);
+	CHECK_EQ(timerq_next(&m->f.q), TIMER_OFF);
+	fake_net_deliver(&m->net, m->net.net.mac, 1000, 0);
+	out(m, 0x3e, 2, 1);
+	out(m, 0x37, 1, 0x10); /* nor after a reset */
+	start(m, 0xf);
+	fake_advance(&m->f, 1000000);
+	CHECK(!m->line);
+	free(m);
+}
+
+/* A driver that takes its frames later, in a thread, must not drown in interrupts until then. */
+TEST(reminders_are_not_a_storm)
+{
+	struct machine *m = machine_new();
+	unsigned told = 0;
+
+	start(m, 0xf);
+	fake_net_deliver(&m->net, m->net.net.mac, 1000, 0);
+	for (unsigned us = 0; us < 10000; us += 10) {
+		told += m->line;
+		out(m, 0x3e, 2, 1);
+		CHECK(!m->line);
+		fake_advance(&m->f, 10000);
+	}
+	CHECK(told > 10 && told < 60);
 	free(m);
 }
 
