@@ -235,39 +235,41 @@ u64 alu_sar(struct alu *a)
 }
 
 /* Double shifts: @src2 comes in from the side. A 16-bit shift by more than 16 is undefined; this
- * shifts the doubled operand on, as processors do. */
-u64 alu_shld(struct alu *a)
+ * shifts the doubled operand on, as processors do. Returns the count that is left, 1 to the
+ * operand's bits; 0: nothing to do. */
+static unsigned double_shift_count(struct alu *a)
 {
 	unsigned n = shift_count(a), bits = 8 * a->size;
-	bool carry;
-	u64 res;
+
+	if (n <= bits)
+		return n;
+	a->dst = a->src2;
+	return n - bits;
+}
+
+static u64 double_shifted(struct alu *a, u64 res, bool carry)
+{
+	return shifted(a, res, carry, (res ^ a->dst) >> top_bit(a) & 1);
+}
+
+u64 alu_shld(struct alu *a)
+{
+	unsigned n = double_shift_count(a), bits = 8 * a->size;
 
 	if (!n)
 		return a->dst;
-	if (n > bits) {
-		n -= bits;
-		a->dst = a->src2;
-	}
-	carry = a->dst >> (bits - n) & 1;
-	res = n == bits ? a->src2 : a->dst << n | a->src2 >> (bits - n);
-	return shifted(a, res, carry, (res ^ a->dst) >> top_bit(a) & 1);
+	return double_shifted(a, n == bits ? a->src2 : a->dst << n | a->src2 >> (bits - n),
+			      a->dst >> (bits - n) & 1);
 }
 
 u64 alu_shrd(struct alu *a)
 {
-	unsigned n = shift_count(a), bits = 8 * a->size;
-	bool carry;
-	u64 res;
+	unsigned n = double_shift_count(a), bits = 8 * a->size;
 
 	if (!n)
 		return a->dst;
-	if (n > bits) {
-		n -= bits;
-		a->dst = a->src2;
-	}
-	carry = a->dst >> (n - 1) & 1;
-	res = n == bits ? a->src2 : a->dst >> n | a->src2 << (bits - n);
-	return shifted(a, res, carry, (res ^ a->dst) >> top_bit(a) & 1);
+	return double_shifted(a, n == bits ? a->src2 : a->dst >> n | a->src2 << (bits - n),
+			      a->dst >> (n - 1) & 1);
 }
 
 /* --- bits ---------------------------------------------------------------------------------------

@@ -28,32 +28,10 @@ static bool take(struct cursor *c, unsigned n, u64 *val)
 /* Legacy prefixes; LOCK ends the fast path. */
 static bool is_prefix(struct emul_insn *i, bool long64, u8 byte, bool *asize)
 {
-	switch (byte) {
-	case 0x66:
-		i->prefix |= PFX_OPSIZE;
-		return true;
-	case 0x67:
-		*asize = true;
-		return true;
-	case 0x64:
-	case 0x65:
-		i->override = byte - 0x64 + SEG_FS;
-		return true;
-	case 0x26:
-	case 0x2e:
-	case 0x36:
-	case 0x3e:
-		if (!long64)
-			i->override = (byte >> 3) & 3;
-		return true;
-	case 0xf2:
-	case 0xf3:
-		i->prefix &= (u8) ~(PFX_REP | PFX_REPNE);
-		i->prefix |= byte == 0xf3 ? PFX_REP : PFX_REPNE;
-		return true;
-	default:
-		return false;
-	}
+	if (byte != 0x67)
+		return emul_take_prefix(i, long64, byte);
+	*asize = true;
+	return true;
 }
 
 /* Displacement bytes that follow a ModRM byte with memory, by its mod and rm and the SIB's base. */

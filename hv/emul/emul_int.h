@@ -111,6 +111,34 @@ void emul_decode_init(void);
 /* The memory operand from ModRM/SIB fields. @sib < 0: none. @rex: the REX byte's low bits (WRXB).
  */
 void emul_set_mem(struct emul_insn *i, bool long64, u8 modrm, int sib, u8 rex, s64 disp);
+/* Take @byte as a legacy prefix, but for LOCK and the address size. False: it is none of these. */
+static inline bool emul_take_prefix(struct emul_insn *i, bool long64, u8 byte)
+{
+	switch (byte) {
+	case 0x66:
+		i->prefix |= PFX_OPSIZE;
+		return true;
+	case 0x64:
+	case 0x65:
+		i->override = byte - 0x64 + SEG_FS;
+		return true;
+	case 0x26:
+	case 0x2e:
+	case 0x36:
+	case 0x3e:
+		/* Long mode ignores these, and they do not undo an FS or GS. */
+		if (!long64)
+			i->override = (byte >> 3) & 3;
+		return true;
+	case 0xf2:
+	case 0xf3:
+		i->prefix &= (u8) ~(PFX_REP | PFX_REPNE);
+		i->prefix |= byte == 0xf3 ? PFX_REP : PFX_REPNE;
+		return true;
+	default:
+		return false;
+	}
+}
 /* Segment of the memory operand; called once base and override are known. */
 static inline void emul_set_seg(struct emul_insn *i)
 {

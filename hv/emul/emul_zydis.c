@@ -44,34 +44,10 @@ static u8 map_of(ZydisOpcodeMap map)
 
 static void set_prefix(struct emul_insn *i, bool long64, u8 byte)
 {
-	switch (byte) {
-	case 0xf0:
+	if (byte == 0xf0)
 		i->prefix |= PFX_LOCK;
-		break;
-	case 0xf2:
-		i->prefix = (u8)((i->prefix & ~PFX_REP) | PFX_REPNE);
-		break;
-	case 0xf3:
-		i->prefix = (u8)((i->prefix & ~PFX_REPNE) | PFX_REP);
-		break;
-	case 0x66:
-		i->prefix |= PFX_OPSIZE;
-		break;
-	case 0x64:
-		i->override = SEG_FS;
-		break;
-	case 0x65:
-		i->override = SEG_GS;
-		break;
-	case 0x26:
-	case 0x2e:
-	case 0x36:
-	case 0x3e:
-		/* Long mode ignores these, and they do not undo an FS or GS. */
-		if (!long64)
-			i->override = (byte >> 3) & 3;
-		break;
-	}
+	else
+		emul_take_prefix(i, long64, byte);
 }
 
 static void set_vex(struct emul_insn *i, const ZydisDecodedInstruction *z)

@@ -11,7 +11,7 @@
  * SRCS: hv/emul/emul_table.c hv/emul/emul_vec.c hv/emul/emul_zydis.c
  * LIBS: zydis
  */
-#include "emul/emul_int.h"
+#include "../unit/emul_compare.h"
 #include "fuzz.h"
 
 #define OPS_MAX (3u * EMUL_REP_MAX + 100)
@@ -215,16 +215,6 @@ static void take_state(struct guest *g, struct program *p)
 	g->code_at = e->rip + (g->long64 ? 0 : e->seg[SEG_CS].base);
 	for (unsigned i = 0; i < 15; i++)
 		g->code[i] = take(p);
-}
-
-static bool same_insn(const struct emul_insn *a, const struct emul_insn *b)
-{
-	return a->op == b->op && a->len == b->len && a->map == b->map && a->opcode == b->opcode &&
-	       a->osize == b->osize && a->asize == b->asize && a->prefix == b->prefix &&
-	       a->mod == b->mod && a->reg == b->reg && a->rm == b->rm && a->vvvv == b->vvvv &&
-	       a->seg == b->seg && a->override == b->override && a->base == b->base &&
-	       a->index == b->index && a->scale == b->scale && a->rip_rel == b->rip_rel &&
-	       a->disp == b->disp && a->imm == b->imm && a->imm2 == b->imm2;
 }
 
 static void check_decoders(const u8 *code)

@@ -911,17 +911,7 @@ TEST(the_op_sees_the_item_size_of_strings_only)
 /* --- the two decoders
  * ------------------------------------------------------------------------------------ */
 
-#include "emul/emul_int.h"
-
-static bool same_insn(const struct emul_insn *a, const struct emul_insn *b)
-{
-	return a->op == b->op && a->len == b->len && a->map == b->map && a->opcode == b->opcode &&
-	       a->osize == b->osize && a->asize == b->asize && a->prefix == b->prefix &&
-	       a->mod == b->mod && a->reg == b->reg && a->rm == b->rm && a->vvvv == b->vvvv &&
-	       a->seg == b->seg && a->override == b->override && a->base == b->base &&
-	       a->index == b->index && a->scale == b->scale && a->rip_rel == b->rip_rel &&
-	       a->disp == b->disp && a->imm == b->imm && a->imm2 == b->imm2;
-}
+#include "emul_compare.h"
 
 TEST(fast_decoder_agrees_with_the_full_one)
 {
