@@ -36,23 +36,14 @@ void pcicfg_write16(u32 bdf, unsigned reg, u16 value)
 
 u32 pcicfg_read(u32 bdf, unsigned off, unsigned size)
 {
-	u16 port = (u16)(CONFIG_DATA + (off & 3));
-
 	select(bdf, off);
-	return size == 4 ? inl(port) : size == 2 ? inw(port) : inb(port);
+	return port_in((u16)(CONFIG_DATA + (off & 3)), size);
 }
 
 void pcicfg_write(u32 bdf, unsigned off, unsigned size, u32 value)
 {
-	u16 port = (u16)(CONFIG_DATA + (off & 3));
-
 	select(bdf, off);
-	if (size == 4)
-		outl(port, value);
-	else if (size == 2)
-		outw(port, (u16)value);
-	else
-		outb(port, (u8)value);
+	port_out((u16)(CONFIG_DATA + (off & 3)), size, value);
 }
 
 static bool is_multi(u32 bdf)

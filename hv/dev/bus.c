@@ -1,4 +1,4 @@
-/* Address decoding: sorted range tables, found by binary search.
+/* Address decoding: sorted range tables; ports by binary search, the few MMIO ranges one by one.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -193,6 +193,22 @@ static inline void outl(u16 port, u32 v)
 	asm volatile("outl %0, %1" : : "a"(v), "Nd"(port));
 }
 
+/* @size: 1, 2 or 4 bytes. */
+static inline u32 port_in(u16 port, unsigned size)
+{
+	return size == 4 ? inl(port) : size == 2 ? inw(port) : inb(port);
+}
+
+static inline void port_out(u16 port, unsigned size, u32 v)
+{
+	if (size == 4)
+		outl(port, v);
+	else if (size == 2)
+		outw(port, (u16)v);
+	else
+		outb(port, (u8)v);
+}
+
 static inline u64 xgetbv(u32 index)
 {
 	u32 lo, hi;

@@ -56,27 +56,32 @@ static void append(const char *text)
 		dprintf(file, "[%5lld.%03lld] %s\n", ms / 1000, ms % 1000, text);
 }
 
-void say(const char *format, ...)
+static void message(bool console, const char *format, va_list arguments)
 {
 	char text[512];
+
+	vsnprintf(text, sizeof(text), format, arguments);
+	append(text);
+	if (console)
+		dprintf(STDERR_FILENO, "%s\n", text);
+}
+
+void say(const char *format, ...)
+{
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
+	message(true, format, arguments);
 	va_end(arguments);
-	append(text);
-	dprintf(STDERR_FILENO, "%s\n", text);
 }
 
 void note(const char *format, ...)
 {
-	char text[512];
 	va_list arguments;
 
 	va_start(arguments, format);
-	vsnprintf(text, sizeof(text), format, arguments);
+	message(false, format, arguments);
 	va_end(arguments);
-	append(text);
 }
 
 /* "<PRIORITY>text": the priority says nothing to a person. */
