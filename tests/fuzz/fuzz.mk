@@ -14,7 +14,7 @@ fuzz_libs = $(if $(shell sed -n 's/.*LIBS: *zydis/x/p' tests/fuzz/$(1).c),$(VEND
 
 define FUZZ_RULE
 $(B)/fuzz/$(1): tests/fuzz/$(1).c $(call fuzz_srcs,$(1)) $(call fuzz_libs,$(1)) \
-		$(wildcard tests/fuzz/*.h hv/*/*.h include/penumbra/*.h) | $(SOURCES_STAMP)
+		$(TEST_HEADERS) | $(SOURCES_STAMP)
 	@mkdir -p $$(@D)
 	$(call say,FUZZCC,$$@)
 	$(Q)$(FUZZ_CC) $(FUZZ_CFLAGS) -o $$@ tests/fuzz/$(1).c $(call fuzz_srcs,$(1)) $(call fuzz_libs,$(1))

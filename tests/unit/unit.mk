@@ -4,10 +4,13 @@ UNIT_TESTS := $(patsubst tests/unit/%.c,%,$(wildcard tests/unit/test_*.c))
 UNIT_CC ?= gcc
 UNIT_CFLAGS := -std=gnu11 -O1 -g -DPN_HOST -Iinclude -Ihv -I. -Itests/unit $(WARN) \
 	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer $(ZYDIS_INC)
+# Any header may be in any of them.
+TEST_HEADERS := $(wildcard tests/*/*.h hv/*/*.h hv/*/*/*.h include/penumbra/*.h firmware/*.h guestbios/*.h guestbios/*/*.h \
+	rootfs/*/*.h tools/*/*.h)
 unit_srcs = $(shell sed -n 's/.*SRCS: *//p' tests/unit/$(1).c)
 
 define UNIT_RULE
-$(B)/unit/$(1): tests/unit/$(1).c $(call unit_srcs,$(1)) tests/unit/unit.h $(wildcard hv/*/*.h include/penumbra/*.h rootfs/*/*.h) | $(SOURCES_STAMP)
+$(B)/unit/$(1): tests/unit/$(1).c $(call unit_srcs,$(1)) $(TEST_HEADERS) | $(SOURCES_STAMP)
 	@mkdir -p $$(@D)
 	$(call say,UNITCC,$$@)
 	$(Q)$(UNIT_CC) $(UNIT_CFLAGS) -o $$@ tests/unit/$(1).c $$(call unit_srcs,$(1)) $$(UNIT_LIBS_$(1))
