@@ -190,6 +190,7 @@ int main(void)
 	mounts_reserve_huge_pages();
 	medium_init();
 	uevents = uevent_open();
+	piix_coldplug();
 	/* Events from here on queue up; what was there before is asked for. */
 	drivers_coldplug();
 	medium_rescan();

@@ -55,6 +55,12 @@ int drivers_timeout(void);  /* while awaited: ms until they hang */
 bool drivers_reap(pid_t pid, int status);
 bool drivers_channel(void); /* is there a hypervisor's channel? */
 
+/* piix.c: IDE channels that firmware has left off; before their driver is loaded. */
+void piix_coldplug(void);
+/* The same for the function whose configuration space @fd is; bit n: channel n was off and is on.
+ */
+unsigned piix_switch_on(int fd);
+
 /* medium.c: the boot medium and the data partition, whenever they appear. */
 void medium_init(void);
 void medium_block_added(const char *name);
