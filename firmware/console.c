@@ -195,7 +195,8 @@ int console_rx(void)
 	return con.uart.present ? uart_getc(&con.uart) : -1;
 }
 
-void console_irq_enable(bool rx, bool tx)
+/* Interrupt on received bytes, on an empty transmitter. */
+static void irq_enable_on(bool rx, bool tx)
 {
 	if (con.uart.present)
 		uart_irq_enable(&con.uart, rx, tx);
@@ -236,7 +237,7 @@ int console_route_irq(unsigned vector, u32 apic_id)
 	if (err)
 		return -ENODEV;
 	ioapic_mask(i->gsi, false);
-	console_irq_enable(true, false);
+	irq_enable_on(true, false);
 	return 0;
 }
 
@@ -253,11 +254,6 @@ hpa_t console_mmio(void)
 u32 console_pci(void)
 {
 	return con.bdf;
-}
-
-u32 console_baud(void)
-{
-	return con.uart.present ? con.param.baud : 0;
 }
 
 const char *console_name(void)
@@ -285,5 +281,5 @@ void console_panic(void)
 		con.screen = true;
 		screen_redraw();
 	}
-	console_irq_enable(false, false);
+	irq_enable_on(false, false);
 }

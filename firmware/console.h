@@ -42,8 +42,6 @@ unsigned console_tx_room(void);
 void console_tx(const char *buf, unsigned n);
 /* A received byte, or -1. */
 int console_rx(void);
-/* Interrupt on received bytes, on an empty transmitter. */
-void console_irq_enable(bool rx, bool tx);
 /* GSI of the UART's ISA interrupt, or -1. */
 int console_gsi(void);
 /* Route that interrupt to @vector on the CPU with @apic_id and enable it for received bytes.
@@ -54,8 +52,6 @@ int console_route_irq(unsigned vector, u32 apic_id);
 u16 console_port(void);
 hpa_t console_mmio(void);
 u32 console_pci(void);
-/* Line rate in bit/s, 0 when unknown or no UART. */
-u32 console_baud(void);
 /* Short name of the chosen device for the `boot` record: "com 0x3f8", "pci 00:03.0", "vga", "none".
  */
 const char *console_name(void);

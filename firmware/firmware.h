@@ -9,10 +9,6 @@
 
 /* One line, prefixed "hv| ", on every console. Boot only: core/log.c has the line afterwards. */
 void firmware_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* The same, only with `verbose` on the command line. */
-void firmware_step(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* Say why this machine cannot be used, and halt. */
-_Noreturn void firmware_refuse(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* The hypervisor proper, on the boot CPU: 64-bit mode, its own stack, interrupts off, GDT, IDT and
  * TSS loaded, console up, address space and frame allocator live, clock running, the other CPUs

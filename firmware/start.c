@@ -51,7 +51,8 @@ void firmware_say(const char *fmt, ...)
 	va_end(ap);
 }
 
-void firmware_step(const char *fmt, ...)
+/* The same, only with `verbose` on the command line. */
+__attribute__((format(printf, 1, 2))) static void step(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -62,7 +63,8 @@ void firmware_step(const char *fmt, ...)
 	va_end(ap);
 }
 
-void firmware_refuse(const char *fmt, ...)
+/* Say why this machine cannot be used, and halt. */
+__attribute__((format(printf, 1, 2))) static _Noreturn void refuse(const char *fmt, ...)
 {
 	va_list ap;
 
@@ -139,13 +141,12 @@ static const char *region_name(enum mem_type t)
 static void describe_memory(const struct boot_info *bi)
 {
 	for (unsigned i = 0; i < bi->nregions; i++)
-		firmware_step("  %012llx-%012llx %s", (unsigned long long)bi->region[i].base,
-			      (unsigned long long)(bi->region[i].base + bi->region[i].len - 1),
-			      region_name(bi->region[i].type));
+		step("  %012llx-%012llx %s", (unsigned long long)bi->region[i].base,
+		     (unsigned long long)(bi->region[i].base + bi->region[i].len - 1),
+		     region_name(bi->region[i].type));
 	for (unsigned i = 0; i < bi->nmodules; i++)
-		firmware_step("  module %s at %llx, %llu bytes", bi->module[i].name,
-			      (unsigned long long)bi->module[i].base,
-			      (unsigned long long)bi->module[i].len);
+		step("  module %s at %llx, %llu bytes", bi->module[i].name,
+		     (unsigned long long)bi->module[i].base, (unsigned long long)bi->module[i].len);
 }
 
 static void start_memory(struct boot_info *bi)
@@ -155,14 +156,14 @@ static void start_memory(struct boot_info *bi)
 	if (bi->modules_dropped)
 		firmware_say("%u modules beyond the first %u are ignored", bi->modules_dropped,
 			     BOOT_MAX_MODULES);
-	firmware_step("memory map:");
+	step("memory map:");
 	describe_memory(bi);
 	if (hostmap_init(bi))
-		firmware_refuse("not enough memory below 4 GiB for page tables");
+		refuse("not enough memory below 4 GiB for page tables");
 	console_map();
-	firmware_step("image at %llx, %llu KiB; %llu MiB of RAM; console %s",
-		      (unsigned long long)bi->image_base, (unsigned long long)bi->image_len / 1024,
-		      (unsigned long long)frames_total() / MIB, console_name());
+	step("image at %llx, %llu KiB; %llu MiB of RAM; console %s",
+	     (unsigned long long)bi->image_base, (unsigned long long)bi->image_len / 1024,
+	     (unsigned long long)frames_total() / MIB, console_name());
 }
 
 /* --- ACPI ------------------------------------------------------------------------------------ */
@@ -191,9 +192,9 @@ static void start_acpi(struct boot_info *bi)
 
 	if (acpi_parse(&bi->acpi, &m, rsdp))
 		firmware_say("no usable ACPI tables: one CPU, no power-off");
-	firmware_step("ACPI: %u CPUs, %u IOAPICs, PM timer 0x%x, HPET %llx, ECAM %llx, S5 0x%x",
-		      a->ncpus, a->nioapics, a->pm_timer_port, (unsigned long long)a->hpet_base,
-		      (unsigned long long)a->ecam_base, a->slp_typ_s5);
+	step("ACPI: %u CPUs, %u IOAPICs, PM timer 0x%x, HPET %llx, ECAM %llx, S5 0x%x", a->ncpus,
+	     a->nioapics, a->pm_timer_port, (unsigned long long)a->hpet_base,
+	     (unsigned long long)a->ecam_base, a->slp_typ_s5);
 }
 
 /* --- processors and time ---------------------------------------------------------------------- */
@@ -208,9 +209,9 @@ static void start_cpus(struct boot_info *bi)
 {
 	if (tsc_calibrate(bi))
 		firmware_say("no timer answers: assuming a TSC of 1 GHz");
-	firmware_step("TSC %u kHz by %s", bi->tsc_khz, bi->tsc_source);
+	step("TSC %u kHz by %s", bi->tsc_khz, bi->tsc_source);
 	if (host_lapic_init(bi))
-		firmware_refuse("this CPU has no local APIC");
+		refuse("this CPU has no local APIC");
 	pic_mask();
 	lapic_init_cpu();
 	cpus[0].apic_id = lapic_id();
@@ -220,11 +221,11 @@ static void start_cpus(struct boot_info *bi)
 			cpus[0].acpi_uid = bi->acpi.cpu[i].acpi_uid;
 	lapic_timer_calibrate();
 	if (host_ioapic_init(bi))
-		firmware_refuse("no memory to map the I/O APICs");
+		refuse("no memory to map the I/O APICs");
 	irq_register(VECTOR_PANIC_STOP, panic_stop_interrupt);
 	smp_start(bi);
-	firmware_step("%u of %u CPUs up, local APIC %s, timer %s", ncpus, bi->acpi.ncpus,
-		      lapic_is_x2apic() ? "x2APIC" : "xAPIC", lapic_timer_kind());
+	step("%u of %u CPUs up, local APIC %s, timer %s", ncpus, bi->acpi.ncpus,
+	     lapic_is_x2apic() ? "x2APIC" : "xAPIC", lapic_timer_kind());
 }
 
 static void enter_main(void *bi)
@@ -248,18 +249,18 @@ void firmware_start(u32 magic, u32 info, u32 base)
 	err = multiboot_parse(bi, &extra, magic, info, &view);
 	start_console(bi);
 	if (err)
-		firmware_refuse("the boot loader gave no %s (%d)",
-				err == -ENOENT ? "memory map" : "usable information", err);
+		refuse("the boot loader gave no %s (%d)",
+		       err == -ENOENT ? "memory map" : "usable information", err);
 	if (base == IMAGE_LINK_BASE && image_move_high(bi))
 		firmware_say("no room to move the hypervisor high: staying at %x", base);
 	start_memory(bi);
 	start_acpi(bi);
 	start_cpus(bi);
 	if (cpu_alloc_stacks(&cpus[0]))
-		firmware_refuse("no memory for stacks");
+		refuse("no memory for stacks");
 	cpu_load(&cpus[0]);
 	tsc_refine(bi);
 	ASSERT(hostmap_audit() == 0);
-	firmware_step("handing over after %llu us", (unsigned long long)clock_ns() / NSEC_PER_USEC);
+	step("handing over after %llu us", (unsigned long long)clock_ns() / NSEC_PER_USEC);
 	boot_call_on_stack(cpus[0].stack_top, enter_main, bi);
 }

@@ -78,16 +78,6 @@ u64 clock_ns(void)
 	return clock_tsc_to_ns(rdtsc());
 }
 
-u64 clock_ns_to_tsc(u64 ns)
-{
-	u64 t;
-
-	if (ns <= clk.ns0 || !clk.mult)
-		return clk.base;
-	t = mul_div(ns - clk.ns0, 1ull << 32, clk.mult);
-	return t > INT64_MAX ? INT64_MAX : clk.base + t - (u64)this_cpu()->tsc_delta;
-}
-
 void clock_delay_us(u64 us)
 {
 	u64 start = rdtsc(), ticks = us * (clk.hz ? clk.hz : FALLBACK_HZ * 4) / 1000000;

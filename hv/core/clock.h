@@ -14,8 +14,6 @@
 u64 clock_ns(void);
 /* A TSC value of this CPU -> the same scale as clock_ns(). */
 u64 clock_tsc_to_ns(u64 tsc);
-/* The TSC value of this CPU at which clock_ns() reads @ns; saturates. */
-u64 clock_ns_to_tsc(u64 ns);
 /* TSC ticks per second as calibrated; 0 before calibration. */
 u64 clock_tsc_hz(void);
 /* Busy-wait. Boot and panic only. Works (roughly) before calibration. */

@@ -405,6 +405,23 @@ static u64 usable_xcr0(const struct host_cpuid *h, u64 wanted)
 	return x;
 }
 
+/* Bytes of an XSAVE area for components @xcr0, standard or compacted form. At least 576. */
+static u32 xsave_size(const struct cpuid_policy *p, u64 xcr0, bool compact)
+{
+	u32 end = XSAVE_LEGACY_AREA;
+
+	for (unsigned i = 2; i < CPUID_XSAVE_LEAVES; i++) {
+		u32 start = p->xsave[i][CPUID_EBX];
+
+		if (!(xcr0 & BIT(i)) || !p->xsave[i][CPUID_EAX])
+			continue;
+		if (compact)
+			start = p->xsave[i][CPUID_ECX] & 2 ? ALIGN_UP(end, 64) : end;
+		end = MAX(end, start + p->xsave[i][CPUID_EAX]);
+	}
+	return end;
+}
+
 static void build_xsave(struct cpuid_policy *p, const struct host_cpuid *h)
 {
 	u64 x = p->xcr0_valid;
@@ -421,7 +438,7 @@ static void build_xsave(struct cpuid_policy *p, const struct host_cpuid *h)
 		p->xsave[i][CPUID_EDX] = 0;
 	}
 	p->xsave[0][CPUID_EAX] = (u32)x;
-	p->xsave[0][CPUID_ECX] = cpuid_xsave_size(p, x, false);
+	p->xsave[0][CPUID_ECX] = xsave_size(p, x, false);
 	p->xsave[0][CPUID_EDX] = x >> 32;
 	/* No XSAVES: IA32_XSS is not switched. */
 	host_read(h, 0xd, 1, host);
@@ -518,22 +535,6 @@ void cpuid_policy_build(struct cpuid_policy *p,
 
 /* --- answering -------------------------------------------------------------------------------- */
 
-u32 cpuid_xsave_size(const struct cpuid_policy *p, u64 xcr0, bool compact)
-{
-	u32 end = XSAVE_LEGACY_AREA;
-
-	for (unsigned i = 2; i < CPUID_XSAVE_LEAVES; i++) {
-		u32 start = p->xsave[i][CPUID_EBX];
-
-		if (!(xcr0 & BIT(i)) || !p->xsave[i][CPUID_EAX])
-			continue;
-		if (compact)
-			start = p->xsave[i][CPUID_ECX] & 2 ? ALIGN_UP(end, 64) : end;
-		end = MAX(end, start + p->xsave[i][CPUID_EAX]);
-	}
-	return end;
-}
-
 static void set_all(u32 out[4], const u32 in[4])
 {
 	__builtin_memcpy(out, in, 4 * sizeof(out[0]));
@@ -557,9 +558,9 @@ static void query_xsave(const struct cpuid_policy *p, const struct cpuid_dynamic
 	if (!p->xcr0_valid)
 		return;
 	if (sub == 0)
-		out[CPUID_EBX] = cpuid_xsave_size(p, d->xcr0, false);
+		out[CPUID_EBX] = xsave_size(p, d->xcr0, false);
 	else if (sub == 1 && (out[CPUID_EAX] & FD1A_XSAVEC))
-		out[CPUID_EBX] = cpuid_xsave_size(p, d->xcr0, true);
+		out[CPUID_EBX] = xsave_size(p, d->xcr0, true);
 }
 
 /* Leaves with subleaves whose answers are not in their slot. */

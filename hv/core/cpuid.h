@@ -76,7 +76,4 @@ void cpuid_policy_build(struct cpuid_policy *p,
 void cpuid_query(const struct cpuid_policy *p, const struct cpuid_dynamic *d, u32 leaf, u32 sub,
 		 u32 out[4]);
 
-/* Bytes of an XSAVE area for components @xcr0, standard or compacted form. At least 576. */
-u32 cpuid_xsave_size(const struct cpuid_policy *p, u64 xcr0, bool compact);
-
 #endif

@@ -78,7 +78,7 @@ static struct partition *build(struct ctl *c)
 	return ctl_guest(c);
 }
 
-void ctl_start(struct ctl *c)
+static void start(struct ctl *c)
 {
 	struct partition *p = build(c);
 
@@ -97,7 +97,7 @@ static bool lives(const struct partition *p)
 	return p->state == PARTITION_RUNNING || p->state == PARTITION_PAUSED;
 }
 
-void ctl_stop_guest(struct ctl *c)
+static void stop_guest(struct ctl *c)
 {
 	struct partition *p = ctl_guest(c);
 
@@ -130,22 +130,22 @@ static void ask(struct ctl *c, enum partition_state state, u32 request, const ch
 	ctl_ok(c);
 }
 
-void ctl_reset(struct ctl *c)
+static void reset(struct ctl *c)
 {
 	ask(c, PARTITION_RUNNING, REQUEST_RESET, "reset is for one that runs");
 }
 
-void ctl_pause(struct ctl *c)
+static void pause(struct ctl *c)
 {
 	ask(c, PARTITION_RUNNING, REQUEST_HOLD, "pause is for one that runs");
 }
 
-void ctl_resume(struct ctl *c)
+static void resume(struct ctl *c)
 {
 	ask(c, PARTITION_PAUSED, REQUEST_RESUME, "resume is for one that is paused");
 }
 
-void ctl_destroy(struct ctl *c)
+static void destroy(struct ctl *c)
 {
 	struct partition *p = ctl_guest(c);
 
@@ -155,7 +155,7 @@ void ctl_destroy(struct ctl *c)
 	ctl_ok(c);
 }
 
-void ctl_paging(struct ctl *c)
+static void paging(struct ctl *c)
 {
 	static const enum paging_kind kind[] = {[CHAN_PAGING_ADAPTIVE] = PAGING_ADAPTIVE,
 						[CHAN_PAGING_NESTED] = PAGING_NESTED,
@@ -178,7 +178,7 @@ void ctl_paging(struct ctl *c)
 			p->cfg.name, p->vcpu.paging->name);
 }
 
-void ctl_power(struct ctl *c)
+static void power(struct ctl *c)
 {
 	if (c->req.arg > 1) {
 		ctl_end(c, -EINVAL, "power: 0 is off, 1 reboot");
@@ -194,21 +194,21 @@ void ctl_power(struct ctl *c)
 
 static void (*const handler[])(struct ctl *c) = {
 	[CHAN_CTL_LIST] = ctl_list,
-	[CHAN_CTL_START] = ctl_start,
-	[CHAN_CTL_STOP] = ctl_stop_guest,
-	[CHAN_CTL_RESET] = ctl_reset,
-	[CHAN_CTL_PAUSE] = ctl_pause,
-	[CHAN_CTL_RESUME] = ctl_resume,
-	[CHAN_CTL_DESTROY] = ctl_destroy,
+	[CHAN_CTL_START] = start,
+	[CHAN_CTL_STOP] = stop_guest,
+	[CHAN_CTL_RESET] = reset,
+	[CHAN_CTL_PAUSE] = pause,
+	[CHAN_CTL_RESUME] = resume,
+	[CHAN_CTL_DESTROY] = destroy,
 	[CHAN_CTL_STATS] = ctl_stats,
-	[CHAN_CTL_PAGING] = ctl_paging,
+	[CHAN_CTL_PAGING] = paging,
 	[CHAN_CTL_CONFIG_CHECK] = ctl_config_check,
 	[CHAN_CTL_CONFIG_LOAD] = ctl_config_load,
 	[CHAN_CTL_TRACE] = ctl_trace,
 	[CHAN_CTL_SCREEN] = ctl_screen,
 	[CHAN_CTL_RECORDS] = ctl_records,
 	[CHAN_CTL_INFO] = ctl_info,
-	[CHAN_CTL_POWER] = ctl_power,
+	[CHAN_CTL_POWER] = power,
 };
 
 void ctl_handle(struct ctl *c)

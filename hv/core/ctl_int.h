@@ -52,15 +52,6 @@ void ctl_handle(struct ctl *c);
 /* The guest that the request names; NULL after ctl_end(). */
 struct partition *ctl_guest(struct ctl *c);
 
-/* ctl_guest.c */
-void ctl_start(struct ctl *c);
-void ctl_stop_guest(struct ctl *c);
-void ctl_reset(struct ctl *c);
-void ctl_pause(struct ctl *c);
-void ctl_resume(struct ctl *c);
-void ctl_destroy(struct ctl *c);
-void ctl_paging(struct ctl *c);
-void ctl_power(struct ctl *c);
 /* ctl_show.c */
 void ctl_list(struct ctl *c);
 void ctl_stats(struct ctl *c);

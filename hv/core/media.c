@@ -42,7 +42,8 @@ static bool has_nic(const struct partition *p)
 	return p->cfg.nic[0] && strcmp(p->cfg.nic, "none") != 0;
 }
 
-bool media_needed(const struct partition *p)
+/* Is there anything that the control partition must bring? */
+static bool needed(const struct partition *p)
 {
 	for (unsigned i = 0; i < MEDIA_COUNT; i++)
 		if (is_served(config_of(p, i)))
@@ -194,7 +195,7 @@ int media_open(struct partition *p)
 		return err;
 	}
 	plug_in(p);
-	if (!media_needed(p))
+	if (!needed(p))
 		return 0;
 	p->media_limit = (struct timer){.fire = patience_over, .arg = p};
 	timer_set(&p->media_limit, clock_ns() + PATIENCE_NS);

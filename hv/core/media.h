@@ -15,8 +15,6 @@
 
 extern const char *const media_key[MEDIA_COUNT]; /* cdrom, disk, floppy */
 
-/* Is there anything that the control partition must bring? */
-bool media_needed(const struct partition *p);
 /* Ask for @p's media and plug its port in. 0: all is there; -EAGAIN: wait, media_poll() says when;
  * other: it cannot start, told by error record. */
 int media_open(struct partition *p);

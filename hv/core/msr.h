@@ -76,7 +76,7 @@ int msr_read(struct guest_msrs *m, u32 msr, u64 *value);
 int msr_write(struct guest_msrs *m, u32 msr, u64 value);
 /* Number of the fixed-range MTRR with index @i < MSR_MTRR_FIXED_COUNT. */
 u32 msr_mtrr_fixed(unsigned i);
-/* The row's name, or NULL: for logs. */
+/* The name of the row that answers for @msr; NULL: an unknown MSR. */
 const char *msr_name(u32 msr);
 
 #endif

@@ -25,11 +25,6 @@ static unsigned panic_depth;
 static unsigned panic_stopped;
 static char panic_reason[256];
 
-bool panic_active(void)
-{
-	return __atomic_load_n(&panic_owner, __ATOMIC_ACQUIRE) != 0;
-}
-
 static _Noreturn void panic_halt(void)
 {
 	for (;;) {

@@ -17,8 +17,6 @@ _Noreturn void panic_trap(struct trap_frame *f);
  * `error` record, leaving the emulator. May not return. It must write by console_write(). */
 extern void (*panic_hook)(const char *reason);
 
-/* True once some CPU panics; NMI and stop-IPI handlers then halt theirs. */
-bool panic_active(void);
 /* Halt this CPU for good when another one panics; else return. */
 void panic_stop_check(void);
 /* Formatted line(s) on the console, without prefix; for use in panic_hook. */

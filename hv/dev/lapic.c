@@ -1,6 +1,6 @@
 /* Local APIC: see lapic.h.
  *
- * Everything that changes IRR, ISR, TPR or the enable bits ends in lapic_update(), which keeps PPR
+ * Everything that changes IRR, ISR, TPR or the enable bits ends in update(), which keeps PPR
  * and the one vector that is deliverable, so that asking costs a field read. Registers are in
  * lapic_regs.c, the timer in lapic_timer.c, messages between APICs in lapic_ipi.c.
  *
@@ -20,7 +20,8 @@ static int highest(const u32 *map)
 	return -1;
 }
 
-void lapic_update(struct lapic *l)
+/* Recompute PPR and the deliverable vector after IRR, ISR, TPR or the enable bits changed. */
+static void update(struct lapic *l)
 {
 	u8 served = l->isr_max < 0 ? 0 : (u8)l->isr_max;
 	int was = l->deliverable;
@@ -36,7 +37,7 @@ void lapic_update(struct lapic *l)
 void lapic_set_tpr(struct lapic *l, u8 tpr)
 {
 	l->tpr = tpr;
-	lapic_update(l);
+	update(l);
 }
 
 void lapic_set_cr8(struct lapic *l, u8 cr8)
@@ -55,7 +56,7 @@ void lapic_soft_enable(struct lapic *l)
 	bool was = l->soft_enabled;
 
 	l->soft_enabled = lapic_enabled(l) && (l->svr & SVR_ENABLE);
-	lapic_update(l);
+	update(l);
 	if (!was)
 		lapic_accepts(l);
 }
@@ -87,7 +88,7 @@ void lapic_set_irr(struct lapic *l, u8 vector, bool level)
 	l->tmr[word] = level ? l->tmr[word] | bit : l->tmr[word] & ~bit;
 	if (vector > l->irr_max) {
 		l->irr_max = vector;
-		lapic_update(l);
+		update(l);
 	}
 }
 
@@ -100,7 +101,7 @@ void lapic_ack(struct lapic *l, u8 vector)
 	l->irr_max = (s16)highest(l->irr);
 	if (vector > l->isr_max)
 		l->isr_max = vector;
-	lapic_update(l);
+	update(l);
 }
 
 /* A level-triggered local pin sends again when it is still asserted (SDM §11.5.1, Remote IRR). */
@@ -126,7 +127,7 @@ void lapic_eoi_fast(struct lapic *l)
 	bit = 1u << (vector & 31);
 	l->isr[vector >> 5] &= ~bit;
 	l->isr_max = (s16)highest(l->isr);
-	lapic_update(l);
+	update(l);
 	if (!(l->tmr[vector >> 5] & bit))
 		return;
 	lint_eoi(l, 0, vector);
@@ -156,14 +157,6 @@ void lapic_lvt_fire(struct lapic *l, enum lapic_lvt which)
 			l->lvt[which] |= LVT_REMOTE_IRR;
 		lapic_set_irr(l, (u8)lvt, level);
 	}
-}
-
-void lapic_raise_lvt(struct lapic *l, enum lapic_lvt which)
-{
-	lapic_lvt_fire(l, which);
-	/* SDM §11.5.1: a counter overflow masks its entry until the handler unmasks it. */
-	if (which == LAPIC_LVT_PERF)
-		l->lvt[which] |= LVT_MASKED;
 }
 
 void lapic_lint(struct lapic *l, unsigned pin, bool level)

@@ -136,8 +136,6 @@ void lapic_lint(struct lapic *l, unsigned pin, bool level);
 /* True when the CPU takes interrupts of the 8259 through this APIC (LINT0 in ExtINT mode and
  * unmasked, or the APIC globally disabled). */
 bool lapic_accepts_extint(const struct lapic *l);
-/* Raise a local source (thermal, performance counters). */
-void lapic_raise_lvt(struct lapic *l, enum lapic_lvt which);
 
 /* MSR 800h..8FFh in x2APIC mode. 0, or -EINVAL: the access must #GP. */
 int lapic_msr_read(struct lapic *l, u32 msr, u64 *value);
@@ -154,13 +152,9 @@ void lapic_set_tsc_deadline(struct lapic *l, u64 tsc);
 /* The guest's TSC was changed or rescaled: re-arm what depends on it. */
 void lapic_tsc_changed(struct lapic *l);
 
-/* Does @l belong to the destination of @msg (shorthands excluded)? */
-bool lapic_match(const struct lapic *l, const struct apic_msg *msg);
 /* Deliver @msg to the right ones of @n APICs. @from is the sender of an IPI, else NULL. Returns how
  * many accepted it. */
 unsigned lapic_route(struct lapic *const *all, unsigned n, const struct lapic *from,
 		     const struct apic_msg *msg);
-/* Deliver @msg to @l, which matched. */
-void lapic_deliver(struct lapic *l, const struct apic_msg *msg);
 
 #endif

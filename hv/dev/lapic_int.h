@@ -24,8 +24,6 @@
 
 #define FIRST_VECTOR 16u
 
-/* Recompute PPR and the deliverable vector after IRR, ISR, TPR or the enable bits changed. */
-void lapic_update(struct lapic *l);
 /* Note error @bit (ESR_*) and raise the error LVT. */
 void lapic_error(struct lapic *l, u32 bit);
 /* Deliver what LVT entry @which says, unless it is masked. */

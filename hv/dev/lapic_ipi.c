@@ -26,7 +26,8 @@ static bool match_logical(const struct lapic *l, u32 dest, bool wide)
 	return (dest >> 4 & 0xf) == ldr >> 4 && (ldr & dest & 0xf);
 }
 
-bool lapic_match(const struct lapic *l, const struct apic_msg *msg)
+/* Does @l belong to the destination of @msg (shorthands excluded)? */
+static bool match(const struct lapic *l, const struct apic_msg *msg)
 {
 	u32 broadcast = msg->wide ? UINT32_MAX : 0xff;
 	u32 dest = msg->wide ? msg->dest : msg->dest & 0xff;
@@ -40,7 +41,8 @@ bool lapic_match(const struct lapic *l, const struct apic_msg *msg)
 	return dest == l->id;
 }
 
-void lapic_deliver(struct lapic *l, const struct apic_msg *msg)
+/* @l matched. */
+static void deliver(struct lapic *l, const struct apic_msg *msg)
 {
 	switch (msg->mode) {
 	case APIC_FIXED:
@@ -72,7 +74,7 @@ static bool addressed(const struct lapic *l, const struct lapic *from, const str
 	case APIC_OTHERS:
 		return l != from && lapic_enabled(l);
 	default:
-		return lapic_match(l, msg);
+		return match(l, msg);
 	}
 }
 
@@ -94,12 +96,12 @@ unsigned lapic_route(struct lapic *const *all, unsigned n, const struct lapic *f
 			continue;
 		count++;
 		if (msg->mode != APIC_LOWEST)
-			lapic_deliver(l, msg);
+			deliver(l, msg);
 		else if (!lowest || l->ppr < lowest->ppr)
 			lowest = l;
 	}
 	if (lowest) {
-		lapic_deliver(lowest, msg);
+		deliver(lowest, msg);
 		return 1;
 	}
 	return count;

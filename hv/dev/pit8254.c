@@ -547,11 +547,6 @@ static void port61_write8(void *dev, u16 port, u8 value)
 	set_gate(&p->ch[2], clock_now(p), value & PORT61_GATE2);
 }
 
-bool pit_out(struct pit *p, unsigned ch)
-{
-	return out_at(&p->ch[ch], clock_now(p));
-}
-
 static u32 pit_port_read(void *dev, u16 port, unsigned size)
 {
 	return port8_read(read8, dev, port, size);

@@ -90,8 +90,6 @@ struct pit {
 int pit_init(struct pit *p, struct bus *bus, const struct dev_host *host,
 	     const struct irq_line *irq0, enum pit_tick (*tick_state)(void *ctx), void *tick_ctx);
 void pit_reset(struct pit *p);
-/* OUT of channel @ch now. */
-bool pit_out(struct pit *p, unsigned ch);
 
 /* Pure: the 8254's clock at @ns, and the first nanosecond at which clock @clk has passed. */
 u64 pit_clock(u64 ns);

@@ -490,11 +490,6 @@ void rtc_cmos_write(struct rtc *r, unsigned index, u8 value)
 		r->ram[index] = value;
 }
 
-u8 rtc_cmos_read(const struct rtc *r, unsigned index)
-{
-	return index > RTC_D && index < sizeof(r->ram) ? r->ram[index] : 0;
-}
-
 void rtc_reset(struct rtc *r)
 {
 	u64 now = dev_now(r->host);

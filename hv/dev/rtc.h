@@ -87,7 +87,6 @@ void rtc_set_time(struct rtc *r, unsigned year, unsigned month, unsigned day, un
 		  unsigned min, unsigned sec);
 /* The board's own access to CMOS RAM (index 0x0e and up). */
 void rtc_cmos_write(struct rtc *r, unsigned index, u8 value);
-u8 rtc_cmos_read(const struct rtc *r, unsigned index);
 static inline bool rtc_nmi_masked(const struct rtc *r)
 {
 	return r->index & RTC_NMI_MASK;

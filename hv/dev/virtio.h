@@ -152,8 +152,6 @@ void virtio_trim_front(struct blk_seg *seg, unsigned *n, u64 len);
 
 /* --- between the transport's sources --- */
 
-/* Device reset (§2.1.1: writing 0 to the status). */
-void virtio_device_reset(struct virtio *v);
 void virtio_ring_reset(struct virtq *q);
 /* Send MSI-X @vector, or set @isr bits and INTx. */
 void virtio_interrupt(struct virtio *v, unsigned vector, u8 isr);

@@ -65,7 +65,8 @@ void virtio_break(struct virtio *v)
 
 /* --- what both register layouts do --- */
 
-void virtio_device_reset(struct virtio *v)
+/* Device reset (§2.1.1: writing 0 to the status). */
+static void device_reset(struct virtio *v)
 {
 	v->ops->reset(v);
 	for (unsigned i = 0; i < v->nqueues; i++)
@@ -93,7 +94,7 @@ static void set_status(struct virtio *v, u8 status)
 	u8 was = v->status;
 
 	if (!status) {
-		virtio_device_reset(v);
+		device_reset(v);
 		return;
 	}
 	if (!virtio_has(v, VIRTIO_F_VERSION_1))
@@ -471,6 +472,6 @@ int virtio_init(struct virtio *v, const struct dev_host *host, struct pci_bus *b
 
 void virtio_reset(struct virtio *v)
 {
-	virtio_device_reset(v);
+	device_reset(v);
 	virtio_pci_function_reset(v);
 }

@@ -97,7 +97,8 @@ static void read_widths(const struct cpu_source *src, struct vmx_caps *caps)
 	caps->linear_bits = (u8)(c.eax >> 8);
 }
 
-void vmx_caps_read(const struct cpu_source *src, struct vmx_caps *caps)
+/* Read the capability MSRs of a CPU that has VT-x. @src->lacks clears what it names. */
+static void caps_read(const struct cpu_source *src, struct vmx_caps *caps)
 {
 	memset(caps, 0, sizeof(*caps));
 	caps->lacks = src->lacks;
@@ -117,7 +118,8 @@ void vmx_caps_read(const struct cpu_source *src, struct vmx_caps *caps)
 /* --- choosing ----------------------------------------------------------------------------------
  */
 
-u32 vmx_settle(const struct vmx_allowed *a, u32 want)
+/* @want as far as @a allows it, and the bits that must be 1. */
+static u32 settle(const struct vmx_allowed *a, u32 want)
 {
 	return (want & a->may) | a->must;
 }
@@ -153,7 +155,7 @@ static const struct need {
 	{VMX_ENTRY, ENTRY_CTL_LOAD_PAT, "loading of PAT on entries"},
 };
 
-/* Of MSR 48Ch; asked for only where there is EPT at all. Any INVEPT will do, see vmx_configure. */
+/* Of MSR 48Ch; asked for only where there is EPT at all. Any INVEPT will do, see configure. */
 static const struct {
 	u64 bits; /* one of them */
 	const char *text;
@@ -229,7 +231,7 @@ static void choose_controls(const struct vmx_caps *caps, bool vpid, struct vmx_c
 	if (!vpid)
 		word[VMX_SECONDARY] &= ~(u32)SEC_CTL_VPID;
 	for (unsigned w = 0; w < VMX_WORDS; w++)
-		word[w] = vmx_settle(&caps->allowed[w], word[w]);
+		word[w] = settle(&caps->allowed[w], word[w]);
 	*c = (struct vmx_controls){.pin = word[VMX_PIN],
 				   .primary = word[VMX_PRIMARY],
 				   .secondary = word[VMX_SECONDARY],
@@ -268,7 +270,9 @@ static void choose_vpid(const struct vmx_caps *caps, struct vmx_config *c)
 	c->invvpid_address = has & EPT_CAP_INVVPID_ADDRESS;
 }
 
-int vmx_configure(const struct vmx_caps *caps, struct vmx_config *config, char *why, size_t why_len)
+/* Choose the controls. 0, or -ENODEV with @why. */
+static int configure(const struct vmx_caps *caps, struct vmx_config *config, char *why,
+		     size_t why_len)
 {
 	struct refusal r = {.text = why, .size = why_len};
 
@@ -315,8 +319,8 @@ int vmx_probe_source(const struct cpu_source *src, struct vmx_caps *caps, struct
 			 "Virtualization Technology) there");
 		return -ENODEV;
 	}
-	vmx_caps_read(src, caps);
-	rc = vmx_configure(caps, config, why, why_len);
+	caps_read(src, caps);
+	rc = configure(caps, config, why, why_len);
 	config->lock = !(feature & FEATURE_CONTROL_LOCK);
 	return rc;
 }

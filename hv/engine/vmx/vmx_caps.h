@@ -70,17 +70,11 @@ struct vmx_config {
 	u32 tags;	 /* VPIDs, 0 is the host's; 1: none to give */
 };
 
-/* Read the capability MSRs of a CPU that has VT-x. @src->lacks clears what it names. */
-void vmx_caps_read(const struct cpu_source *src, struct vmx_caps *caps);
-/* Choose the controls. 0, or -ENODEV with @why, which names everything that is missing. */
-int vmx_configure(const struct vmx_caps *caps, struct vmx_config *config, char *why,
-		  size_t why_len);
-/* All of probing: CPUID, MSR 3Ah, the two above. 0, or -ENODEV with @why. */
+/* All of probing: CPUID, MSR 3Ah, capability MSRs into @caps, the choice of controls into @config.
+ * 0, or -ENODEV with @why, which names everything that is missing. */
 int vmx_probe_source(const struct cpu_source *src, struct vmx_caps *caps, struct vmx_config *config,
 		     char *why, size_t why_len);
 /* The vendor-neutral view of it. */
 void vmx_engine_caps(const struct vmx_config *config, struct engine_caps *out);
-/* @want as far as @a allows it, and the bits that must be 1. */
-u32 vmx_settle(const struct vmx_allowed *a, u32 want);
 
 #endif
