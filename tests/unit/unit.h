@@ -1,4 +1,5 @@
-/* A unit-test program: TEST(name) { CHECK(...); } and nothing else; main() runs them all.
+/* A unit-test program: TEST(name) { CHECK(...); } and nothing else; main() runs them all. A test
+ * that the system cannot run says SKIP("why").
  *
  * The first comment of every test file says what its tests would catch. A line "SRCS: a.c b.c" in
  * it lists the sources under test (paths from the repository's root); tests/unit/unit.mk builds
@@ -23,6 +24,7 @@ struct unit_test {
 
 static struct unit_test *unit_head, **unit_tail = &unit_head;
 static unsigned unit_failures;
+static const char *unit_skipped; /* why this test cannot run here */
 
 #define TEST(id)                                                                                   \
 	static void id(void);                                                                      \
@@ -62,6 +64,13 @@ static unsigned unit_failures;
 		}                                                                                  \
 	} while (0)
 
+/* Leave the test: this system lacks what it needs. */
+#define SKIP(why)                                                                                  \
+	do {                                                                                       \
+		unit_skipped = (why);                                                              \
+		return;                                                                            \
+	} while (0)
+
 int main(int argc, char **argv)
 {
 	unsigned failed = 0;
@@ -70,8 +79,10 @@ int main(int argc, char **argv)
 		if (argc > 1 && strcmp(argv[1], t->name) != 0)
 			continue;
 		unit_failures = 0;
+		unit_skipped = NULL;
 		t->fn();
-		printf("%s %s\n", unit_failures ? "not ok" : "ok", t->name);
+		printf("%s %s%s%s\n", unit_failures ? "not ok" : "ok", t->name,
+		       unit_skipped ? " # SKIP " : "", unit_skipped ? unit_skipped : "");
 		failed += unit_failures != 0;
 	}
 	return failed != 0;
