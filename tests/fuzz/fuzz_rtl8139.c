@@ -4,7 +4,8 @@
  * reset.
  *
  * SPDX-License-Identifier: MIT
- * SRCS: hv/dev/rtl8139.c hv/dev/rtl8139_eeprom.c hv/dev/pci.c hv/dev/bus.c hv/lib/timerq.c
+ * SRCS: hv/dev/rtl8139.c hv/dev/rtl8139_rx.c hv/dev/rtl8139_tx.c hv/dev/rtl8139_eeprom.c
+ * SRCS: hv/dev/pci.c hv/dev/bus.c hv/lib/timerq.c
  */
 #include "fuzz.h"
 

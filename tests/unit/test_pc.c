@@ -10,7 +10,8 @@
  * SRCS: hv/dev/ioapic.c hv/dev/lapic.c hv/dev/lapic_ipi.c hv/dev/lapic_regs.c
  * SRCS: hv/dev/lapic_timer.c hv/lib/timerq.c hv/lib/str.c
  * SRCS: hv/dev/msix.c hv/dev/virtio_ring.c hv/dev/virtio_pci.c hv/dev/virtio_caps.c
- * SRCS: hv/dev/vblk.c hv/dev/vnet.c hv/dev/rtl8139.c hv/dev/rtl8139_eeprom.c
+ * SRCS: hv/dev/vblk.c hv/dev/vnet.c hv/dev/rtl8139.c hv/dev/rtl8139_rx.c
+ * SRCS: hv/dev/rtl8139_tx.c hv/dev/rtl8139_eeprom.c
  *
  * SPDX-License-Identifier: MIT
  */

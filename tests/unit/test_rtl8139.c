@@ -4,7 +4,8 @@
  * IMR, a driver and a full ring that wait for each other, writes to locked registers, anything
  * alive after a reset.
  *
- * SRCS: hv/dev/rtl8139.c hv/dev/rtl8139_eeprom.c hv/dev/pci.c hv/dev/bus.c hv/lib/timerq.c
+ * SRCS: hv/dev/rtl8139.c hv/dev/rtl8139_rx.c hv/dev/rtl8139_tx.c hv/dev/rtl8139_eeprom.c
+ * SRCS: hv/dev/pci.c hv/dev/bus.c hv/lib/timerq.c
  *
  * SPDX-License-Identifier: MIT
  */
