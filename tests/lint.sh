@@ -49,18 +49,27 @@ format() {
 
 # comparePointers: the ends of a link-time array are two objects to it.
 static_check() {
-	sources 'hv/*.c' 'firmware/*.c' |
-		xargs -d '\n' cppcheck --quiet --std=c11 --platform=unix64 --error-exitcode=1 --inline-suppr \
+	checked_by_cppcheck unix64 -DPN_DEBUG=1 -- 'hv/*.c' 'firmware/*.c' 'bench/nano/*.c' &&
+		checked_by_cppcheck unix64 -DPN_HOST -- 'tools/*.c' 'rootfs/*.c' 'bench/io/*.c' 'bench/linux/*.c' &&
+		checked_by_cppcheck unix32 -Iguestbios -- 'guestbios/*.c'
+}
+checked_by_cppcheck() { # PLATFORM OPTION -- PATTERN...
+	local platform=$1 option=$2
+	shift 3
+	sources "$@" |
+		xargs -d '\n' cppcheck --quiet --std=c11 --platform="$platform" --error-exitcode=1 --inline-suppr \
 			--enable=warning,portability --suppress=missingInclude --suppress=missingIncludeSystem \
 			--suppress=comparePointers --max-configs=1 \
-			-j "$(nproc)" -DPN_DEBUG=1 -D__x86_64__=1 -D__GNUC__=12 -Iinclude -Ihv -I. 2>&1
+			-j "$(nproc)" "$option" -D__x86_64__=1 -D__GNUC__=12 -Iinclude -Ihv -I. 2>&1
 }
 
-# Flags as the hypervisor's own objects have them; a header of the BIOS is compiled as its 32-bit half.
+# Flags as the hypervisor's own objects have them; a header of the BIOS is compiled as its 32-bit half,
+# one of a program as that.
 one_header() {
 	local flags="-std=gnu11 -fsyntax-only -ffreestanding -mgeneral-regs-only -Wall -Wextra -Wundef -Werror"
 	case $1 in
 	guestbios/*) flags="$flags -m32 -Iguestbios" ;;
+	tools/* | rootfs/*) flags="-std=gnu11 -fsyntax-only -DPN_HOST -Wall -Wextra -Wundef -Werror" ;;
 	tests/*) flags="-std=gnu11 -fsyntax-only -DPN_HOST -Wall -Wextra -Wno-unused-function -Itests/unit" ;;
 	esac
 	# shellcheck disable=SC2086 # lists of words
@@ -74,7 +83,7 @@ headers() {
 	none "headers that need another header before them" headers_list
 }
 headers_list() {
-	sources 'include/*.h' 'hv/*.h' 'firmware/*.h' 'guestbios/*.h' 'tests/*.h' |
+	sources 'include/*.h' 'hv/*.h' 'firmware/*.h' 'guestbios/*.h' 'bench/*.h' 'tools/*.h' 'rootfs/*.h' 'tests/*.h' |
 		xargs -d '\n' -P "$(nproc)" -I{} bash -c 'one_header "$1"' _ {}
 }
 
@@ -150,11 +159,13 @@ for path in sys.argv[1:]:
 }
 
 other_compiler() {
-	# The assembler half and GNU extensions differ: the whole hypervisor is built, not only parsed.
-	"$MAKE" --no-print-directory -j"$(nproc)" CC=clang B="$B/clang" SRC="$SRC" "$B/clang/penumbra.elf" </dev/null
+	# The assembler half and GNU extensions differ: hypervisor and BIOS are built, not only parsed.
+	"$MAKE" --no-print-directory -j"$(nproc)" CC=clang B="$B/clang" SRC="$SRC" "$B/clang/penumbra.elf" \
+		"$B/clang/guestbios.bin" "$B/clang/tools/pncollect" </dev/null
 }
 this_compiler() {
-	"$MAKE" --no-print-directory -j"$(nproc)" CC=gcc B="$B" SRC="$SRC" "$B/penumbra.elf" </dev/null
+	"$MAKE" --no-print-directory -j"$(nproc)" CC=gcc B="$B" SRC="$SRC" "$B/penumbra.elf" "$B/guestbios.bin" \
+		"$B/tools/pncollect" </dev/null
 }
 
 check format format
