@@ -3,7 +3,6 @@
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -272,7 +271,7 @@ struct text_out {
 static void text_line(void *arg, const char *text)
 {
 	struct text_out *o = arg;
-	char named[PATH_MAX + PNCTL_LINE_MAX];
+	char named[2 * PNCTL_LINE_MAX];
 
 	if (o->file && !strncmp(text, CONFIG_NAME, strlen(CONFIG_NAME))) {
 		snprintf(named, sizeof(named), "%s:%s", o->file, text + strlen(CONFIG_NAME));
