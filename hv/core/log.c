@@ -44,6 +44,7 @@ static struct {
 	unsigned nkeys;
 	char plain[LOG_PLAIN_MAX]; /* lines of log_plain() that wait for room */
 	unsigned plain_len;
+	const struct cpu *last; /* the CPU that ends the machine: no other one uses the line then */
 } log;
 
 /* True also for a partition that is not there: nobody need wait for it. */
@@ -101,6 +102,8 @@ static void pump(void)
 {
 	char buf[PUMP_CHUNK];
 
+	if (log.last && log.last != this_cpu())
+		return;
 	for (unsigned done = 0; done < PUMP_MAX;) {
 		unsigned room = MIN(console_tx_room(), sizeof(buf)), n;
 
@@ -420,6 +423,14 @@ void log_drain(void)
 	} while (wrote);
 	console_flush();
 	spin_unlock(&log.lock);
+}
+
+void log_drain_last(void)
+{
+	spin_lock(&log.lock);
+	log.last = this_cpu();
+	spin_unlock(&log.lock);
+	log_drain();
 }
 
 static bool panic_emit(void *ctx, const char *line, unsigned len, bool may_drop)

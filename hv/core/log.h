@@ -53,6 +53,9 @@ void log_service(void);
 /* Write out all that is in the ring, waiting for the UART: only when the machine is about to end.
  */
 void log_drain(void);
+/* The same before the machine is switched off or restarted: what other CPUs say from now on stays
+ * in the ring, so that the line does not end in the middle of a record. */
+void log_drain_last(void);
 
 /* In a panic: what is in the ring, then an error record, straight to the console and without the
  * lock. */

@@ -136,7 +136,7 @@ static _Noreturn void halt(void)
 
 static _Noreturn void leave(enum exit_action action)
 {
-	log_drain();
+	log_drain_last();
 	if (action == EXIT_QEMU) {
 		outb(QEMU_EXIT_PORT, hv.failed ? QEMU_FAIL : QEMU_PASS);
 		hv_log(LOG_WARN, "exit=qemu: nothing happened at port 0xf4; powering off");

@@ -87,10 +87,12 @@ def run(t):
         "-netdev", "user,id=n", "-device", "virtio-net-pci,netdev=n"]))
     for command in commands[:-1]:
         TRIED[command](c)
+    c.until("pnctl list | grep -q 'alpha.*ended: pass'", 90)
     c.says("cat /data/logs/alpha.log", "ok 8 cdrom")
     c.says("ls -d /boot-medium/boot /data/images", "/data/images")
     c.shell("sync")
     c.m.send("\x1dT")
+    c.m.wait_record("trace", 120, event="end")
     c.power_off()
     t.check("hlt" in tool(t, t.built("tools/pncollect"), "trace", c.m.log_path), "pncollect trace shows no exits")
     results(t, c.m)
