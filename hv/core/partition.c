@@ -3,7 +3,6 @@
  * SPDX-License-Identifier: MIT
  */
 #include "core/clock.h"
-#include "core/cpu.h"
 #include "core/ctl.h"
 #include "core/hv.h"
 #include "core/log.h"
@@ -19,46 +18,10 @@
 #include "mem/hostmap.h"
 #include "paging/paging.h"
 #include "penumbra/platform.h"
-#include "trace/trace.h"
 
 #define TRIPLE_FAULT_LIMIT  5
 #define TRIPLE_FAULT_GAP_NS (10 * NSEC_PER_SEC)
-#define INPUT_RETRY_NS	    (5 * NSEC_PER_MSEC)
 #define DEBUG_EXIT_PASS	    0x10
-
-void partition_request(struct partition *p, u32 request)
-{
-	__atomic_or_fetch(&p->requests, request, __ATOMIC_RELEASE);
-	sched_kick(&p->vcpu);
-}
-
-/* --- the serial line's room ---------------------------------------------------------------------
- */
-
-bool partition_hold_back(struct partition *p)
-{
-	if (log_room(p->src_vga))
-		return false;
-	p->held = true;
-	if (p->vcpu.state == VCPU_RUNNABLE)
-		p->vcpu.state = VCPU_STOPPED;
-	this_cpu()->attention = true;
-	return true;
-}
-
-void partition_let_go(struct partition *p)
-{
-	bool stopped = p->end_wanted || p->reset_wanted;
-
-	if (!log_room(p->src_vga))
-		return;
-	p->held = false;
-	if (p->state == PARTITION_RUNNING && !stopped)
-		p->vcpu.state = VCPU_RUNNABLE;
-	if (p->state == PARTITION_PAUSED && !stopped)
-		p->paused_state = VCPU_RUNNABLE;
-	sched_kick(&p->vcpu);
-}
 
 /* --- ends and resets -------------------------------------------------------------------------- */
 
@@ -103,7 +66,7 @@ static const char *const reset_cause_name[] = {
 	[MACHINE_RESET_ACPI] = "ACPI",
 };
 
-static void want_reset(struct partition *p, const char *cause)
+void partition_want_reset(struct partition *p, const char *cause)
 {
 	p->reset_wanted = cause;
 	p->vcpu.state = VCPU_STOPPED;
@@ -120,7 +83,7 @@ static void machine_event(struct partition *p, enum machine_event ev, u32 value)
 		debug_exit(p, value);
 		break;
 	default:
-		want_reset(p, reset_cause_name[ev]);
+		partition_want_reset(p, reset_cause_name[ev]);
 	}
 }
 
@@ -140,7 +103,7 @@ static void triple_fault(struct partition *p)
 			      TRIPLE_FAULT_LIMIT);
 		return;
 	}
-	want_reset(p, "triple fault");
+	partition_want_reset(p, "triple fault");
 }
 
 /* Software that jumps to the reset vector to reboot finds the chips as it left them: the board is
@@ -148,14 +111,13 @@ static void triple_fault(struct partition *p)
 void partition_post_began(struct partition *p)
 {
 	if (p->posted)
-		want_reset(p, "jump to the reset vector");
+		partition_want_reset(p, "jump to the reset vector");
 	else
 		report_guest(p, "bios", "POST");
 	p->posted = true;
 }
 
-/* --- power-on, reset, end ------------------------------------------------------------------------
- */
+/* --- power-on, reset, end -------------------------------------------------------------------- */
 
 /* Video memory below the text page, option ROM space and the BIOS are read-only; the rest of the
  * first 2 MiB is RAM. Empty ROM space reads as ones. */
@@ -222,7 +184,7 @@ static void screen_line(void *ctx, unsigned row, const char *text)
 	ctl_output(p->index, true, "\n", 1);
 }
 
-static void show_screen(struct partition *p)
+void partition_show_screen(struct partition *p)
 {
 	pc_screen_changed(&p->pc, screen_line, p);
 }
@@ -231,7 +193,7 @@ static void screen_due(void *arg, u64 now_ns)
 {
 	struct partition *p = arg;
 
-	show_screen(p);
+	partition_show_screen(p);
 	timer_set(&p->screen, now_ns + hv_cmdline()->screen_ns);
 }
 
@@ -294,12 +256,12 @@ static void power_on(struct partition *p)
 	report_guest(p, "start", NULL);
 }
 
-static void finish(struct partition *p)
+void partition_finish(struct partition *p)
 {
 	p->end_wanted = false;
 	p->ended_ns = clock_ns();
 	if (p->cfg.vga)
-		show_screen(p);
+		partition_show_screen(p);
 	stop_timers(p);
 	if (strcmp(p->end_event, "crash") == 0)
 		report_crash(p);
@@ -318,8 +280,7 @@ static void finish(struct partition *p)
 	hv_guest_ended(p->status == STATUS_PASS);
 }
 
-/* One that never ran: what it needs was not to be had, or it is not wanted any more. */
-static void cannot_start(struct partition *p)
+void partition_cannot_start(struct partition *p)
 {
 	media_close(p);
 	p->state = PARTITION_ENDED;
@@ -330,203 +291,14 @@ static void cannot_start(struct partition *p)
 	hv_guest_ended(false);
 }
 
-static void start_or_wait(struct partition *p, int err)
+void partition_start_or_wait(struct partition *p, int err)
 {
 	if (err == -EAGAIN)
 		p->state = PARTITION_WAITING;
 	else if (err)
-		cannot_start(p);
+		partition_cannot_start(p);
 	else
 		power_on(p);
-}
-
-/* --- requests -----------------------------------------------------------------------------------
- */
-
-static void hold(struct partition *p)
-{
-	p->state = PARTITION_PAUSED;
-	p->paused_state = p->vcpu.state;
-	p->vcpu.state = VCPU_STOPPED;
-	hv_log(LOG_WARN, "%s paused", p->cfg.name);
-}
-
-static void resume(struct partition *p)
-{
-	p->state = PARTITION_RUNNING;
-	p->vcpu.state = p->paused_state;
-	hv_log(LOG_WARN, "%s resumed", p->cfg.name);
-}
-
-static void pause_by(struct partition *p, u32 requests)
-{
-	if (p->state == PARTITION_RUNNING && (requests & (REQUEST_PAUSE | REQUEST_HOLD)))
-		hold(p);
-	else if (p->state == PARTITION_PAUSED && (requests & (REQUEST_PAUSE | REQUEST_RESUME)))
-		resume(p);
-}
-
-static void audit(struct partition *p)
-{
-	unsigned wrong = p->vcpu.paging->audit(&p->vcpu);
-
-	if (wrong)
-		report_error(p->cfg.name, "audit", "%u wrong translations", wrong);
-	else
-		hv_log(LOG_WARN, "%s audit: every translation is right", p->cfg.name);
-}
-
-static void input_again(void *arg, u64 now_ns)
-{
-	struct partition *p = arg;
-
-	(void)now_ns;
-	p->vcpu.kick = 1;
-	this_cpu()->attention = true;
-}
-
-void partition_take_input(struct partition *p)
-{
-	while (p->input_tail != p->input_head) {
-		if (!p->ops->type(p, p->input[p->input_tail % PARTITION_INPUT_SIZE])) {
-			p->input_retry.fire = input_again;
-			p->input_retry.arg = p;
-			timer_set(&p->input_retry, clock_ns() + INPUT_RETRY_NS);
-			return;
-		}
-		__atomic_store_n(&p->input_tail, p->input_tail + 1, __ATOMIC_RELEASE);
-	}
-}
-
-bool partition_input(struct partition *p, u8 byte)
-{
-	u32 head = p->input_head;
-
-	if (head - __atomic_load_n(&p->input_tail, __ATOMIC_ACQUIRE) == PARTITION_INPUT_SIZE)
-		return false;
-	p->input[head % PARTITION_INPUT_SIZE] = byte;
-	__atomic_store_n(&p->input_head, head + 1, __ATOMIC_RELEASE);
-	sched_kick(&p->vcpu);
-	return true;
-}
-
-/* Starts and resets are told in records: a guest makes them only as fast as the line takes those.
- */
-static void start_when_room(struct partition *p)
-{
-	if (p->state != PARTITION_BUILT)
-		return;
-	if (partition_hold_back(p))
-		__atomic_or_fetch(&p->requests, REQUEST_START, __ATOMIC_RELAXED);
-	else
-		start_or_wait(p, media_open(p));
-}
-
-static void reset_when_room(struct partition *p)
-{
-	const char *cause = p->reset_wanted;
-
-	if (!cause || p->state != PARTITION_RUNNING || partition_hold_back(p))
-		return;
-	p->reset_wanted = NULL;
-	partition_reset(p, cause);
-}
-
-/* A guest that has ended starts again; one that never ran only earlier than it would. */
-static void start_again(struct partition *p)
-{
-	if (p->state == PARTITION_ENDED) {
-		p->state = PARTITION_BUILT;
-		hv_guest_started();
-	}
-	p->no_restart = false;
-	start_when_room(p);
-}
-
-static void end_by_request(struct partition *p, const char *detail)
-{
-	p->no_restart = true;
-	if (p->state == PARTITION_BUILT || p->state == PARTITION_WAITING)
-		cannot_start(p);
-	else if (p->state == PARTITION_RUNNING || p->state == PARTITION_PAUSED)
-		partition_end(p, STATUS_FAIL, "exit", "%s", detail);
-}
-
-static void channel_news(struct partition *p)
-{
-	if (p->state == PARTITION_WAITING)
-		start_or_wait(p, media_poll(p));
-	else if (p->state == PARTITION_RUNNING || p->state == PARTITION_PAUSED)
-		media_service(p);
-}
-
-void partition_change_engine(struct partition *p)
-{
-	trace_settle(p->vcpu.cpu);
-	p->vcpu.engine = hv_engine();
-}
-
-/* Requests that mean something in any state. */
-static void life(struct partition *p, u32 r)
-{
-	if (r & REQUEST_START)
-		start_when_room(p);
-	if (r & REQUEST_AGAIN)
-		start_again(p);
-	if (r & REQUEST_END)
-		end_by_request(p, "the control partition ended the machine");
-	if (r & REQUEST_KILL)
-		end_by_request(p, "stopped by pnctl");
-	if (r & REQUEST_DESTROY)
-		end_by_request(p, "destroyed by pnctl");
-	if (r & REQUEST_ENGINE)
-		partition_change_engine(p);
-	if (r & REQUEST_CHANNEL)
-		channel_news(p);
-	p->destroy_wanted |= !!(r & REQUEST_DESTROY);
-}
-
-static void press(struct partition *p, u32 r)
-{
-	if (r & REQUEST_BUTTON) {
-		p->no_restart = true;
-		acpi_pm_power_button(&p->pc.pm);
-	}
-	if ((r & REQUEST_RESET) && p->state == PARTITION_RUNNING)
-		want_reset(p, "pnctl");
-}
-
-static void serve(struct partition *p)
-{
-	u32 r = __atomic_exchange_n(&p->requests, 0, __ATOMIC_ACQUIRE);
-
-	life(p, r);
-	if (p->end_wanted) {
-		finish(p);
-		return;
-	}
-	if (p->state != PARTITION_RUNNING && p->state != PARTITION_PAUSED)
-		return;
-	press(p, r);
-	pause_by(p, r);
-	reset_when_room(p);
-	if (r & REQUEST_SCREEN)
-		show_screen(p);
-	if (r & REQUEST_STATS)
-		report_stats(p, false);
-	if (r & REQUEST_AUDIT)
-		audit(p);
-	partition_take_input(p);
-}
-
-static void service(struct partition *p)
-{
-	serve(p);
-	if (!p->destroy_wanted || p->state != PARTITION_ENDED)
-		return;
-	p->destroy_wanted = false;
-	__atomic_store_n(&p->state, PARTITION_SPARE, __ATOMIC_RELEASE);
-	ctl_wake();
 }
 
 static bool type(struct partition *p, u8 byte)
@@ -535,7 +307,7 @@ static bool type(struct partition *p, u8 byte)
 }
 
 const struct partition_ops guest_ops = {
-	.service = service,
+	.service = partition_service,
 	.triple_fault = triple_fault,
 	.machine_event = machine_event,
 	.type = type,

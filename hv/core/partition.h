@@ -166,8 +166,6 @@ struct partition *partition_new(const struct partition_ops *ops, unsigned index)
 /* Any partition's CPUID policy, vCPU without memory and sources of lines on the serial line. */
 void partition_build_cpuid(struct partition *p);
 int partition_build_vcpu(struct partition *p);
-/* Power-on or reset, then run. */
-void partition_reset(struct partition *p, const char *cause);
 /* End the guest: @event for the record, @status for the result. Takes effect before the next entry.
  */
 void partition_end(struct partition *p, enum partition_status status, const char *event,
