@@ -4,7 +4,7 @@
  * reset.
  *
  * SPDX-License-Identifier: MIT
- * SRCS: hv/dev/ide.c hv/dev/ide_dma.c hv/dev/ata.c hv/dev/atapi.c hv/dev/pci.c
+ * SRCS: hv/dev/ide.c hv/dev/ide_dma.c hv/dev/ata.c hv/dev/atapi.c hv/dev/atapi_mmc.c hv/dev/pci.c
  * SRCS: hv/dev/bus.c hv/dev/blk_ram.c hv/lib/timerq.c
  */
 #include "fuzz.h"

@@ -1,7 +1,7 @@
 /* ATAPI CD: would catch wrong data or byte counts in packet transfers, bad sense data, replies
  * longer than asked for, reads past the disc, and DMA that disagrees with PIO.
  *
- * SRCS: hv/dev/ide.c hv/dev/ide_dma.c hv/dev/ata.c hv/dev/atapi.c hv/dev/pci.c
+ * SRCS: hv/dev/ide.c hv/dev/ide_dma.c hv/dev/ata.c hv/dev/atapi.c hv/dev/atapi_mmc.c hv/dev/pci.c
  * SRCS: hv/dev/bus.c hv/dev/blk_ram.c hv/lib/timerq.c hv/lib/crc32.c
  *
  * SPDX-License-Identifier: MIT

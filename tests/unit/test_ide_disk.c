@@ -3,7 +3,7 @@
  * memory the guest has reused, and PRD tables that make the controller read or write what they do
  * not describe.
  *
- * SRCS: hv/dev/ide.c hv/dev/ide_dma.c hv/dev/ata.c hv/dev/atapi.c hv/dev/pci.c
+ * SRCS: hv/dev/ide.c hv/dev/ide_dma.c hv/dev/ata.c hv/dev/atapi.c hv/dev/atapi_mmc.c hv/dev/pci.c
  * SRCS: hv/dev/bus.c hv/dev/blk_ram.c hv/lib/timerq.c hv/lib/crc32.c
  *
  * SPDX-License-Identifier: MIT

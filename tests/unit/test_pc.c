@@ -6,7 +6,7 @@
  * SRCS: hv/dev/board.c hv/dev/pc.c hv/dev/acpi_pm.c hv/dev/bioschan.c hv/dev/blk_ram.c hv/dev/bus.c
  * SRCS: hv/dev/dma8237.c hv/dev/i8042.c hv/dev/i8042_keys.c hv/dev/misc.c hv/dev/pic8259.c
  * SRCS: hv/dev/pit8254.c hv/dev/rtc.c hv/dev/uart16550.c hv/dev/vga.c hv/dev/ide.c
- * SRCS: hv/dev/ide_dma.c hv/dev/ata.c hv/dev/atapi.c hv/dev/pci.c hv/dev/piix.c
+ * SRCS: hv/dev/ide_dma.c hv/dev/ata.c hv/dev/atapi.c hv/dev/atapi_mmc.c hv/dev/pci.c hv/dev/piix.c
  * SRCS: hv/dev/ioapic.c hv/dev/lapic.c hv/dev/lapic_ipi.c hv/dev/lapic_regs.c
  * SRCS: hv/dev/lapic_timer.c hv/lib/timerq.c hv/lib/str.c
  * SRCS: hv/dev/msix.c hv/dev/virtio_ring.c hv/dev/virtio_pci.c hv/dev/virtio_caps.c
