@@ -190,6 +190,8 @@ static void written(struct rtl8139 *d, unsigned off, unsigned size, u8 cr)
 		rtl8139_rx_resume(d);
 	if (touches(off, size, ISR, 1))
 		rtl8139_rx_acknowledged(d);
+	if (touches(off, size, IMR, 1))
+		rtl8139_rx_enabled(d);
 	if (touches(off, size, IMR, 4))
 		rtl8139_irq_update(d);
 	if (touches(off, size, MPC, 4))

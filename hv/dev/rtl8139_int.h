@@ -103,8 +103,10 @@ bool rtl8139_receive(struct rtl8139 *d, const void *frame, u32 len);
 bool rtl8139_on_rx(void *ctx, const void *frame, u32 len);
 /* The driver made room, or will not need it any more. */
 void rtl8139_rx_resume(struct rtl8139 *d);
-/* ISR was written. */
+/* ISR was written; IMR was. */
 void rtl8139_rx_acknowledged(struct rtl8139 *d);
+void rtl8139_rx_enabled(struct rtl8139 *d);
+/* timer.fire */
 void rtl8139_rx_again_fire(void *arg, u64 now_ns);
 
 /* --- transmitter --- */

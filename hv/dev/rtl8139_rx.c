@@ -12,8 +12,10 @@
 #define RX_HEADER    4u
 #define RX_FCS	     4u
 #define RX_MIN	     60u
-/* Two full-sized frames' time on the wire. */
-#define RX_AGAIN_NS (250 * NSEC_PER_USEC)
+/* How long frames lie unread before they are told of again: two full-sized ones' time on the wire
+ * after their interrupt was let through, longer for who acknowledges it and reads at leisure. */
+#define RX_AGAIN_ENABLED_NS (250 * NSEC_PER_USEC)
+#define RX_AGAIN_ACKED_NS   (10 * NSEC_PER_MSEC)
 
 /* Position in the hash table: the top bits of the address's CRC (data sheet ch. 5.11). */
 static unsigned hash(const u8 mac[NET_MAC_LEN])
@@ -128,13 +130,27 @@ bool rtl8139_on_rx(void *ctx, const void *frame, u32 len)
 /* A driver may acknowledge ROK and leave frames in the ring: Linux's does when its budget is used
  * up, and trusts the next frame to tell it. On a busy wire that one comes at once; here it can be
  * held back for the very room that those frames take, and then nobody would ever move. So what was
- * acknowledged and still lies there is told of again, not sooner than the wire would. */
+ * acknowledged and still lies there is told of again. Later, not at once: who reads in a thread
+ * must get there. */
+static void rx_tell_again(struct rtl8139 *d, u64 ns)
+{
+	u64 at = dev_now(d->host) + ns;
+
+	if (!(d->reg[CR] & CR_RE) || !rtl8139_ring_used(d) || rtl_get16(d, ISR) & ISR_ROK)
+		return;
+	if (!d->rx_again.queued || at < d->rx_again.deadline_ns)
+		dev_timer_set(d->host, &d->rx_again, at);
+}
+
 void rtl8139_rx_acknowledged(struct rtl8139 *d)
 {
-	bool unread = (d->reg[CR] & CR_RE) && rtl8139_ring_used(d);
+	rx_tell_again(d, RX_AGAIN_ACKED_NS);
+}
 
-	if (unread && !(rtl_get16(d, ISR) & ISR_ROK) && !d->rx_again.queued)
-		dev_timer_set(d->host, &d->rx_again, dev_now(d->host) + RX_AGAIN_NS);
+void rtl8139_rx_enabled(struct rtl8139 *d)
+{
+	if (rtl_get16(d, IMR) & ISR_ROK)
+		rx_tell_again(d, RX_AGAIN_ENABLED_NS);
 }
 
 void rtl8139_rx_again_fire(void *arg, u64 now_ns)
