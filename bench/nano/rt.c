@@ -134,8 +134,7 @@ void map_window(u64 pa, u64 flags)
 	invlpg((void *)MAP_WINDOW);
 }
 
-/* --- power-off by ACPI -------------------------------------------------------------------------
- */
+/* --- power-off by ACPI ------------------------------------------------------------------------ */
 
 static const u8 *phys(u64 pa)
 {

@@ -37,8 +37,7 @@ enum esc_state { ESC_NONE, ESC_KEY, ESC_RANGE, ESC_SKIP_LF };
 
 _Static_assert((MUX_RING_SIZE & (MUX_RING_SIZE - 1)) == 0, "positions are taken modulo");
 
-/* --- the ring -----------------------------------------------------------------------------------
- */
+/* --- the ring --------------------------------------------------------------------------------- */
 
 static u32 used(const struct mux *m)
 {
@@ -131,8 +130,7 @@ bool mux_throttled(const struct mux *m, int src)
 	return used(m) > BUSY || (waiting(m, &s->older) && s->newer.bytes >= SHARE);
 }
 
-/* --- lines --------------------------------------------------------------------------------------
- */
+/* --- lines ------------------------------------------------------------------------------------ */
 
 static bool focused(const struct mux *m, int id)
 {
@@ -307,8 +305,7 @@ void mux_write(struct mux *m, int src, const char *buf, size_t len, u64 now_ns)
 		show_partial(m, src);
 }
 
-/* --- time ---------------------------------------------------------------------------------------
- */
+/* --- time ------------------------------------------------------------------------------------- */
 
 /* Tell how much of @s was lost, once there is room again for more than telling. */
 static bool tell_lost(struct mux *m, struct mux_source *s)
@@ -367,8 +364,7 @@ u64 mux_tick(struct mux *m, u64 now_ns)
 	return next;
 }
 
-/* --- records ------------------------------------------------------------------------------------
- */
+/* --- records ---------------------------------------------------------------------------------- */
 
 bool mux_record(struct mux *m, const char *line, size_t len, bool may_drop)
 {
@@ -382,8 +378,7 @@ bool mux_record(struct mux *m, const char *line, size_t len, bool may_drop)
 	return true;
 }
 
-/* --- keys ---------------------------------------------------------------------------------------
- */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 /* An answer to the person at the keyboard; of no use later, so dropped when there is no room. */
 static void say(struct mux *m, const char *text)
@@ -496,8 +491,7 @@ void mux_rx(struct mux *m, u8 byte, u64 now_ns)
 		to_partition(m, byte);
 }
 
-/* --- set-up -------------------------------------------------------------------------------------
- */
+/* --- set-up ----------------------------------------------------------------------------------- */
 
 void mux_init(struct mux *m, const struct mux_ops *ops)
 {

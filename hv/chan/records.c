@@ -15,8 +15,7 @@
 #define TAIL_ROOM 56 /* a quote, RECORD_MAX_DEPTH brackets, "truncated":1, "crc":"xxxxxxxx"} */
 #define BODY_END  (RECORD_MAX - TAIL_ROOM)
 
-/* --- building -----------------------------------------------------------------------------------
- */
+/* --- building --------------------------------------------------------------------------------- */
 
 static void put_tail(struct record *r, const char *s)
 {
@@ -229,8 +228,7 @@ static const char *seal(struct record *r, u64 seq, u64 t_us, unsigned *len)
 	return start;
 }
 
-/* --- keeping ------------------------------------------------------------------------------------
- */
+/* --- keeping ---------------------------------------------------------------------------------- */
 
 _Static_assert((RECORD_STORE_SIZE & (RECORD_STORE_SIZE - 1)) == 0, "positions are taken modulo");
 
@@ -341,8 +339,7 @@ bool record_end_unkept(struct record_store *s, struct record *r)
 	return s->unsent.seq == s->next_seq && s->emit(s->ctx, line, len, true);
 }
 
-/* --- repeating ----------------------------------------------------------------------------------
- */
+/* --- repeating -------------------------------------------------------------------------------- */
 
 unsigned record_look(struct record_store *s, u64 *seq, char *line)
 {

@@ -12,8 +12,7 @@
 #define WORD_MAX	  256
 #define UART_DEFAULT_BAUD 115200u
 
-/* --- numbers ------------------------------------------------------------------------------------
- */
+/* --- numbers ---------------------------------------------------------------------------------- */
 
 /* Digits in @base at *@s, which moves past them. -EINVAL if there is none or the number overflows.
  */
@@ -90,8 +89,7 @@ int parse_size(const char *s, u64 *bytes)
 	return 0;
 }
 
-/* --- console= -----------------------------------------------------------------------------------
- */
+/* --- console= --------------------------------------------------------------------------------- */
 
 /* The first comma-separated piece of *@s into @piece; *@s moves past the comma or becomes NULL. */
 static int take_piece(const char **s, char *piece, size_t size)
@@ -182,8 +180,7 @@ int cmdline_parse_console(const char *value, struct console_param *p)
 	return 0;
 }
 
-/* --- the keys -----------------------------------------------------------------------------------
- */
+/* --- the keys --------------------------------------------------------------------------------- */
 
 /* The interface, not the code, names the engines: engine_select() compares the word with the names
  * that the engines give themselves. */
@@ -451,8 +448,7 @@ static const struct cmdline_key *find_key(const char *name)
 	return NULL;
 }
 
-/* --- words --------------------------------------------------------------------------------------
- */
+/* --- words ------------------------------------------------------------------------------------ */
 
 struct parser {
 	struct cmdline *c;

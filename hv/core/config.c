@@ -45,8 +45,7 @@ static const struct device_kind nic_kinds[] = {
 	{"switch", MEDIA_NONE},
 };
 
-/* --- names --------------------------------------------------------------------------------------
- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 const char *config_name_error(const char *name)
 {
@@ -65,8 +64,7 @@ const char *config_name_error(const char *name)
 	return NULL;
 }
 
-/* --- values -------------------------------------------------------------------------------------
- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 /* Set by a value parser that has more to say than "expected ...". */
 struct why {
@@ -301,8 +299,7 @@ static int guest_timeout(struct guest_config *g, const char *value, struct why *
 	return parse_duration(value, &g->timeout_ns);
 }
 
-/* --- keys ---------------------------------------------------------------------------------------
- */
+/* --- keys ------------------------------------------------------------------------------------- */
 
 struct guest_key {
 	const char *name; /* first: nearest_name() reads it */
@@ -377,8 +374,7 @@ int config_guest_set(struct guest_config *g, const char *key, const char *value,
 	return -EINVAL;
 }
 
-/* --- the file -----------------------------------------------------------------------------------
- */
+/* --- the file --------------------------------------------------------------------------------- */
 
 enum where { IN_NOTHING, IN_CONTROL, IN_GUEST, IN_BAD_SECTION };
 

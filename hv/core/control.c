@@ -27,8 +27,7 @@ struct partition *control_partition;
 static bool ready;
 static struct timer ready_limit;
 
-/* --- readiness ---------------------------------------------------------------------------------
- */
+/* --- readiness -------------------------------------------------------------------------------- */
 
 /* The guests on its CPU may run. */
 static void let_guests_run(void)
@@ -60,8 +59,7 @@ static void not_ready(void *arg, u64 now_ns)
 	let_guests_run();
 }
 
-/* --- life --------------------------------------------------------------------------------------
- */
+/* --- life ------------------------------------------------------------------------------------- */
 
 static void stats_due(void *arg, u64 now_ns)
 {
@@ -173,8 +171,7 @@ static const struct partition_ops control_ops = {
 	.type = type,
 };
 
-/* --- start -------------------------------------------------------------------------------------
- */
+/* --- start ------------------------------------------------------------------------------------ */
 
 static bool modules_there(const struct boot_module *kernel, const struct boot_module *rootfs,
 			  bool demanded)

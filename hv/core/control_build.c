@@ -48,8 +48,7 @@ static int fail(const char *where, const char *why, int err)
 	return err;
 }
 
-/* --- memory ------------------------------------------------------------------------------------
- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 static u64 memory_size(const struct config *c)
 {
@@ -102,8 +101,7 @@ static int build_maps(struct build *b)
 			       hv_engine_caps()->nested_1g && p->cpuid.has_1g, &p->p2m);
 }
 
-/* --- kernel ------------------------------------------------------------------------------------
- */
+/* --- kernel ----------------------------------------------------------------------------------- */
 
 static int check_images(struct build *b)
 {
@@ -134,8 +132,7 @@ static int load_kernel(struct build *b)
 	return 0;
 }
 
-/* --- vCPU --------------------------------------------------------------------------------------
- */
+/* --- vCPU ------------------------------------------------------------------------------------- */
 
 /* Without it there are no back ends, but the partition is of use all the same. */
 static void add_channel(struct partition *p)

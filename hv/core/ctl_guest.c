@@ -189,8 +189,7 @@ static void power(struct ctl *c)
 	hv_end_machine(c->req.arg ? EXIT_REBOOT : EXIT_POWEROFF);
 }
 
-/* --- dispatch ----------------------------------------------------------------------------------
- */
+/* --- dispatch --------------------------------------------------------------------------------- */
 
 static void (*const handler[])(struct ctl *c) = {
 	[CHAN_CTL_LIST] = ctl_list,

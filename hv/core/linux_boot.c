@@ -166,8 +166,7 @@ void linux_params(void *page, const void *file, const struct linux_layout *l, hp
 	put(page, PARAM_RSDP, 8, rsdp);
 }
 
-/* --- memory map --------------------------------------------------------------------------------
- */
+/* --- memory map ------------------------------------------------------------------------------- */
 
 struct map {
 	u8 *page;
@@ -253,8 +252,7 @@ int linux_memory_map(void *page, const struct boot_info *bi, hpa_t base, u64 len
 	return m.err;
 }
 
-/* --- CPU state ---------------------------------------------------------------------------------
- */
+/* --- CPU state -------------------------------------------------------------------------------- */
 
 void linux_gdt(u64 *gdt)
 {

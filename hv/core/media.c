@@ -56,8 +56,7 @@ static bool control_runs(void)
 	return control_partition && control_partition->state != PARTITION_ENDED;
 }
 
-/* --- callbacks ---------------------------------------------------------------------------------
- */
+/* --- callbacks -------------------------------------------------------------------------------- */
 
 static void wake(void *ctx)
 {
@@ -86,8 +85,7 @@ static void link_said(void *ctx, bool up, const char *why)
 			     why[0] ? why : "the daemon does not say why");
 }
 
-/* --- network port ------------------------------------------------------------------------------
- */
+/* --- network port ----------------------------------------------------------------------------- */
 
 static struct net_chan *new_port(void)
 {
@@ -137,8 +135,7 @@ struct net *media_nic(struct partition *p)
 	return p->nic ? &p->nic->net : NULL;
 }
 
-/* --- media -------------------------------------------------------------------------------------
- */
+/* --- media ------------------------------------------------------------------------------------ */
 
 struct blk *media_blk(struct partition *p, unsigned i)
 {

@@ -305,8 +305,7 @@ static int write_mtrr_def(struct guest_msrs *m, const struct msr_row *r, u32 msr
 	return 0;
 }
 
-/* --- the table ---------------------------------------------------------------------------------
- */
+/* --- the table -------------------------------------------------------------------------------- */
 
 #define FIELD(f)     .field = offsetof(struct guest_msrs, f)
 #define ZERO	     .read = read_constant, .write = write_ignored

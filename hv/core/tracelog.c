@@ -76,8 +76,7 @@ void tracelog_counts(const struct partition *p)
 	record_send(&r, false);
 }
 
-/* --- text ---------------------------------------------------------------------------------------
- */
+/* --- text ------------------------------------------------------------------------------------- */
 
 static void show_line(const char *fmt, ...)
 {
@@ -103,8 +102,7 @@ void tracelog_show(void)
 		trace_dump(show_line);
 }
 
-/* --- export -------------------------------------------------------------------------------------
- */
+/* --- export ----------------------------------------------------------------------------------- */
 
 /* The entries that come next, at most a batch; 0 when this CPU's part is done. */
 static unsigned next_batch(struct part *p, u64 *from)

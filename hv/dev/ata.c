@@ -186,8 +186,7 @@ static void ata_dma_done(struct ide_channel *c, struct ide_drive *d, int status)
 		ide_fail(c, ATA_ABRT | ATA_ICRC);
 }
 
-/* --- commands without data
- * ------------------------------------------------------------------------ */
+/* --- commands without data -------------------------------------------------------------------- */
 
 static void ata_flush(struct ide_channel *c, struct ide_drive *d, unsigned flags)
 {
@@ -314,8 +313,7 @@ static void ata_native_max(struct ide_channel *c, struct ide_drive *d, unsigned 
 	ide_done(c);
 }
 
-/* --- IDENTIFY DEVICE
- * ------------------------------------------------------------------------------ */
+/* --- IDENTIFY DEVICE -------------------------------------------------------------------------- */
 
 static void identify_geometry(struct ide_channel *c, struct ide_drive *d)
 {
@@ -385,8 +383,7 @@ static void ata_identify(struct ide_channel *c, struct ide_drive *d, unsigned fl
 	ide_pio_in(c, SECTOR);
 }
 
-/* --- command table
- * -------------------------------------------------------------------------------- */
+/* --- command table ---------------------------------------------------------------------------- */
 
 static const struct ata_command commands[256] = {
 	[0x10 ... 0x1f] = {.run = ata_nothing}, /* RECALIBRATE */

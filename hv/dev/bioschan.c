@@ -7,8 +7,7 @@
 #include "lib/errno.h"
 #include "lib/str.h"
 
-/* --- items --------------------------------------------------------------------------------------
- */
+/* --- items ------------------------------------------------------------------------------------ */
 
 static u8 item_byte(const struct bioschan *b, u32 pos)
 {
@@ -39,8 +38,7 @@ static u8 next_byte(struct bioschan *b)
 	return byte;
 }
 
-/* --- disk ---------------------------------------------------------------------------------------
- */
+/* --- disk ------------------------------------------------------------------------------------- */
 
 static void report(const struct bioschan *b, gpa_t req_gpa, u32 status)
 {
@@ -156,8 +154,7 @@ static void disk_request(struct bioschan *b, gpa_t req_gpa)
 		disk_start(b, req_gpa, &r);
 }
 
-/* --- ports --------------------------------------------------------------------------------------
- */
+/* --- ports ------------------------------------------------------------------------------------ */
 
 static void text(struct bioschan *b, u16 port, const char *buf, unsigned n)
 {

@@ -103,8 +103,7 @@ static void wire_free(void *arg, u64 now_ns)
 	refill(arg);
 }
 
-/* --- the keyboard -------------------------------------------------------------------------------
- */
+/* --- the keyboard ----------------------------------------------------------------------------- */
 
 void i8042_queue(struct i8042 *k, u8 byte)
 {
@@ -214,8 +213,7 @@ static void kbd_write(struct i8042 *k, u8 value)
 		kbd_command(k, value);
 }
 
-/* --- the controller -----------------------------------------------------------------------------
- */
+/* --- the controller --------------------------------------------------------------------------- */
 
 /* Answer a command at once. A key that lies unread in the output buffer comes back after it. */
 static void reply(struct i8042 *k, u8 value)
@@ -337,8 +335,7 @@ static void command_data(struct i8042 *k, u8 cmd, u8 value)
 	}
 }
 
-/* --- ports --------------------------------------------------------------------------------------
- */
+/* --- ports ------------------------------------------------------------------------------------ */
 
 static u8 read_data(struct i8042 *k)
 {

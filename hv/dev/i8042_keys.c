@@ -38,8 +38,7 @@
  * 2) and four characters with a modifier (6 each). */
 #define TYPE_ROOM (3 + 4 * 6)
 
-/* --- scan codes ---------------------------------------------------------------------------------
- */
+/* --- scan codes ------------------------------------------------------------------------------- */
 
 /* The controller's translation table: index is a set 2 code, value the set 1 code. */
 static const u8 set2_to_set1[0x85] = {
@@ -116,8 +115,7 @@ bool i8042_from_wire(struct i8042 *k, u8 byte, u8 *out)
 	return true;
 }
 
-/* --- typing -------------------------------------------------------------------------------------
- */
+/* --- typing ----------------------------------------------------------------------------------- */
 
 static void tap(struct i8042 *k, u8 key, u8 modifier)
 {

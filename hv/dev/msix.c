@@ -64,8 +64,7 @@ void msix_written(struct msix *m, unsigned off, unsigned len)
 		send_pending(m);
 }
 
-/* --- the table: dwords, or pairs of them ---
- */
+/* --- the table: dwords, or pairs of them ------------------------------------------------------ */
 
 static u32 read_dword(const struct msix *m, u64 off)
 {

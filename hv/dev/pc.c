@@ -17,8 +17,7 @@ static void wake(struct pc *pc)
 		pc->cfg.ops->wake(pc->cfg.ctx);
 }
 
-/* --- interrupt wiring ---------------------------------------------------------------------------
- */
+/* --- interrupt wiring ------------------------------------------------------------------------- */
 
 /* An input of the interrupt controllers: the OR of its ISA chip and the PIRQs routed to it. */
 static void drive_irq(struct pc *pc, unsigned irq)
@@ -97,8 +96,7 @@ static enum pit_tick pit_tick_state(void *ctx)
 	return wanted ? PIT_TICK_TAKEN : PIT_TICK_MASKED;
 }
 
-/* --- APIC bus -----------------------------------------------------------------------------------
- */
+/* --- APIC bus --------------------------------------------------------------------------------- */
 
 static unsigned apic_deliver(void *ctx, const struct apic_msg *msg)
 {
@@ -191,8 +189,7 @@ static const struct lapic_ops pc_lapic_ops = {
 	.base_changed = apic_base_changed,
 };
 
-/* --- A20 ----------------------------------------------------------------------------------------
- */
+/* --- A20 -------------------------------------------------------------------------------------- */
 
 enum { A20_KBD, A20_PORT92 };
 
@@ -207,8 +204,7 @@ static void a20_line(void *ctx, unsigned source, bool level)
 		pc->cfg.ops->a20(pc->cfg.ctx, !before);
 }
 
-/* --- building -----------------------------------------------------------------------------------
- */
+/* --- building --------------------------------------------------------------------------------- */
 
 static void pam_changed(void *ctx, gpa_t base, u32 len, unsigned attr)
 {
@@ -476,8 +472,7 @@ void pc_reset(struct pc *pc)
 	fill_cmos(pc);
 }
 
-/* --- input and screen ---------------------------------------------------------------------------
- */
+/* --- input and screen ------------------------------------------------------------------------- */
 
 bool pc_uart_rx(struct pc *pc, u8 byte)
 {

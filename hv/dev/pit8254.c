@@ -27,8 +27,7 @@ static u64 clock_now(const struct pit *p)
 	return pit_clock(dev_now(p->host));
 }
 
-/* --- one channel as a function of time ----------------------------------------------------------
- */
+/* --- one channel as a function of time -------------------------------------------------------- */
 
 static bool periodic(const struct pit_channel *c)
 {
@@ -168,8 +167,7 @@ static bool null_count(struct pit_channel *c, u64 t)
 	return c->next_pending || !c->armed || (c->fresh && t < c->start);
 }
 
-/* --- what changes a channel ---------------------------------------------------------------------
- */
+/* --- what changes a channel ------------------------------------------------------------------- */
 
 /* Have the counting element load @n with the next clock. */
 static void load(struct pit_channel *c, u64 t, u32 n, bool out)
@@ -294,8 +292,7 @@ static void set_gate(struct pit_channel *c, u64 t, bool gate)
 	c->stop = t;
 }
 
-/* --- ports --------------------------------------------------------------------------------------
- */
+/* --- ports ------------------------------------------------------------------------------------ */
 
 static void latch_count(struct pit_channel *c, u64 t)
 {
@@ -345,8 +342,7 @@ static u8 read_data(struct pit_channel *c, u64 t)
 	return (u8)(msb ? count >> 8 : count);
 }
 
-/* --- channel 0's interrupt ----------------------------------------------------------------------
- */
+/* --- channel 0's interrupt -------------------------------------------------------------------- */
 
 /* The first rising edge of OUT that follows from the present load, or TIMER_OFF. The trigger modes
  * have none: channel 0's gate never moves. */
@@ -486,8 +482,7 @@ static void after_change(struct pit *p, u64 t)
 	arm(p, t);
 }
 
-/* --- ports, continued ---------------------------------------------------------------------------
- */
+/* --- ports, continued ------------------------------------------------------------------------- */
 
 static u8 read8(void *dev, u16 port)
 {

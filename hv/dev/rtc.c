@@ -22,8 +22,7 @@ struct date {
 	unsigned year, month, day, hour, min, sec;
 };
 
-/* --- calendar -----------------------------------------------------------------------------------
- */
+/* --- calendar --------------------------------------------------------------------------------- */
 
 static bool leap(unsigned year)
 {
@@ -102,8 +101,7 @@ static void clamp_date(struct date *d)
 	d->sec = MIN(d->sec, 59u);
 }
 
-/* --- the running clock --------------------------------------------------------------------------
- */
+/* --- the running clock ------------------------------------------------------------------------ */
 
 static bool divider_runs(const struct rtc *r)
 {
@@ -135,8 +133,7 @@ static void rebase(struct rtc *r, u64 now)
 	r->base_ns += whole * NSEC_PER_SEC;
 }
 
-/* --- register format ----------------------------------------------------------------------------
- */
+/* --- register format -------------------------------------------------------------------------- */
 
 static u8 encode(const struct rtc *r, unsigned v)
 {
@@ -206,8 +203,7 @@ static s64 from_registers(struct rtc *r)
 	return sec;
 }
 
-/* --- alarm, periodic and update events ----------------------------------------------------------
- */
+/* --- alarm, periodic and update events -------------------------------------------------------- */
 
 /* An alarm byte as a number below @limit, or -1 for "any"; false: it can never match. */
 static bool alarm_field(unsigned value, u8 raw, unsigned limit, int *field)
@@ -334,8 +330,7 @@ static void event_due(void *arg, u64 now_ns)
 	update_irq(r, now);
 }
 
-/* --- registers ----------------------------------------------------------------------------------
- */
+/* --- registers -------------------------------------------------------------------------------- */
 
 static bool uip(const struct rtc *r, u64 now)
 {
@@ -466,8 +461,7 @@ static void port_write(void *dev, u16 port, unsigned size, u32 value)
 
 static const struct port_ops rtc_ops = {.read = port_read, .write = port_write};
 
-/* --- board --------------------------------------------------------------------------------------
- */
+/* --- board ------------------------------------------------------------------------------------ */
 
 void rtc_set_time(struct rtc *r, unsigned year, unsigned month, unsigned day, unsigned hour,
 		  unsigned min, unsigned sec)

@@ -24,8 +24,7 @@ static unsigned rx_trigger(const struct uart *u)
 	return fifo_on(u) ? level[u->fcr >> 6] : 1;
 }
 
-/* --- interrupts ---------------------------------------------------------------------------------
- */
+/* --- interrupts ------------------------------------------------------------------------------- */
 
 /* The pending interrupt of highest priority, as IIR codes it. */
 static u8 pending(const struct uart *u)
@@ -54,8 +53,7 @@ static void update_irq(struct uart *u)
 	irq_line_set(&u->irq, level);
 }
 
-/* --- receiver -----------------------------------------------------------------------------------
- */
+/* --- receiver --------------------------------------------------------------------------------- */
 
 /* Four characters of ten bits at the programmed rate. */
 static u64 timeout_ns(const struct uart *u)
@@ -149,8 +147,7 @@ bool uart_rx(struct uart *u, u8 byte)
 	return true;
 }
 
-/* --- transmitter --------------------------------------------------------------------------------
- */
+/* --- transmitter ------------------------------------------------------------------------------ */
 
 static bool line_has_room(const struct uart *u)
 {
@@ -211,8 +208,7 @@ void uart_tx_kick(struct uart *u)
 	tx_emptied(u);
 }
 
-/* --- registers ----------------------------------------------------------------------------------
- */
+/* --- registers -------------------------------------------------------------------------------- */
 
 /* Modem inputs: a null-modem peer that is always there, or in loop-back the own outputs. */
 static u8 modem_inputs(const struct uart *u)

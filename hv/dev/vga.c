@@ -25,8 +25,7 @@
 #define FNV_BASIS	0x811c9dc5u
 #define FNV_PRIME	0x01000193u
 
-/* --- registers ----------------------------------------------------------------------------------
- */
+/* --- registers -------------------------------------------------------------------------------- */
 
 static u8 status1(struct vga *v)
 {
@@ -223,8 +222,7 @@ static void port_write(void *dev, u16 port, unsigned size, u32 value)
 
 static const struct port_ops vga_ops = {.read = port_read, .write = port_write};
 
-/* --- text ---------------------------------------------------------------------------------------
- */
+/* --- text ------------------------------------------------------------------------------------- */
 
 bool vga_is_text(const struct vga *v)
 {
@@ -347,8 +345,7 @@ unsigned vga_changed_lines(struct vga *v, const u8 *vram, vga_line_fn *fn, void 
 	return changed;
 }
 
-/* --- reset --------------------------------------------------------------------------------------
- */
+/* --- reset ------------------------------------------------------------------------------------ */
 
 /* The 64 colours of an EGA: bits rgbRGB, two thirds and one third of full scale. */
 static void ega_palette(struct vga *v)

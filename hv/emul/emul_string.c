@@ -87,8 +87,7 @@ static int repeat(struct emul_run *r, run_fn fn)
 	return rc;
 }
 
-/* --- moves --------------------------------------------------------------------------------------
- */
+/* --- moves ------------------------------------------------------------------------------------ */
 
 /* A copy onto bytes that the same run still has to read must go item by item. Two linear addresses
  * of one frame agree in their page offset, so the offsets tell, whatever the mapping. */
@@ -190,8 +189,7 @@ static int lods_items(struct emul_run *r, u64 max, u64 *did, bool *stop)
 	return 0;
 }
 
-/* --- comparisons --------------------------------------------------------------------------------
- */
+/* --- comparisons ------------------------------------------------------------------------------ */
 
 /* Flags of @x - @y; REPE stops on a difference, REPNE on equality. */
 static void compare(struct emul_run *r, u64 x, u64 y, bool *stop)
@@ -235,8 +233,7 @@ static int cmps_items(struct emul_run *r, u64 max, u64 *did, bool *stop)
 	return 0;
 }
 
-/* --- ports ---------------------------------------------------------------------------------------
- */
+/* --- ports ------------------------------------------------------------------------------------ */
 
 static u16 dx(const struct emul_run *r)
 {
@@ -373,8 +370,7 @@ int emul_out(struct emul_run *r)
 	return 0;
 }
 
-/* --- handlers ------------------------------------------------------------------------------------
- */
+/* --- handlers --------------------------------------------------------------------------------- */
 
 static int run_string(struct emul_run *r, run_fn fn, unsigned size)
 {

@@ -29,8 +29,7 @@ static void (*real_run)(struct vcpu *v, struct exit *x);
 static struct engine_ops traced[TRACE_WHATS];
 static struct trace_ring *ring[BOOT_MAX_CPUS];
 
-/* --- writing: at most 60 instructions an exit (docs/performance.md) -----------------------------
- */
+/* --- writing: at most 60 instructions an exit (docs/performance.md) --------------------------- */
 
 /* What the exit before the present entry cost is known now. */
 static inline void finish_open(struct trace_ring *r)
@@ -126,8 +125,7 @@ void trace_settle(unsigned cpu)
 	ring[cpu]->open_cycles = NULL;
 }
 
-/* --- on and off ---------------------------------------------------------------------------------
- */
+/* --- on and off ------------------------------------------------------------------------------- */
 
 static struct trace_ring *new_ring(unsigned cpu)
 {
@@ -173,8 +171,7 @@ bool trace_on(void)
 	return ring[0] != NULL;
 }
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 u64 trace_made(unsigned cpu)
 {

@@ -50,8 +50,7 @@ static uint64_t now_ms(void)
 	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
 }
 
-/* --- memory
- * --------------------------------------------------------------------------------------- */
+/* --- memory ----------------------------------------------------------------------------------- */
 
 static unsigned long mem_available(void)
 {
@@ -137,8 +136,7 @@ static enum outcome check_memory(void)
 	return say(OK, "%lu of %lu MiB available", n * (CHUNK >> 20), kb >> 10);
 }
 
-/* --- processes
- * ------------------------------------------------------------------------------------ */
+/* --- processes -------------------------------------------------------------------------------- */
 
 static int exit_status(char *const argv[])
 {
@@ -167,8 +165,7 @@ static enum outcome check_fork(void)
 	return say(OK, "%d processes", FORKS);
 }
 
-/* --- clocks
- * --------------------------------------------------------------------------------------- */
+/* --- clocks ----------------------------------------------------------------------------------- */
 
 static int rtc_second(void)
 {
@@ -257,8 +254,7 @@ static enum outcome check_sleep(void)
 	return say(OK, "50 sleeps of 10 ms took %ld ms", ms);
 }
 
-/* --- floating point and CPUs
- * ------------------------------------------------------------------------ */
+/* --- floating point and CPUs ------------------------------------------------------------------ */
 
 /* A sum whose every intermediate lives in FPU or vector registers; differs if one is lost. */
 static double series(int seed)
@@ -310,8 +306,7 @@ static enum outcome check_cpus(void)
 	return say(OK, "%ld online", n);
 }
 
-/* --- CD
- * ------------------------------------------------------------------------------------------- */
+/* --- CD --------------------------------------------------------------------------------------- */
 
 static uint32_t crc32(uint32_t crc, const unsigned char *p, size_t n)
 {

@@ -64,8 +64,7 @@ static struct device *device_of(const char *name, bool make)
 	return &devices[device_count++];
 }
 
-/* --- in the child -------------------------------------------------------------------------------
- */
+/* --- in the child ----------------------------------------------------------------------------- */
 
 /* A whole disk that has partitions cannot be mounted beside one of them: the kernel gives a device
  * to one file system. A loop device over it can. */
@@ -194,8 +193,7 @@ static enum look look_at(const char *name)
 	return LOOK_NOTHING;
 }
 
-/* --- in init ------------------------------------------------------------------------------------
- */
+/* --- in init ---------------------------------------------------------------------------------- */
 
 static void start_look(struct device *d)
 {

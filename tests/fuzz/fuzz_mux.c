@@ -78,8 +78,7 @@ static void record(bool may_drop, size_t pad)
 		nrecords++;
 }
 
-/* --- text mode ----------------------------------------------------------------------------------
- */
+/* --- text mode -------------------------------------------------------------------------------- */
 
 /* A few bytes of text, LF, CR LF and things that look like records; no lone CR, lines not too long.
  */
@@ -196,8 +195,7 @@ static void text_mode(struct program *prog)
 	check_text();
 }
 
-/* --- raw mode -----------------------------------------------------------------------------------
- */
+/* --- raw mode --------------------------------------------------------------------------------- */
 
 static void check_raw(void)
 {

@@ -55,8 +55,7 @@ static u32 rig_random(void)
 	return rig.random;
 }
 
-/* --- the hypervisor -----------------------------------------------------------------------------
- */
+/* --- the hypervisor --------------------------------------------------------------------------- */
 
 static void rig_input(void *ctx, unsigned index, u8 byte)
 {
@@ -129,8 +128,7 @@ static void rig_record(const char *type, const char *name, size_t pad, bool may_
 	record_end(&rig.store, &rig.record, may_drop);
 }
 
-/* --- the collector's output ---------------------------------------------------------------------
- */
+/* --- the collector's output ------------------------------------------------------------------- */
 
 static struct rig_log *rig_log(const char *name)
 {
@@ -210,8 +208,7 @@ static void rig_send(void *ctx, const char *bytes, size_t n)
 		rig.up[rig.up_head++ % sizeof(rig.up)] = bytes[i];
 }
 
-/* --- the line -----------------------------------------------------------------------------------
- */
+/* --- the line --------------------------------------------------------------------------------- */
 
 /* False when the byte is lost. */
 static bool rig_noise(char *byte, unsigned lost)

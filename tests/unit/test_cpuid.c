@@ -200,8 +200,7 @@ static bool all_zero(struct answer a)
 	return !(a.reg[0] | a.reg[1] | a.reg[2] | a.reg[3]);
 }
 
-/* --- what must never show ----------------------------------------------------------------------
- */
+/* --- what must never show --------------------------------------------------------------------- */
 
 static const struct {
 	u32 leaf, sub;
@@ -319,8 +318,7 @@ TEST(nothing_of_the_hosts_topology_shows)
 	}
 }
 
-/* --- what must show ----------------------------------------------------------------------------
- */
+/* --- what must show --------------------------------------------------------------------------- */
 
 TEST(vendor_family_and_brand_are_the_hosts)
 {

@@ -112,8 +112,7 @@ static u64 at(u64 off, unsigned size)
 	return v;
 }
 
-/* --- segmentation
- * --------------------------------------------------------------------------------- */
+/* --- segmentation ----------------------------------------------------------------------------- */
 
 TEST(limit_is_inclusive_and_names_the_segment)
 {
@@ -215,8 +214,7 @@ TEST(fs_and_gs_bases_add_in_long_mode)
 	CHECK_EQ(w.e.gpr[GPR_RCX], 0x44332211);
 }
 
-/* --- 16-bit addressing
- * ------------------------------------------------------------------------------ */
+/* --- 16-bit addressing ------------------------------------------------------------------------ */
 
 TEST(all_16_bit_addressing_forms)
 {
@@ -297,8 +295,7 @@ TEST(size_prefixes_toggle_the_default)
 	CHECK_EQ(w.e.gpr[GPR_RAX], 0xffff0b0a);
 }
 
-/* --- fetch
- * ----------------------------------------------------------------------------------------- */
+/* --- fetch ------------------------------------------------------------------------------------ */
 
 TEST(fetch_stops_at_a_page_the_instruction_does_not_reach)
 {
@@ -367,8 +364,7 @@ TEST(code_segment_limit_cuts_the_fetch)
 	CHECK_EQ(w.e.fault.vector, 13);
 }
 
-/* --- undefined encodings
- * ----------------------------------------------------------------------------- */
+/* --- undefined encodings ---------------------------------------------------------------------- */
 
 TEST(lock_is_undefined_but_for_read_modify_write_of_memory)
 {
@@ -466,8 +462,7 @@ TEST(what_is_not_emulated_says_so)
 	}
 }
 
-/* --- arithmetic faults
- * --------------------------------------------------------------------------------- */
+/* --- arithmetic faults ------------------------------------------------------------------------ */
 
 TEST(division_faults_exactly_when_the_quotient_does_not_fit)
 {
@@ -550,8 +545,7 @@ TEST(cmpxchg16b_needs_alignment)
 	expect_done("0f c7 0b");
 }
 
-/* --- memory traffic
- * ------------------------------------------------------------------------------------- */
+/* --- memory traffic --------------------------------------------------------------------------- */
 
 TEST(each_operand_is_touched_once)
 {
@@ -627,8 +621,7 @@ TEST(a_locked_operation_across_pages_still_works)
 	CHECK_EQ(at(PAGE_SIZE - 2, 4), 0x01020304);
 }
 
-/* --- strings and ports
- * --------------------------------------------------------------------------------- */
+/* --- strings and ports ------------------------------------------------------------------------ */
 
 TEST(rep_stops_at_the_cap_and_goes_on)
 {
@@ -781,8 +774,7 @@ TEST(outs_honours_a_segment_override_and_ins_does_not)
 	expect_fault("2e 6c", 13);
 }
 
-/* --- segment registers and the stack
- * ------------------------------------------------------------------ */
+/* --- segment registers and the stack ---------------------------------------------------------- */
 
 TEST(segment_loads_in_real_mode)
 {
@@ -908,8 +900,7 @@ TEST(the_op_sees_the_item_size_of_strings_only)
 	CHECK_EQ(w.last_item, 0);
 }
 
-/* --- the two decoders
- * ------------------------------------------------------------------------------------ */
+/* --- the two decoders ------------------------------------------------------------------------- */
 
 #include "emul_compare.h"
 

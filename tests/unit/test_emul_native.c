@@ -89,8 +89,7 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 	uc->uc_mcontext.gregs[REG_EFL] = 0x202;
 }
 
-/* --- the scene ----------------------------------------------------------------------------------
- */
+/* --- the scene -------------------------------------------------------------------------------- */
 
 #define AREA	 4096u
 #define MIDDLE	 0x800u
@@ -351,8 +350,7 @@ static bool same(const struct scene *s)
 	return false;
 }
 
-/* --- encoding ------------------------------------------------------------------------------------
- */
+/* --- encoding --------------------------------------------------------------------------------- */
 
 static void put(struct insn_bytes *i, u64 val, unsigned n)
 {
@@ -753,8 +751,7 @@ TEST(moves_and_stack_match_the_cpu)
 	RUN_TABLE(moves, 500);
 }
 
-/* --- strings -------------------------------------------------------------------------------------
- */
+/* --- strings ---------------------------------------------------------------------------------- */
 
 /* @op is the byte form's opcode. Sometimes it runs into the page that does not exist. */
 static void build_string(struct scene *s, unsigned op)
@@ -807,8 +804,7 @@ TEST(string_instructions_match_the_cpu)
 	}
 }
 
-/* --- control transfer
- * ------------------------------------------------------------------------------- */
+/* --- control transfer ------------------------------------------------------------------------- */
 
 static void put_branch(struct insn_bytes *i, unsigned imm_size)
 {
@@ -917,8 +913,7 @@ TEST(control_transfer_matches_the_cpu)
 	}
 }
 
-/* --- vector moves
- * -------------------------------------------------------------------------------------- */
+/* --- vector moves ----------------------------------------------------------------------------- */
 
 #define V_REG  0x01u /* a vector register as r/m */
 #define V_GPR  0x02u /* a general register as r/m */

@@ -162,8 +162,7 @@ static u64 get(struct guest_msrs *m, u32 msr)
 	return v;
 }
 
-/* --- tests --------------------------------------------------------------------------------------
- */
+/* --- tests ------------------------------------------------------------------------------------ */
 
 /* Bisection over an unsorted table would lose some of these. */
 TEST(rows_are_reachable_and_gaps_are_gaps)

@@ -19,8 +19,7 @@
 #define GUEST (OWNER_GUEST0 + 1)
 #define ROM   0xe0000ull
 
-/* --- a table format ----------------------------------------------------------------------------
- */
+/* --- a table format --------------------------------------------------------------------------- */
 
 #define F_PRESENT BIT(63)
 #define F_LEAF	  BIT(62)
@@ -66,8 +65,7 @@ static const struct nested_format format = {
 	.address = fake_address,
 };
 
-/* --- building ----------------------------------------------------------------------------------
- */
+/* --- building --------------------------------------------------------------------------------- */
 
 static struct p2m m;
 static struct nested_map map;
@@ -240,8 +238,7 @@ TEST(low_pages_follow_the_p2m)
 	demolish();
 }
 
-/* --- the audit ---------------------------------------------------------------------------------
- */
+/* --- the audit -------------------------------------------------------------------------------- */
 
 /* Spoil the entry for @gpa and look whether the audit says so. */
 static void spoil(gpa_t gpa, u64 with)
@@ -287,8 +284,7 @@ TEST(audit_looks_into_large_leaves)
 	demolish();
 }
 
-/* --- the ledger --------------------------------------------------------------------------------
- */
+/* --- the ledger ------------------------------------------------------------------------------- */
 
 /* A CPU that keeps what it has walked until it is told to forget, at the next entry. */
 #define LOW_PAGES (MIB / PAGE_SIZE)
@@ -476,8 +472,7 @@ TEST(clean_means_that_nothing_wrong_is_cached)
 	demolish();
 }
 
-/* --- devices -------------------------------------------------------------------------------------
- */
+/* --- devices ---------------------------------------------------------------------------------- */
 
 #define OWN	 (64 * MIB)
 #define OWN_SIZE (8 * MIB)

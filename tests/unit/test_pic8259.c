@@ -197,8 +197,7 @@ TEST(waiting_and_masked_are_told)
 	CHECK(!pic_line_masked(&pic, 1));
 }
 
-/* --- the model ----------------------------------------------------------------------------------
- */
+/* --- the model -------------------------------------------------------------------------------- */
 
 struct model_level {
 	bool high, latched, serving, masked, level;

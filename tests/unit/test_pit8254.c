@@ -37,8 +37,7 @@ static void setup(void)
 	irq0.rises = 0;
 }
 
-/* --- the model: channel 2, clock by clock -------------------------------------------------------
- */
+/* --- the model: channel 2, clock by clock ----------------------------------------------------- */
 
 static struct {
 	unsigned mode, bits, rw, n; /* n: count register */
@@ -292,8 +291,7 @@ TEST(random_programs_match_the_counting_model)
 	}
 }
 
-/* --- channel 0 ----------------------------------------------------------------------------------
- */
+/* --- channel 0 -------------------------------------------------------------------------------- */
 
 static void start(unsigned mode, unsigned n)
 {

@@ -9,8 +9,7 @@
 #include "engine/svm/svm.h"
 #include "unit.h"
 
-/* --- what svm_exit.c leans on --------------------------------------------------------------------
- */
+/* --- what svm_exit.c leans on ----------------------------------------------------------------- */
 
 struct engine_caps svm_caps;
 static unsigned modes_loaded;

@@ -13,8 +13,7 @@
 #include "engine/vmx/vmx_check.h"
 #include "unit.h"
 
-/* --- a VMCS in memory ---------------------------------------------------------------------------
- */
+/* --- a VMCS in memory ------------------------------------------------------------------------- */
 
 #define FIELDS 0x8000
 static u64 vmcs[FIELDS];
@@ -59,8 +58,7 @@ static void make_caps(void)
 	};
 }
 
-/* --- good guests --------------------------------------------------------------------------------
- */
+/* --- good guests ------------------------------------------------------------------------------ */
 
 #define CODE64 (AR_G | AR_L | AR_P | AR_S | 0xb)
 #define CODE32 (AR_G | AR_DB | AR_P | AR_S | 0xb)
@@ -207,8 +205,7 @@ static void expect_good(const char *what)
 	unit_failures++;
 }
 
-/* --- good ----------------------------------------------------------------------------------------
- */
+/* --- good ------------------------------------------------------------------------------------- */
 
 #define INJECT(type, vector) (INTR_VALID | (u64)(type) << INTR_TYPE_SHIFT | (vector))
 
@@ -258,8 +255,7 @@ TEST(good_states_at_the_edges_pass)
 	expect_good("CD and NW");
 }
 
-/* --- broken --------------------------------------------------------------------------------------
- */
+/* --- broken ----------------------------------------------------------------------------------- */
 
 struct change {
 	u32 field;
@@ -657,8 +653,7 @@ TEST(newer_cpus_inject_with_any_error_code)
 	expect_good("#PF without an error code");
 }
 
-/* --- nonsense ------------------------------------------------------------------------------------
- */
+/* --- nonsense --------------------------------------------------------------------------------- */
 
 static u64 seed = 0x9e3779b97f4a7c15ull;
 static u64 rnd(void)

@@ -409,8 +409,7 @@ TEST(unpaged_addresses_are_physical)
 	random_mode(3);
 }
 
-/* --- directed ----------------------------------------------------------------------------------
- */
+/* --- directed --------------------------------------------------------------------------------- */
 
 static u64 *entry_ptr(unsigned page, unsigned index)
 {

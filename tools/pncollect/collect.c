@@ -28,8 +28,7 @@
 #define TRIES_FRONT    60 /* for one record, whatever else comes */
 #define JOIN_RECORDS   8  /* between two gaps that are asked for together */
 
-/* --- asking -------------------------------------------------------------------------------------
- */
+/* --- asking ----------------------------------------------------------------------------------- */
 
 static u64 wait_ns(const struct collect_ask *a)
 {
@@ -198,8 +197,7 @@ bool collect_wants_more(const struct collect *c)
 	return order_gap(&c->order, 0, &from, &to) || (c->ops.send && c->suspect);
 }
 
-/* --- records ------------------------------------------------------------------------------------
- */
+/* --- records ---------------------------------------------------------------------------------- */
 
 /* What the hypervisor says about a request. */
 static void resend_error(struct collect *c, const struct rec *r)

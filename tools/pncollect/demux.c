@@ -14,8 +14,7 @@
 
 static const struct span newline = {"\n", 1};
 
-/* --- names --------------------------------------------------------------------------------------
- */
+/* --- names ------------------------------------------------------------------------------------ */
 
 /* The length of "NAME" or "NAME:vga" in front of "| ", or 0. */
 static size_t prefix_len(struct span line)
@@ -122,8 +121,7 @@ void demux_know(struct demux *d, const char *name)
 		accept(d, &d->src[id]);
 }
 
-/* --- lines --------------------------------------------------------------------------------------
- */
+/* --- lines ------------------------------------------------------------------------------------ */
 
 /* Too many for one name damaged into another again and again. */
 static bool counts(const struct demux *d, const struct demux_source *s)

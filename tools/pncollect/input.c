@@ -32,8 +32,7 @@ static int complain(const char *where, int error)
 	return -error;
 }
 
-/* --- serial port --------------------------------------------------------------------------------
- */
+/* --- serial port ------------------------------------------------------------------------------ */
 
 static int set_tty(int fd, unsigned baud)
 {
@@ -85,8 +84,7 @@ static int open_path(struct input *in, const char *path, unsigned baud)
 	return 0;
 }
 
-/* --- sockets ------------------------------------------------------------------------------------
- */
+/* --- sockets ---------------------------------------------------------------------------------- */
 
 static int connect_unix(const char *path)
 {

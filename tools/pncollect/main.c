@@ -59,8 +59,7 @@ static u64 now_ns(void)
 	return (u64)t.tv_sec * NSEC_PER_SEC + (u64)t.tv_nsec;
 }
 
-/* --- what the collector does --------------------------------------------------------------------
- */
+/* --- what the collector does ------------------------------------------------------------------ */
 
 static void take_text(void *ctx, const char *name, struct span text)
 {
@@ -120,8 +119,7 @@ static void take_send(void *ctx, const char *bytes, size_t n)
 		a->ended = true;
 }
 
-/* --- the status line ----------------------------------------------------------------------------
- */
+/* --- the status line -------------------------------------------------------------------------- */
 
 static void show_status(struct app *a, u64 now)
 {
@@ -161,8 +159,7 @@ static void summary(const struct app *a)
 			c->late, a->opt.dir);
 }
 
-/* --- the loop -----------------------------------------------------------------------------------
- */
+/* --- the loop --------------------------------------------------------------------------------- */
 
 static void read_line(struct app *a, u64 now)
 {

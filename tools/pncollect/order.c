@@ -22,8 +22,7 @@ void order_init(struct order *o, const struct order_ops *ops, size_t held_limit)
 	o->next = 1;
 }
 
-/* --- held records -------------------------------------------------------------------------------
- */
+/* --- held records ----------------------------------------------------------------------------- */
 
 /* The place of @seq among the held: index of the first that is not lower. */
 static size_t place(const struct order *o, u64 seq)
@@ -103,8 +102,7 @@ static void advance(struct order *o)
 		memmove(o->held, o->held + done, o->n * sizeof(*o->held));
 }
 
-/* --- gaps ---------------------------------------------------------------------------------------
- */
+/* --- gaps ------------------------------------------------------------------------------------- */
 
 bool order_gap(const struct order *o, u64 at, u64 *from, u64 *to)
 {
@@ -141,8 +139,7 @@ void order_finish(struct order *o, const char *why)
 	o->n = o->cap = 0;
 }
 
-/* --- arrival ------------------------------------------------------------------------------------
- */
+/* --- arrival ---------------------------------------------------------------------------------- */
 
 static bool was_skipped(const struct order *o, u64 seq)
 {

@@ -10,8 +10,7 @@
 
 #define SHOWN_PORTS 16u
 
-/* --- taking in ----------------------------------------------------------------------------------
- */
+/* --- taking in -------------------------------------------------------------------------------- */
 
 void totals_names(struct totals *t, struct span reasons, struct span guests)
 {
@@ -118,8 +117,7 @@ void totals_counts(struct totals *t, const char *guest, struct span exits)
 	g->has_counts = true;
 }
 
-/* --- printing -----------------------------------------------------------------------------------
- */
+/* --- printing --------------------------------------------------------------------------------- */
 
 static double share(u64 part, u64 whole)
 {

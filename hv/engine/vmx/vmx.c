@@ -22,8 +22,7 @@ static u32 next_tag = 1;
 _Static_assert(offsetof(struct vmx_vcpu, host_rsp) == 0, "vmx_entry.S");
 _Static_assert(offsetof(struct vmx_vcpu, launched) == 8, "vmx_entry.S");
 
-/* --- set-up ------------------------------------------------------------------------------------
- */
+/* --- set-up ----------------------------------------------------------------------------------- */
 
 static int vmx_probe(struct engine_caps *caps, char *why, size_t why_len)
 {
@@ -93,8 +92,7 @@ static int vmx_vcpu_init(struct vcpu *v)
 	return 0;
 }
 
-/* --- the way in --------------------------------------------------------------------------------
- */
+/* --- the way in ------------------------------------------------------------------------------- */
 
 /* Exceptions that push an error code, outside real mode. */
 static bool takes_error(u8 vector)
@@ -249,8 +247,7 @@ static inline u64 vmx_switch(struct vmx_vcpu *s, struct vcpu *v, u64 *refused)
 	return tsc;
 }
 
-/* --- the way out -------------------------------------------------------------------------------
- */
+/* --- the way out ------------------------------------------------------------------------------ */
 
 /* What blocks interrupts has changed since the entry. */
 static __attribute__((noinline)) void vmx_read_blocking(struct vcpu *v, struct vmx_vcpu *s,
@@ -322,8 +319,7 @@ static void vmx_run(struct vcpu *v, struct exit *x)
 	vmx_translate_exit(out, x);
 }
 
-/* --- what may be asked at any time -------------------------------------------------------------
- */
+/* --- what may be asked at any time ------------------------------------------------------------ */
 
 static void vmx_set_tsc_offset(struct vcpu *v, u64 offset)
 {

@@ -79,8 +79,7 @@ static inline struct vmx_vcpu *vmx_of(const struct vcpu *v)
 extern struct vmx_caps vmx_caps;
 extern struct vmx_config vmx_config;
 
-/* --- vmx_vmcs.c: a physical CPU's current VMCS, and the contents that hold for its whole life ---
- */
+/* --- vmx_vmcs.c: a physical CPU's current VMCS, and the contents that hold for its whole life - */
 
 /* Make @v's VMCS the current one of its CPU, on which this runs. */
 void vmx_load(struct vcpu *v);

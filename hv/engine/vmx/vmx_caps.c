@@ -19,8 +19,7 @@
 #define MSR_LIST_QUANTUM 512u
 #define MEMORY_TYPE_WB	 6
 
-/* --- reading -----------------------------------------------------------------------------------
- */
+/* --- reading ---------------------------------------------------------------------------------- */
 
 static u64 read_msr(const struct cpu_source *src, u32 msr)
 {
@@ -115,8 +114,7 @@ static void caps_read(const struct cpu_source *src, struct vmx_caps *caps)
 		caps->ept_vpid = read_msr(src, MSR_VMX_EPT_VPID_CAP);
 }
 
-/* --- choosing ----------------------------------------------------------------------------------
- */
+/* --- choosing --------------------------------------------------------------------------------- */
 
 /* @want as far as @a allows it, and the bits that must be 1. */
 static u32 settle(const struct vmx_allowed *a, u32 want)
@@ -295,8 +293,7 @@ static int configure(const struct vmx_caps *caps, struct vmx_config *config, cha
 	return 0;
 }
 
-/* --- the whole ---------------------------------------------------------------------------------
- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 int vmx_probe_source(const struct cpu_source *src, struct vmx_caps *caps, struct vmx_config *config,
 		     char *why, size_t why_len)

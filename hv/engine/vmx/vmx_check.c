@@ -97,8 +97,7 @@ static bool bad_list(struct vmx_walk *w, u32 count_field, u32 address_field)
 			 count_field, "must not take the list beyond physical addresses");
 }
 
-/* --- §27.2.1.1 ---------------------------------------------------------------------------------
- */
+/* --- §27.2.1.1 -------------------------------------------------------------------------------- */
 
 static bool bad_maps(struct vmx_walk *w)
 {
@@ -214,8 +213,7 @@ static bool bad_execution(struct vmx_walk *w)
 	       bad_extras(w);
 }
 
-/* --- §27.2.1.2, §27.2.1.3 ----------------------------------------------------------------------
- */
+/* --- §27.2.1.2, §27.2.1.3 --------------------------------------------------------------------- */
 
 static bool bad_exit_controls(struct vmx_walk *w)
 {
@@ -289,8 +287,7 @@ static bool bad_entry_controls(struct vmx_walk *w)
 			 "entries to SMM are made in SMM only");
 }
 
-/* --- §27.2.2 to §27.2.4 ------------------------------------------------------------------------
- */
+/* --- §27.2.2 to §27.2.4 ----------------------------------------------------------------------- */
 
 static bool bad_host_controls(struct vmx_walk *w)
 {

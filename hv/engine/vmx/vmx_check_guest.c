@@ -58,8 +58,7 @@ static bool is_v86(const struct vmx_walk *w)
 	return vmx_field(w, VMCS_GUEST_RFLAGS) & RFLAGS_VM;
 }
 
-/* --- §27.3.1.1 ---------------------------------------------------------------------------------
- */
+/* --- §27.3.1.1 -------------------------------------------------------------------------------- */
 
 static bool bad_cr(struct vmx_walk *w)
 {
@@ -131,8 +130,7 @@ static bool bad_msrs(struct vmx_walk *w)
 					 "has reserved bits set or a base that is not canonical"));
 }
 
-/* --- §27.3.1.2 ---------------------------------------------------------------------------------
- */
+/* --- §27.3.1.2 -------------------------------------------------------------------------------- */
 
 static bool bad_selectors(struct vmx_walk *w)
 {
@@ -292,8 +290,7 @@ static bool bad_segments(struct vmx_walk *w)
 	return (!v86 && bad_code_and_data(w)) || bad_system(w);
 }
 
-/* --- §27.3.1.3, §27.3.1.4 ----------------------------------------------------------------------
- */
+/* --- §27.3.1.3, §27.3.1.4 --------------------------------------------------------------------- */
 
 static bool bad_tables(struct vmx_walk *w)
 {
@@ -329,8 +326,7 @@ static bool bad_flow(struct vmx_walk *w)
 			 "IF must be 1 to inject an external interrupt");
 }
 
-/* --- §27.3.1.5 ---------------------------------------------------------------------------------
- */
+/* --- §27.3.1.5 -------------------------------------------------------------------------------- */
 
 /* Events that wake a guest that is not active; nothing else may be injected into it. */
 static bool wakes(const struct vmx_walk *w, u64 activity)
@@ -414,8 +410,7 @@ static bool bad_state(struct vmx_walk *w)
 			 VMCS_LINK_POINTER, "must be all ones or the address of a VMCS");
 }
 
-/* --- §27.3.1.6 ---------------------------------------------------------------------------------
- */
+/* --- §27.3.1.6 -------------------------------------------------------------------------------- */
 
 static bool bad_pdptes(struct vmx_walk *w)
 {

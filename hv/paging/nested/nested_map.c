@@ -182,8 +182,7 @@ static bool mapped(const struct nested_map *n, gpa_t gpa)
 	return false;
 }
 
-/* --- devices -----------------------------------------------------------------------------------
- */
+/* --- devices ---------------------------------------------------------------------------------- */
 
 /* The entry for @gpa at @level; NULL where a larger leaf or a smaller table is in the way, or there
  * may be no more tables. */
@@ -256,8 +255,7 @@ void nested_map_drop_devices(struct nested_map *n)
 	drop_devices(n, n->root, n->fmt->levels, 0);
 }
 
-/* --- audit -------------------------------------------------------------------------------------
- */
+/* --- audit ------------------------------------------------------------------------------------ */
 
 /* Steps in which memory can change its kind or place. */
 static u64 p2m_step(gpa_t gpa)
