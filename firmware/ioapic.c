@@ -3,22 +3,14 @@
  * SPDX-License-Identifier: MIT
  */
 #include "firmware/ioapic.h"
+#include "dev/ioapic_regs.h"
 #include "lib/cpuops.h"
 #include "lib/errno.h"
 #include "lib/spinlock.h"
 #include "mem/hostmap.h"
 
-#define IOAPIC_INDEX	   0x00
-#define IOAPIC_DATA	   0x10
-#define IOAPIC_BYTES	   0x20
-#define IOAPIC_REG_VERSION 0x01
-#define IOAPIC_REG_RTE	   0x10
-#define RTE_LOW_ACTIVE	   BIT(13)
-#define RTE_REMOTE_IRR	   BIT(14)
-#define RTE_LEVEL	   BIT(15)
-#define RTE_MASKED	   BIT(16)
-#define RTE_DEST_SHIFT	   24
-#define MAX_IOAPICS	   8
+#define IOAPIC_BYTES 0x20
+#define MAX_IOAPICS  8
 
 #define PIC1_COMMAND 0x20
 #define PIC1_DATA    0x21
@@ -74,7 +66,7 @@ int host_ioapic_init(const struct boot_info *bi)
 		if (!io->regs)
 			return -ENOMEM;
 		io->gsi_base = bi->acpi.ioapic[i].gsi_base;
-		io->pins = (reg_read(io, IOAPIC_REG_VERSION) >> 16 & 0xff) + 1;
+		io->pins = IOAPIC_VERSION_PINS(reg_read(io, IOAPIC_REG_VERSION));
 		for (unsigned pin = 0; pin < io->pins; pin++)
 			reg_write(io, IOAPIC_REG_RTE + 2 * pin, RTE_MASKED);
 		nioapics++;
@@ -106,12 +98,12 @@ int ioapic_route(u32 gsi, unsigned vector, u32 apic_id, bool active_low, bool le
 	if (apic_id > 0xff)
 		return -ERANGE;
 	if (active_low)
-		low |= RTE_LOW_ACTIVE;
+		low |= RTE_LOW;
 	if (level)
 		low |= RTE_LEVEL;
 	spin_lock(&lock);
 	reg_write(io, reg, RTE_MASKED);
-	reg_write(io, reg + 1, apic_id << RTE_DEST_SHIFT);
+	reg_write(io, reg + 1, apic_id << (RTE_DEST_SHIFT - 32));
 	reg_write(io, reg, low);
 	spin_unlock(&lock);
 	return 0;

@@ -3,13 +3,11 @@
  * SPDX-License-Identifier: MIT
  */
 #include "dev/board.h"
-
-#define RTE_MODE_SHIFT 8
-#define RTE_MASKED     BIT(16)
+#include "dev/ioapic_regs.h"
 
 static bool rte_is_extint(u64 rte)
 {
-	return !(rte & RTE_MASKED) && (rte >> RTE_MODE_SHIFT & 7) == APIC_EXTINT;
+	return !(rte & RTE_MASKED) && RTE_MODE(rte) == APIC_EXTINT;
 }
 
 bool board_extint_routed(const struct board *b)

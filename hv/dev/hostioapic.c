@@ -3,43 +3,11 @@
  * SPDX-License-Identifier: MIT
  */
 #include "dev/hostioapic.h"
+#include "dev/ioapic_regs.h"
 #include "lib/errno.h"
 #include "lib/str.h"
 
-/* Memory window */
-#define WIN_INDEX 0x00u
-#define WIN_DATA  0x10u
-#define WIN_EOI	  0x40u
-
-/* Registers behind the index */
-#define REG_ID		0x00u
-#define REG_VERSION	0x01u
-#define REG_ARBITRATION 0x02u
-#define REG_RTE0	0x10u
-
-#define VERSION_OF(r)	 ((u8)(r))
-#define VERSION_WITH_EOI 0x20 /* the first that has an EOI register */
-#define VERSION_PINS(r)	 (((r) >> 16 & 0xff) + 1)
-#define FIRST_VECTOR	 16 /* a local APIC takes none below */
-
-/* Redirection table entry */
-#define RTE_VECTOR(e)  ((u8)(e))
-#define RTE_MODE(e)    ((u8)((e) >> 8 & 7))
-#define RTE_LOGICAL    BIT(11)
-#define RTE_STATUS     BIT(12)
-#define RTE_LOW	       BIT(13)
-#define RTE_REMOTE_IRR BIT(14)
-#define RTE_LEVEL      BIT(15)
-#define RTE_MASKED     BIT(16)
-#define RTE_DEST(e)    ((u8)((e) >> 56))
-#define RTE_READ_ONLY  (RTE_STATUS | RTE_REMOTE_IRR)
-#define RTE_WRITABLE   (0xff00000000000000ull | 0x1ffffu)
-
-/* NMI, INIT, SMI and ExtINT are edges whatever the trigger bit says. */
-static bool rte_level(u64 e)
-{
-	return (e & RTE_LEVEL) && RTE_MODE(e) <= APIC_LOWEST;
-}
+#define FIRST_VECTOR 16 /* a local APIC takes none below */
 
 /* What a pin may do to the partition. SMI and INIT would reach a CPU that is not its own; ExtINT
  * asks its virtual 8259 and is harmless. */
@@ -97,13 +65,7 @@ static void pin_sync(struct hostioapic *h, struct hostioapic_pin *p)
 static void pin_send(struct hostioapic *h, struct hostioapic_pin *p)
 {
 	u64 e = p->rte;
-	struct apic_msg msg = {
-		.dest = RTE_DEST(e),
-		.logical = e & RTE_LOGICAL,
-		.mode = RTE_MODE(e),
-		.vector = RTE_VECTOR(e),
-		.level = rte_level(e),
-	};
+	struct apic_msg msg = rte_msg(e);
 
 	if (!rte_may_send(e)) {
 		h->refused++;
@@ -133,9 +95,9 @@ static void pin_release(struct hostioapic *h, struct hostioapic_pin *p)
 }
 
 /* Changing an entry to edge clears Remote IRR: how software without an EOI register frees one. */
-static void pin_write(struct hostioapic *h, struct hostioapic_pin *p, u64 value)
+static void pin_write(struct hostioapic *h, struct hostioapic_pin *p, u64 rte)
 {
-	p->rte = (value & RTE_WRITABLE & ~RTE_READ_ONLY) | (p->rte & RTE_READ_ONLY);
+	p->rte = rte;
 	if (rte_level(p->rte))
 		p->latched = false;
 	else
@@ -213,9 +175,9 @@ void hostioapic_retry(struct hostioapic *h)
 /* The pin whose entry the index register selects, or NULL. */
 static struct hostioapic_pin *selected(const struct hostioapic_chip *c)
 {
-	unsigned n = (c->index - REG_RTE0) / 2;
+	unsigned n = (c->index - IOAPIC_REG_RTE) / 2;
 
-	if (c->index < REG_RTE0 || n >= c->pins)
+	if (c->index < IOAPIC_REG_RTE || n >= c->pins)
 		return NULL;
 	return &c->h->pin[c->first + n];
 }
@@ -227,10 +189,10 @@ static u32 chip_read(const struct hostioapic_chip *c)
 	if (p)
 		return (u32)(c->index & 1 ? p->rte >> 32 : p->rte);
 	switch (c->index) {
-	case REG_ID:
-	case REG_ARBITRATION:
+	case IOAPIC_REG_ID:
+	case IOAPIC_REG_ARBITRATION:
 		return (u32)c->id << 24;
-	case REG_VERSION:
+	case IOAPIC_REG_VERSION:
 		return c->version;
 	default:
 		return UINT32_MAX;
@@ -241,32 +203,22 @@ static void chip_write(struct hostioapic_chip *c, u32 v)
 {
 	struct hostioapic_pin *p = selected(c);
 
-	if (c->index == REG_ID)
+	if (c->index == IOAPIC_REG_ID)
 		c->id = (u8)(v >> 24);
-	if (!p)
-		return;
-	if (c->index & 1)
-		pin_write(c->h, p, (u32)p->rte | (u64)v << 32);
-	else
-		pin_write(c->h, p, (p->rte & ~0xffffffffull) | v);
+	if (p)
+		pin_write(c->h, p, rte_written(p->rte, c->index, v));
 }
 
 static u64 hostioapic_mmio_read(void *dev, u64 off, unsigned size)
 {
 	const struct hostioapic_chip *c = dev;
-	u32 v = 0;
 
-	if ((off & ~3ull) == WIN_INDEX)
-		v = c->index;
-	else if ((off & ~3ull) == WIN_DATA)
-		v = chip_read(c);
-	v >>= (off & 3) * 8;
-	return size >= 4 ? v : v & ((1u << size * 8) - 1);
+	return ioapic_window(off, size, c->index, chip_read(c));
 }
 
 static void chip_eoi(struct hostioapic_chip *c, u8 vector)
 {
-	if (VERSION_OF(c->version) < VERSION_WITH_EOI)
+	if (IOAPIC_VERSION(c->version) < IOAPIC_VERSION_EOI)
 		return;
 	for (unsigned i = 0; i < c->pins; i++)
 		pin_eoi(c->h, &c->h->pin[c->first + i], vector);
@@ -277,11 +229,11 @@ static void hostioapic_mmio_write(void *dev, u64 off, unsigned size, u64 value)
 	struct hostioapic_chip *c = dev;
 
 	/* INDEX and EOI are one byte wide, DATA only exists as a whole. */
-	if (off == WIN_INDEX)
+	if (off == IOAPIC_INDEX)
 		c->index = (u8)value;
-	else if (off == WIN_EOI)
+	else if (off == IOAPIC_EOI)
 		chip_eoi(c, (u8)value);
-	else if (off == WIN_DATA && size >= 4)
+	else if (off == IOAPIC_DATA && size >= 4)
 		chip_write(c, (u32)value);
 }
 
@@ -312,7 +264,7 @@ static bool gsis_overlap(const struct hostioapic *h, u32 base, unsigned pins)
 
 int hostioapic_add(struct hostioapic *h, hpa_t base, u8 id, u32 gsi_base, u32 version)
 {
-	unsigned pins = VERSION_PINS(version);
+	unsigned pins = IOAPIC_VERSION_PINS(version);
 
 	if (pins > HOSTIOAPIC_CHIP_PINS || (u64)gsi_base + pins > UINT32_MAX)
 		return -EINVAL;

@@ -3,50 +3,16 @@
  * SPDX-License-Identifier: MIT
  */
 #include "dev/ioapic.h"
+#include "dev/ioapic_regs.h"
 #include "lib/str.h"
 
-/* Memory window */
-#define WIN_INDEX 0x00u
-#define WIN_DATA  0x10u
-#define WIN_EOI	  0x40u
-
-/* Registers behind the index */
-#define REG_ID		0x00u
-#define REG_VERSION	0x01u
-#define REG_ARBITRATION 0x02u
-#define REG_RTE0	0x10u
-#define VERSION_VALUE	((IOAPIC_PINS - 1) << 16 | 0x20u)
-
-/* Redirection table entry */
-#define RTE_VECTOR(e)  ((u8)(e))
-#define RTE_MODE(e)    ((u8)((e) >> 8 & 7))
-#define RTE_LOGICAL    BIT(11)
-#define RTE_STATUS     BIT(12)
-#define RTE_REMOTE_IRR BIT(14)
-#define RTE_LEVEL      BIT(15)
-#define RTE_MASKED     BIT(16)
-#define RTE_DEST(e)    ((u8)((e) >> 56))
-#define RTE_READ_ONLY  (RTE_STATUS | RTE_REMOTE_IRR)
-#define RTE_WRITABLE   (0xff00000000000000ull | 0x1ffffu)
-
-/* NMI, INIT, SMI and ExtINT are edges whatever the trigger bit says. */
-static bool rte_level(u64 e)
-{
-	return (e & RTE_LEVEL) && RTE_MODE(e) <= APIC_LOWEST;
-}
+#define VERSION_VALUE ((IOAPIC_PINS - 1) << 16 | IOAPIC_VERSION_EOI)
 
 /* Send entry @n. Remote IRR is set only when a local APIC took the message: otherwise no EOI would
  * ever clear it; the pin is looked at again when its entry or level changes. */
 static void ioapic_send(struct ioapic *io, unsigned n)
 {
-	u64 e = io->rte[n];
-	struct apic_msg msg = {
-		.dest = RTE_DEST(e),
-		.logical = e & RTE_LOGICAL,
-		.mode = RTE_MODE(e),
-		.vector = RTE_VECTOR(e),
-		.level = rte_level(e),
-	};
+	struct apic_msg msg = rte_msg(io->rte[n]);
 
 	if (msg.mode == APIC_RESERVED || msg.mode == APIC_STARTUP)
 		return;
@@ -92,9 +58,9 @@ void ioapic_eoi(struct ioapic *io, u8 vector)
 }
 
 /* Changing an entry to edge clears Remote IRR: how software without an EOI register frees one. */
-static void ioapic_write_rte(struct ioapic *io, unsigned n, u64 value)
+static void ioapic_write_rte(struct ioapic *io, unsigned n, u32 v)
 {
-	io->rte[n] = (value & RTE_WRITABLE & ~RTE_READ_ONLY) | (io->rte[n] & RTE_READ_ONLY);
+	io->rte[n] = rte_written(io->rte[n], io->index, v);
 	if (!rte_level(io->rte[n]))
 		io->rte[n] &= ~RTE_REMOTE_IRR;
 	ioapic_level_check(io, n);
@@ -102,48 +68,35 @@ static void ioapic_write_rte(struct ioapic *io, unsigned n, u64 value)
 
 static u32 ioapic_reg_read(const struct ioapic *io)
 {
-	unsigned n = (io->index - REG_RTE0) / 2;
+	unsigned n = (io->index - IOAPIC_REG_RTE) / 2;
 
 	switch (io->index) {
-	case REG_ID:
-	case REG_ARBITRATION:
+	case IOAPIC_REG_ID:
+	case IOAPIC_REG_ARBITRATION:
 		return (u32)io->id << 24;
-	case REG_VERSION:
+	case IOAPIC_REG_VERSION:
 		return VERSION_VALUE;
 	}
-	if (io->index < REG_RTE0 || n >= IOAPIC_PINS)
+	if (io->index < IOAPIC_REG_RTE || n >= IOAPIC_PINS)
 		return UINT32_MAX;
 	return (u32)(io->index & 1 ? io->rte[n] >> 32 : io->rte[n]);
 }
 
 static void ioapic_reg_write(struct ioapic *io, u32 v)
 {
-	unsigned n = (io->index - REG_RTE0) / 2;
-	u64 e;
+	unsigned n = (io->index - IOAPIC_REG_RTE) / 2;
 
-	if (io->index == REG_ID)
+	if (io->index == IOAPIC_REG_ID)
 		io->id = v >> 24 & 0xf;
-	if (io->index < REG_RTE0 || n >= IOAPIC_PINS)
-		return;
-	e = io->rte[n];
-	if (io->index & 1)
-		e = (u32)e | (u64)v << 32;
-	else
-		e = (e & ~0xffffffffull) | v;
-	ioapic_write_rte(io, n, e);
+	if (io->index >= IOAPIC_REG_RTE && n < IOAPIC_PINS)
+		ioapic_write_rte(io, n, v);
 }
 
 static u64 ioapic_mmio_read(void *dev, u64 off, unsigned size)
 {
-	struct ioapic *io = dev;
-	u32 v = 0;
+	const struct ioapic *io = dev;
 
-	if ((off & ~3ull) == WIN_INDEX)
-		v = io->index;
-	else if ((off & ~3ull) == WIN_DATA)
-		v = ioapic_reg_read(io);
-	v >>= (off & 3) * 8;
-	return size >= 4 ? v : v & ((1u << size * 8) - 1);
+	return ioapic_window(off, size, io->index, ioapic_reg_read(io));
 }
 
 static void ioapic_mmio_write(void *dev, u64 off, unsigned size, u64 value)
@@ -151,11 +104,11 @@ static void ioapic_mmio_write(void *dev, u64 off, unsigned size, u64 value)
 	struct ioapic *io = dev;
 
 	/* INDEX and EOI are one byte wide, DATA only exists as a whole. */
-	if (off == WIN_INDEX)
+	if (off == IOAPIC_INDEX)
 		io->index = (u8)value;
-	else if (off == WIN_EOI)
+	else if (off == IOAPIC_EOI)
 		ioapic_eoi(io, (u8)value);
-	else if (off == WIN_DATA && size >= 4)
+	else if (off == IOAPIC_DATA && size >= 4)
 		ioapic_reg_write(io, (u32)value);
 }
 

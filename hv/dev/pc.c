@@ -3,13 +3,13 @@
  * SPDX-License-Identifier: MIT
  */
 #include "dev/pc.h"
+#include "dev/ioapic_regs.h"
 
 #include "lib/errno.h"
 #include "lib/str.h"
 
 #define IOAPIC_TIMER_PIN  2 /* ISA IRQ 0 */
 #define IOAPIC_EXTINT_PIN 0
-#define RTE_MASKED	  BIT(16)
 
 static void wake(struct pc *pc)
 {
