@@ -12,8 +12,9 @@ SECONDS = 120
 NIGHTLY = ("boots-20", "clock")
 VARIATIONS = {
     "boots": {"what": "boots", "count": 3},
-    "clock": {"what": "boots", "count": 1, "clock": True},
-    "boots-20": {"what": "boots", "count": 20},
+    # The emulator goes at an eighth of real time: the chatty guest makes 300 000 exits a second.
+    "clock": {"what": "boots", "count": 1, "clock": True, "seconds": 240},
+    "boots-20": {"what": "boots", "count": 20, "seconds": 800},
     "idle": {"what": "idle"},
 }
 # Awake for ever, from the first instruction on: a loop, and serial output without pause.
@@ -26,13 +27,18 @@ memory = 32M
 cdrom = module:hostile-chatty.iso
 serial = none
 """
-# Lines when the RTC's second and the monotonic clock are read: at the RTC's edges, 60 of its seconds apart.
-EDGES = """edge() {
-	s=$(cat /sys/class/rtc/rtc0/since_epoch); n=$s
-	while [ $n = $s ]; do n=$(cat /sys/class/rtc/rtc0/since_epoch); done
-	echo edge $n $(sed -n 's/^now at \\([0-9]*\\) nsecs/\\1/p' /proc/timer_list | head -n 1)
+# Edges of the RTC's seconds: the second that began, the monotonic clock before the last look that saw the
+# old one and after the first that saw the new. The looks take no process, and the shell sleeps until just
+# before an edge, because who has slept goes before busy guests: so both looks lie in one slice.
+EDGES = """now() { { read x; read x; read x x t x; } </proc/timer_list; }
+rtc() { read n </sys/class/rtc/rtc0/since_epoch; }
+edge() {
+	now; b=$t; rtc; s=$n
+	while [ $n = $s ]; do p=$b; now; b=$t; rtc; done
+	now; echo edge $n $p $t; e=$t
 }
-edge; sleep 59; edge
+next() { now; usleep $(((e + 1000000000 - t) / 1000 - 6000)); edge; }
+edge; next; next; next; next; sleep 25; edge; next; next; next; next
 """
 PPM = 500
 HALTED = 95
@@ -50,17 +56,23 @@ def type_in(c, path, text):
         c.shell(f"echo '{line}' >>{path}")
 
 
+def narrowest(edges):
+    """The edge that is known best: (second, its time and how wrong that may be in ns)."""
+    second, before, after = min(edges, key=lambda e: e[2] - e[1])
+    return second, (before + after) / 2, (after - before) / 2
+
+
 def check_clock(t, c):
     type_in(c, "/tmp/edges", EDGES)
     said = c.shell(". /tmp/edges", 300)
-    edges = [(int(s), int(ns)) for s, ns in re.findall(r"^edge (\d+) (\d+)$", said, re.M)]
-    t.check(len(edges) == 2, f"no two edges of the RTC: {said}")
-    (s0, ns0), (s1, ns1) = edges
-    t.check(s1 - s0 >= 59, f"the RTC went {s1 - s0} s")
+    edges = [tuple(map(int, e)) for e in re.findall(r"^edge (\d+) (\d+) (\d+)$", said, re.M)]
+    t.check(len(edges) == 10, f"no ten edges of the RTC: {said}")
+    (s0, ns0, wrong0), (s1, ns1, wrong1) = narrowest(edges[:5]), narrowest(edges[5:])
+    t.check(s1 - s0 >= 25, f"the RTC went {s1 - s0} s")
     ppm = (ns1 - ns0) / 1000 / (s1 - s0) - 1e6
-    print(f"clock: {ppm:+.0f} ppm over {s1 - s0} s of the RTC")
-    # How long after an edge it is seen is part of what is measured: a slice of a guest's, at both ends.
-    t.check(abs(ppm) < PPM, f"the clock is {ppm:.0f} ppm off the RTC")
+    wrong = (wrong0 + wrong1) / 1000 / (s1 - s0)
+    print(f"clock: {ppm:+.0f} ppm, known to {wrong:.0f}, over {s1 - s0} s of the RTC")
+    t.check(abs(ppm) + wrong < PPM, f"the clock is {ppm:.0f} ppm off the RTC, known to {wrong:.0f} ppm")
 
 
 def run_boots(t, count, clock=False):
