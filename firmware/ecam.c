@@ -5,11 +5,9 @@
 #include "firmware/ecam.h"
 #include "firmware/pcicfg.h"
 #include "lib/errno.h"
+#include "lib/pci_config.h"
 #include "mem/hostmap.h"
 
-#define BUS_SHIFT	20
-#define FUNCTION_SHIFT	12
-#define CONVENTIONAL	256u
 #define SBDF_SEGMENT(s) ((s) >> 16)
 #define SBDF_BUS(s)	((s) >> 8 & 0xff)
 
@@ -25,8 +23,8 @@ int ecam_init(const struct boot_info *bi)
 
 	for (unsigned i = 0; i < bi->acpi.necam; i++) {
 		const struct boot_ecam *e = &bi->acpi.ecam[i];
-		hpa_t first = e->base + ((u64)e->bus_start << BUS_SHIFT);
-		u64 len = ((u64)e->bus_end - e->bus_start + 1) << BUS_SHIFT;
+		hpa_t first = e->base + ((u64)e->bus_start << PCI_ECAM_BUS_SHIFT);
+		u64 len = ((u64)e->bus_end - e->bus_start + 1) << PCI_ECAM_BUS_SHIFT;
 		u8 *at = mmio_map(first, len);
 
 		if (at)
@@ -46,15 +44,15 @@ static void *find(u32 sbdf, unsigned off)
 		if (w->range.segment != SBDF_SEGMENT(sbdf) || bus < w->range.bus_start ||
 		    bus > w->range.bus_end)
 			continue;
-		return w->at + ((u64)(bus - w->range.bus_start) << BUS_SHIFT) +
-		       ((u64)(sbdf & 0xff) << FUNCTION_SHIFT) + off;
+		return w->at + ((u64)(bus - w->range.bus_start) << PCI_ECAM_BUS_SHIFT) +
+		       ((u64)(sbdf & 0xff) << PCI_ECAM_FUNCTION_SHIFT) + off;
 	}
 	return NULL;
 }
 
 static bool by_ports(u32 sbdf, unsigned off)
 {
-	return SBDF_SEGMENT(sbdf) == 0 && off < CONVENTIONAL;
+	return SBDF_SEGMENT(sbdf) == 0 && off < PCI_CONFIG_SIZE;
 }
 
 /* Through EAX and without a scaled address: what family 10h asks of accesses to this space (BIOS

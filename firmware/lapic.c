@@ -37,7 +37,6 @@ enum lapic_reg {
 #define APIC_BASE_BSP	 BIT(8)
 #define APIC_BASE_ENABLE BIT(11)
 #define APIC_BASE_X2	 BIT(10)
-#define APIC_BASE_ADDR	 0x000ffffffffff000ull
 #define DFR_FLAT	 0xffffffffu
 #define LDR_FIRST	 (1u << 24)
 #define SVR_ENABLE	 0x100

@@ -4,46 +4,44 @@
  */
 #include "firmware/pcicfg.h"
 #include "lib/cpuops.h"
+#include "lib/pci_config.h"
 
-#define CONFIG_ADDRESS 0xcf8
-#define CONFIG_DATA    0xcfc
-#define CONFIG_ENABLE  0x80000000u
-#define BDF_END	       0x10000u
-#define FUNCTIONS      8
+#define BDF_END	  0x10000u
+#define FUNCTIONS 8
 
 static void select(u32 bdf, unsigned reg)
 {
-	outl(CONFIG_ADDRESS, CONFIG_ENABLE | bdf << 8 | (reg & 0xfc));
+	outl(PCI_PORT_ADDRESS, PCI_ADDR_ENABLE | bdf << 8 | (reg & 0xfc));
 }
 
 u32 pcicfg_read32(u32 bdf, unsigned reg)
 {
 	select(bdf, reg);
-	return inl(CONFIG_DATA);
+	return inl(PCI_PORT_DATA);
 }
 
 u16 pcicfg_read16(u32 bdf, unsigned reg)
 {
 	select(bdf, reg);
-	return inw((u16)(CONFIG_DATA + (reg & 2)));
+	return inw((u16)(PCI_PORT_DATA + (reg & 2)));
 }
 
 void pcicfg_write16(u32 bdf, unsigned reg, u16 value)
 {
 	select(bdf, reg);
-	outw((u16)(CONFIG_DATA + (reg & 2)), value);
+	outw((u16)(PCI_PORT_DATA + (reg & 2)), value);
 }
 
 u32 pcicfg_read(u32 bdf, unsigned off, unsigned size)
 {
 	select(bdf, off);
-	return port_in((u16)(CONFIG_DATA + (off & 3)), size);
+	return port_in((u16)(PCI_PORT_DATA + (off & 3)), size);
 }
 
 void pcicfg_write(u32 bdf, unsigned off, unsigned size, u32 value)
 {
 	select(bdf, off);
-	port_out((u16)(CONFIG_DATA + (off & 3)), size, value);
+	port_out((u16)(PCI_PORT_DATA + (off & 3)), size, value);
 }
 
 static bool is_multi(u32 bdf)

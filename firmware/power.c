@@ -6,13 +6,9 @@
 #include "core/clock.h"
 #include "lib/cpuops.h"
 #include "mem/hostmap.h"
+#include "penumbra/acpi.h"
 
-#define PM1_SLP_EN	  BIT(13)
-#define PM1_SLP_TYP_SHIFT 10
-#define PM1_SCI_EN	  BIT(0)
 #define SLP_TYP_UNKNOWN	  0xffff
-#define ACPI_SPACE_MEMORY 0
-#define ACPI_SPACE_IO	  1
 #define PORT_CF9	  0xcf9
 #define CF9_HARD_RESET	  0x06
 #define PORT_8042	  0x64

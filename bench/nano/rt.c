@@ -6,6 +6,7 @@
 
 #include "lib/str.h"
 #include "lib/trap_stubs.h"
+#include "penumbra/acpi.h"
 
 #define COM1		0x3f8
 #define LSR_THRE	0x20
@@ -14,8 +15,6 @@
 #define DEBUG_EXIT_PASS 0x10
 #define TRAP_LIMIT	32 /* exceptions outside guard() before the kernel gives up */
 
-#define PM1_SCI_EN 1
-#define PM1_SLP_EN 0x2000
 
 void kmain(void);
 void trap_handler(struct trap_frame *f);

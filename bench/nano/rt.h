@@ -38,11 +38,7 @@ void map_page(u64 va, u64 pa, u64 flags);
 /* Map the 2 MiB at @pa, wherever it is, at MAP_WINDOW. */
 #define MAP_WINDOW (MAP_BASE + 0x200000)
 void map_window(u64 pa, u64 flags);
-#define PTE_P	1ull
-#define PTE_W	2ull
-#define PTE_U	4ull
 #define PTE_PCD 0x10ull
-#define PTE_PS	0x80ull
 
 /* Port of PM1a_CNT by the FADT, 0: no ACPI. */
 u16 acpi_pm1_port(void);

@@ -17,6 +17,7 @@
 #include "lib/errno.h"
 #include "lib/str.h"
 #include "mem/hostmap.h"
+#include "penumbra/acpi.h"
 #include "penumbra/platform.h"
 
 /* Virtual sources at the IOAPIC's pins. */
@@ -31,7 +32,6 @@ enum { SOURCE_PIT, SOURCE_UART }; /* CONTROL_SOURCE_CHANNEL comes after them */
 #define P92_RESET	 0x01
 #define CF9_RESET	 0x04
 #define PORT_CF9	 0xcf9
-#define ACPI_SPACE_IO	 1
 #define PIT_HOST_CONTROL 0x43
 #define PIT_HOST_IDLE	 0x30 /* channel 0, mode 0, waiting for a count */
 #define PCI_CONFIG_BYTES 256
@@ -62,17 +62,13 @@ static void apic_notify(void *ctx)
 
 static unsigned apic_deliver(void *ctx, const struct apic_msg *msg)
 {
-	struct lapic *all[] = {&board_of(ctx)->board.lapic};
-
-	return lapic_route(all, 1, NULL, msg);
+	return board_apic_send(&board_of(ctx)->board, NULL, msg);
 }
 
 /* There is no other APIC: what is sent to one that the real machine has reaches nobody. */
 static void apic_send(void *ctx, struct lapic *from, const struct apic_msg *msg)
 {
-	struct lapic *all[] = {&board_of(ctx)->board.lapic};
-
-	lapic_route(all, 1, from, msg);
+	board_apic_send(&board_of(ctx)->board, from, msg);
 }
 
 static void apic_eoi(void *ctx, u8 vector)
@@ -102,13 +98,8 @@ static void apic_startup(void *ctx, gpa_t startup_gpa)
 static void apic_base_changed(void *ctx, gpa_t base, bool mapped)
 {
 	struct control_board *b = ctx;
-	struct bus *bus = &b->board.bus;
 
-	if (b->lapic_mapped)
-		bus_del_mmio(bus, b->lapic_at, &b->board.lapic);
-	b->lapic_at = base;
-	b->lapic_mapped = mapped && !bus_add_mmio(bus, base, LAPIC_MMIO_SIZE, &lapic_mmio_ops,
-						  &b->board.lapic);
+	board_place_lapic(&b->board, base, mapped);
 	control_reach_changed(b->part);
 	hostioapic_retry(&b->ioapic);
 }
@@ -293,25 +284,10 @@ static int init_pci(struct control_board *b)
 
 /* Trapped real ports: the access is the partition's, but for what would end the machine under the
  * guests. */
-static u32 real_in(u16 port, unsigned size)
-{
-	return size == 4 ? inl(port) : size == 2 ? inw(port) : inb(port);
-}
-
-static void real_out(u16 port, unsigned size, u32 value)
-{
-	if (size == 4)
-		outl(port, value);
-	else if (size == 2)
-		outw(port, (u16)value);
-	else
-		outb(port, (u8)value);
-}
-
 static u32 real_read(void *dev, u16 port, unsigned size)
 {
 	(void)dev;
-	return real_in(port, size);
+	return port_in(port, size);
 }
 
 /* Sleep states but S5 would stop the guests with no one to wake them: not done. */
@@ -322,7 +298,7 @@ static void pm1_write(void *dev, u16 port, unsigned size, u32 value)
 	u32 word = high_byte ? value << 8 : value;
 
 	if (!(word & SLP_EN))
-		real_out(port, size, value);
+		port_out(port, size, value);
 	else if (SLP_TYP(word) == (b->acpi->slp_typ_s5 & 7u))
 		machine_event(b, MACHINE_POWER_OFF);
 }
@@ -332,7 +308,7 @@ static void kbd_write(void *dev, u16 port, unsigned size, u32 value)
 	if (PULSE_RESET(value))
 		machine_event(dev, MACHINE_RESET_8042);
 	else
-		real_out(port, size, value);
+		port_out(port, size, value);
 }
 
 static void port92_write(void *dev, u16 port, unsigned size, u32 value)
@@ -340,7 +316,7 @@ static void port92_write(void *dev, u16 port, unsigned size, u32 value)
 	if (value & P92_RESET)
 		machine_event(dev, MACHINE_RESET_PORT92);
 	else
-		real_out(port, size, value);
+		port_out(port, size, value);
 }
 
 static void acpi_reset_write(void *dev, u16 port, unsigned size, u32 value)
@@ -350,7 +326,7 @@ static void acpi_reset_write(void *dev, u16 port, unsigned size, u32 value)
 	if ((u8)value == b->acpi->reset_value)
 		machine_event(dev, MACHINE_RESET_ACPI);
 	else
-		real_out(port, size, value);
+		port_out(port, size, value);
 }
 
 static u32 absent_read(void *dev, u16 port, unsigned size)

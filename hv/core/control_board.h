@@ -46,8 +46,6 @@ struct control_board {
 	u64 msis, gsis;	     /* interrupts handed on */
 	u64 lost;	     /* arrived while the board was not ready for them */
 
-	gpa_t lapic_at;
-	bool lapic_mapped;
 	u8 reset_control; /* CF9 as written */
 	u32 chan_gsi;	  /* where the channel's INTx goes */
 	bool chan_line;

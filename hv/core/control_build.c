@@ -26,9 +26,6 @@
 #define SEG_CODE64 0xa9bu /* present, accessed, L, G */
 #define SEG_DATA   0xc93u
 
-#define MSR_MTRR_CAP  0xfeu
-#define MSR_MTRR_VAR  0x200u
-#define MSR_MTRR_DEF  0x2ffu
 #define MSR_TOP_MEM   0xc001001au
 #define MSR_TOP_MEM2  0xc001001du
 #define MTRR_COUNT(c) ((c)&0xff)

@@ -10,8 +10,6 @@
 #include "paging/paging.h"
 #include "penumbra/platform.h"
 
-#define APIC_BASE_ADDR 0x000ffffffffff000ull
-
 static bool overlaps(u64 a, u64 a_len, u64 b, u64 b_len)
 {
 	return a < b + b_len && b < a + a_len;

@@ -12,9 +12,7 @@
 #include "mem/frames.h"
 #include "mem/hostmap.h"
 
-#define CPUID_1_ECX_XSAVE	  BIT(26)
 #define CPUID_80000001_EDX_RDTSCP BIT(27)
-#define MSR_TSC_AUX		  0xc0000103u
 #define XCR0_X87		  1ull
 #define FXSAVE_SIZE		  512
 #define FCW_RESET		  0x0040

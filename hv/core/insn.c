@@ -9,7 +9,6 @@
 #include "paging/look.h"
 
 #define likely(x) __builtin_expect(!!(x), 1)
-#define INSN_MAX  15u
 /* An exit whose instruction cannot be found is run again; a guest that cannot get past it is
  * stopped. */
 #define LOST_INSN_LIMIT 1000u

@@ -6,6 +6,7 @@
 #include "core/linux_boot.h"
 #include "lib/errno.h"
 #include "lib/str.h"
+#include "lib/x86.h"
 
 /* Setup header, in the file and in the zero page at the same offsets. */
 #define HDR_FIRST	 0x1f1u
@@ -50,11 +51,8 @@
 #define PARAM_INITRD_LEN_HI 0x0c4u
 #define PARAM_CMDLINE_HI    0x0c8u
 
-#define PTE_P	  BIT(0)
-#define PTE_W	  BIT(1)
-#define PTE_LARGE BIT(7)
-#define GDT_CODE  0x00af9b000000ffffull /* 64-bit, present, accessed */
-#define GDT_DATA  0x00cf93000000ffffull
+#define GDT_CODE 0x00af9b000000ffffull /* 64-bit, present, accessed */
+#define GDT_DATA 0x00cf93000000ffffull
 
 static u64 get(const void *base, unsigned off, unsigned size)
 {
@@ -271,5 +269,5 @@ void linux_tables(u64 *tables, hpa_t at)
 	for (unsigned i = 0; i < 4; i++)
 		pdpt[i] = (at + (2 + i) * PAGE_SIZE) | PTE_P | PTE_W;
 	for (unsigned i = 0; i < 4 * n; i++)
-		pd[i] = i * 2 * MIB | PTE_P | PTE_W | PTE_LARGE;
+		pd[i] = i * 2 * MIB | PTE_P | PTE_W | PTE_PS;
 }

@@ -31,10 +31,9 @@
 #include "mem/frames.h"
 #include "trace/trace.h"
 
-#define CONFIG_MODULE	  "penumbra.conf"
-#define BIOS_MODULE	  "guestbios.bin"
-#define MIN_RAM		  (384 * MIB)
-#define CPUID_1_ECX_XSAVE BIT(26)
+#define CONFIG_MODULE "penumbra.conf"
+#define BIOS_MODULE   "guestbios.bin"
+#define MIN_RAM	      (384 * MIB)
 
 #define WRITE_BACK_NS (10 * NSEC_PER_SEC)
 

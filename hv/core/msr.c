@@ -10,11 +10,8 @@
 #include "lib/x86.h"
 
 /* Numbers that the code below names; the rest live in the table only. */
-#define MSR_MTRR_VAR_FIRST    0x200u
 #define MSR_MTRR_FIX16K_FIRST 0x258u
 #define MSR_MTRR_FIX4K_FIRST  0x268u
-#define MSR_PAT_NUMBER	      0x277u
-#define MSR_EFER_NUMBER	      0xc0000080u
 
 /* struct guest_msrs.features: a row exists where all its bits are set. */
 #define HAS_AMD	       BIT(0)
@@ -51,11 +48,8 @@
 #define MISC_BTS_UNAVAILABLE  BIT(11)
 #define MISC_PEBS_UNAVAILABLE BIT(12)
 
-#define FEATURE_CONTROL_LOCK BIT(0)
 /* OSVW: errata 0 to 3 are known not to need the guest's help (the host's workarounds hold). */
 #define OSVW_COUNT 4
-
-#define PAT_RESET 0x0007040600070406ull
 
 struct msr_row {
 	u32 first, last;
@@ -355,12 +349,12 @@ static const struct msr_row table[] = {
 	 .write = write_mtrr_fixed},
 	{RANGE(0x268, 0x26f), "MTRRfix4K", HAS_MTRR, .read = read_mtrr_fixed,
 	 .write = write_mtrr_fixed},
-	{ONE(MSR_PAT_NUMBER), "PAT", HAS_PAT, .read = read_field, .write = write_pat, FIELD(pat)},
+	{ONE(MSR_PAT), "PAT", HAS_PAT, .read = read_field, .write = write_pat, FIELD(pat)},
 	{ONE(0x2ff), "MTRRdefType", HAS_MTRR, .read = read_field, .write = write_mtrr_def,
 	 FIELD(mtrr_def_type)},
 	{ONE(0x6e0), "TSC_DEADLINE", HAS_DEADLINE, .read = read_deadline, .write = write_deadline},
 	{RANGE(0x800, 0x8ff), "x2APIC", HAS_X2APIC, .read = read_x2apic, .write = write_x2apic},
-	{ONE(MSR_EFER_NUMBER), "EFER", .read = read_cpu, .write = write_efer},
+	{ONE(MSR_EFER), "EFER", .read = read_cpu, .write = write_efer},
 	{ONE(0xc0000081), "STAR", HAS_LM, CPU(~0ull)},
 	{RANGE(0xc0000082, 0xc0000083), "LSTAR/CSTAR", HAS_LM, CPU_ADDRESS},
 	{ONE(0xc0000084), "SFMASK", HAS_LM, CPU(0xffffffff)},

@@ -7,8 +7,6 @@
 #include "lib/cpuops.h"
 #include "lib/errno.h"
 
-#define MSR_TSC_AUX 0xc0000103u
-
 static int cpu_get(void *ctx, u32 msr, u64 *value)
 {
 	const struct partition *p = ctx;

@@ -7,6 +7,7 @@
 #define HV_DEV_ACPI_PM_H
 
 #include "dev/dev.h"
+#include "penumbra/acpi.h"
 
 #define PM_TIMER_HZ   3579545u
 #define PM_TIMER_MASK 0xffffffu
@@ -19,12 +20,8 @@
 #define PM1_WAK	    0x8000u
 #define PM1_ENABLES (PM1_TMR | PM1_GBL | PM1_PWRBTN | PM1_RTC)
 /* PM1 control */
-#define PM1_SCI_EN	  0x0001u
-#define PM1_BM_RLD	  0x0002u
-#define PM1_GBL_RLS	  0x0004u /* write-only */
-#define PM1_SLP_TYP_SHIFT 10
-#define PM1_SLP_TYP	  0x1c00u
-#define PM1_SLP_EN	  0x2000u /* write-only */
+#define PM1_BM_RLD  0x0002u
+#define PM1_GBL_RLS 0x0004u /* write-only */
 
 struct acpi_pm {
 	u16 sts; /* without TMR, which follows from time */

@@ -1,4 +1,4 @@
-/* Which interrupt the CPU gets; see board.h.
+/* Which interrupt the CPU gets, and where its local APIC is; see board.h.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -26,4 +26,20 @@ int board_intr_ack(struct board *b)
 	if (pic_pending(&b->pic) && board_extint_routed(b))
 		return pic_ack(&b->pic);
 	return -1;
+}
+
+void board_place_lapic(struct board *b, gpa_t base, bool mapped)
+{
+	if (b->lapic_mapped)
+		bus_del_mmio(&b->bus, b->lapic_at, &b->lapic);
+	b->lapic_at = base;
+	b->lapic_mapped =
+		mapped && !bus_add_mmio(&b->bus, base, LAPIC_MMIO_SIZE, &lapic_mmio_ops, &b->lapic);
+}
+
+unsigned board_apic_send(struct board *b, const struct lapic *from, const struct apic_msg *msg)
+{
+	struct lapic *all[] = {&b->lapic};
+
+	return lapic_route(all, 1, from, msg);
 }

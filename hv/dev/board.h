@@ -22,7 +22,16 @@ struct board {
 	/* The IOAPIC entry that the 8259's INT is soldered to besides LINT0. NULL: to none. */
 	const u64 *extint_rte;
 	struct bus bus;
+	gpa_t lapic_at; /* where the local APIC's page is decoded */
+	bool lapic_mapped;
 };
+
+/* Decode the local APIC's page at @base (gpa), or nowhere. Where the guest puts it over something
+ * else, that keeps the addresses. */
+void board_place_lapic(struct board *b, gpa_t base, bool mapped);
+/* Send @msg to the local APIC if it is for that: from @from, or from a chip (NULL). Returns how
+ * many took it. */
+unsigned board_apic_send(struct board *b, const struct lapic *from, const struct apic_msg *msg);
 
 /* Does the 8259's INT reach the vCPU: through LINT0 or the IOAPIC entry in ExtINT mode? */
 bool board_extint_routed(const struct board *b);

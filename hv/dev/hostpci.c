@@ -8,20 +8,9 @@
 #include "lib/str.h"
 
 /* CF8 */
-#define ADDR_ENABLE   BIT(31)
-#define ADDR_WRITABLE 0x80fffffcu
-#define ADDR_BDF(a)   ((a) >> 8 & 0xffff)
-#define ADDR_REG(a)   ((a)&0xfc)
+#define ADDR_BDF(a) ((a) >> 8 & 0xffff)
 
-#define PORT_ADDRESS 0xcf8
-#define PORT_RESET   0xcf9
-#define PORT_DATA    0xcfc
-
-#define CONVENTIONAL_SIZE 256u
-#define EXTENDED_SIZE	  4096u
-#define BUS_SHIFT	  20
-#define FUNCTION_SHIFT	  12
-#define PHYS_END	  BIT(52)
+#define PHYS_END BIT(52)
 
 #define NO_VENDOR  0xffffu
 #define CLASS_NONE 0xff000000u /* class and revision dword */
@@ -52,7 +41,7 @@ static u32 hidden_read(const struct hostpci_hidden *f, unsigned off, unsigned si
 {
 	u32 v = 0;
 
-	if (!f->placeholder || off >= CONVENTIONAL_SIZE)
+	if (!f->placeholder || off >= PCI_CONFIG_SIZE)
 		return ones(size);
 	switch (off & ~3u) {
 	case PCI_VENDOR_ID:
@@ -119,7 +108,7 @@ static u32 read_aligned(struct hostpci *h, u32 sbdf, unsigned off, unsigned size
 	const struct hostpci_hidden *f = hidden(h, sbdf);
 
 	if (is_own(h, sbdf))
-		return off < CONVENTIONAL_SIZE ? pci_cfg_read(h->own, off, size) : ones(size);
+		return off < PCI_CONFIG_SIZE ? pci_cfg_read(h->own, off, size) : ones(size);
 	if (f)
 		return hidden_read(f, off, size);
 	return hostpci_real_read(h, sbdf, off, size);
@@ -128,7 +117,7 @@ static u32 read_aligned(struct hostpci *h, u32 sbdf, unsigned off, unsigned size
 static void write_aligned(struct hostpci *h, u32 sbdf, unsigned off, unsigned size, u32 v)
 {
 	if (is_own(h, sbdf)) {
-		if (off < CONVENTIONAL_SIZE)
+		if (off < PCI_CONFIG_SIZE)
 			own_write(h, off, size, v);
 	} else if (!hidden(h, sbdf)) {
 		hostpci_real_write(h, sbdf, off, size, v);
@@ -139,7 +128,7 @@ u32 hostpci_read(struct hostpci *h, u32 sbdf, unsigned off, unsigned size)
 {
 	u32 v = 0;
 
-	if (off >= EXTENDED_SIZE || size > EXTENDED_SIZE - off)
+	if (off >= PCI_CONFIG_SIZE_EXT || size > PCI_CONFIG_SIZE_EXT - off)
 		return ones(size);
 	if (off % size == 0)
 		return read_aligned(h, sbdf, off, size);
@@ -150,7 +139,7 @@ u32 hostpci_read(struct hostpci *h, u32 sbdf, unsigned off, unsigned size)
 
 void hostpci_write(struct hostpci *h, u32 sbdf, unsigned off, unsigned size, u32 value)
 {
-	if (off >= EXTENDED_SIZE || size > EXTENDED_SIZE - off)
+	if (off >= PCI_CONFIG_SIZE_EXT || size > PCI_CONFIG_SIZE_EXT - off)
 		return;
 	if (off % size == 0) {
 		write_aligned(h, sbdf, off, size, value & ones(size));
@@ -166,28 +155,30 @@ static u32 hostpci_port_read(void *dev, u16 port, unsigned size)
 {
 	struct hostpci *h = dev;
 
-	if (port == PORT_ADDRESS && size == 4)
+	if (port == PCI_PORT_ADDRESS && size == 4)
 		return h->address;
-	if (port == PORT_RESET && size == 1 && h->ops->reset_read)
+	if (port == PCI_PORT_RESET && size == 1 && h->ops->reset_read)
 		return h->ops->reset_read(h->ctx);
-	if (port < PORT_DATA || port + size > PORT_DATA + 4 || !(h->address & ADDR_ENABLE))
+	if (port < PCI_PORT_DATA || port + size > PCI_PORT_DATA + 4 ||
+	    !(h->address & PCI_ADDR_ENABLE))
 		return ones(size);
-	return hostpci_read(h, ADDR_BDF(h->address), ADDR_REG(h->address) + (port - PORT_DATA),
-			    size);
+	return hostpci_read(h, ADDR_BDF(h->address),
+			    PCI_ADDR_REG(h->address) + (port - PCI_PORT_DATA), size);
 }
 
 static void hostpci_port_write(void *dev, u16 port, unsigned size, u32 value)
 {
 	struct hostpci *h = dev;
 
-	if (port == PORT_ADDRESS && size == 4)
-		h->address = value & ADDR_WRITABLE;
-	if (port == PORT_RESET && size == 1 && h->ops->reset_write)
+	if (port == PCI_PORT_ADDRESS && size == 4)
+		h->address = value & PCI_ADDR_WRITABLE;
+	if (port == PCI_PORT_RESET && size == 1 && h->ops->reset_write)
 		h->ops->reset_write(h->ctx, (u8)value);
-	if (port < PORT_DATA || port + size > PORT_DATA + 4 || !(h->address & ADDR_ENABLE))
+	if (port < PCI_PORT_DATA || port + size > PCI_PORT_DATA + 4 ||
+	    !(h->address & PCI_ADDR_ENABLE))
 		return;
-	hostpci_write(h, ADDR_BDF(h->address), ADDR_REG(h->address) + (port - PORT_DATA), size,
-		      value);
+	hostpci_write(h, ADDR_BDF(h->address), PCI_ADDR_REG(h->address) + (port - PCI_PORT_DATA),
+		      size, value);
 }
 
 const struct port_ops hostpci_port_ops = {
@@ -197,9 +188,9 @@ const struct port_ops hostpci_port_ops = {
 
 static u32 window_sbdf(const struct hostpci_window *w, u64 off)
 {
-	u32 bus = w->bus_start + (u32)(off >> BUS_SHIFT);
+	u32 bus = w->bus_start + (u32)(off >> PCI_ECAM_BUS_SHIFT);
 
-	return (u32)w->seg << 16 | bus << 8 | (u32)(off >> FUNCTION_SHIFT & 0xff);
+	return (u32)w->seg << 16 | bus << 8 | (u32)(off >> PCI_ECAM_FUNCTION_SHIFT & 0xff);
 }
 
 /* The chipset takes eight bytes as two dwords, or not at all. */
@@ -207,7 +198,7 @@ static u64 hostpci_ecam_read(void *dev, u64 off, unsigned size)
 {
 	struct hostpci_window *w = dev;
 	u32 sbdf = window_sbdf(w, off);
-	unsigned reg = off % EXTENDED_SIZE;
+	unsigned reg = off % PCI_CONFIG_SIZE_EXT;
 
 	if (off >= w->len)
 		return UINT64_MAX;
@@ -220,7 +211,7 @@ static void hostpci_ecam_write(void *dev, u64 off, unsigned size, u64 value)
 {
 	struct hostpci_window *w = dev;
 	u32 sbdf = window_sbdf(w, off);
-	unsigned reg = off % EXTENDED_SIZE;
+	unsigned reg = off % PCI_CONFIG_SIZE_EXT;
 
 	if (off >= w->len)
 		return;
@@ -256,10 +247,10 @@ void hostpci_init(struct hostpci *h, struct bus *io, const struct hostpci_ops *o
 
 int hostpci_add_window(struct hostpci *h, hpa_t base, u16 seg, u8 bus_start, u8 bus_end)
 {
-	u64 first = base + ((u64)bus_start << BUS_SHIFT);
-	u64 len = ((u64)bus_end - bus_start + 1) << BUS_SHIFT;
+	u64 first = base + ((u64)bus_start << PCI_ECAM_BUS_SHIFT);
+	u64 len = ((u64)bus_end - bus_start + 1) << PCI_ECAM_BUS_SHIFT;
 
-	if (bus_end < bus_start || base % BIT(BUS_SHIFT) || base >= PHYS_END ||
+	if (bus_end < bus_start || base % BIT(PCI_ECAM_BUS_SHIFT) || base >= PHYS_END ||
 	    first > PHYS_END - len)
 		return -EINVAL;
 	for (unsigned i = 0; i < h->nwindows; i++) {

@@ -5,8 +5,6 @@
 #include "dev/hostpci_bar.h"
 #include "lib/str.h"
 
-#define CONVENTIONAL_SIZE 256u
-
 #define CLASS_HOST_BRIDGE 0x0600u
 #define TYPE_MASK	  0x7fu
 #define TYPE_DEVICE	  0
@@ -15,7 +13,6 @@
 #define ROM_BRIDGE	  0x38u
 
 #define ROM	     6 /* index of the expansion ROM among a function's BARs */
-#define BAR_IO	     1u
 #define BAR_IS_64(v) (((v)&7) == 4)
 #define BAR_ADDR     0xfffffff0u
 #define ROM_ENABLE   1u
@@ -101,7 +98,7 @@ static bool bar_assigned(const struct bars *b, unsigned i, u64 *base)
 		return (v & ROM_ENABLE) && *base;
 	}
 	*base = v & BAR_ADDR;
-	if (v & BAR_IO)
+	if (v & PCI_BAR_IO)
 		return false;
 	if (BAR_IS_64(v) && i + 1 < b->n)
 		*base |= (u64)b->v[i + 1] << 32;
@@ -111,7 +108,7 @@ static bool bar_assigned(const struct bars *b, unsigned i, u64 *base)
 /* The next BAR after @i: a 64-bit one takes two places. */
 static unsigned bar_next(const struct bars *b, unsigned i)
 {
-	bool wide = i != ROM && i < b->n && !(b->v[i] & BAR_IO) && BAR_IS_64(b->v[i]);
+	bool wide = i != ROM && i < b->n && !(b->v[i] & PCI_BAR_IO) && BAR_IS_64(b->v[i]);
 
 	i += wide ? 2 : 1;
 	return i >= b->n && i < ROM ? ROM : i;
@@ -231,7 +228,7 @@ static void bar_write(struct hostpci *h, struct bars *b, unsigned i, u32 v)
 {
 	bool decodes = real_read(h, b->sbdf, PCI_COMMAND, 2) & PCI_COMMAND_MEM;
 	bool upper = is_upper_half(b, i);
-	bool memory = i == ROM ? v & ROM_ENABLE : upper || !(b->v[i] & BAR_IO);
+	bool memory = i == ROM ? v & ROM_ENABLE : upper || !(b->v[i] & PCI_BAR_IO);
 
 	/* The type is the function's, whatever is written there. */
 	if (i != ROM && !upper && memory)
@@ -261,7 +258,7 @@ u32 hostpci_real_read(struct hostpci *h, u32 sbdf, unsigned off, unsigned size)
 	u32 v = real_read(h, sbdf, off, size);
 	struct bars b;
 
-	if (!h->probe.valid || h->probe.sbdf != sbdf || off < PCI_BAR0 || off >= CONVENTIONAL_SIZE)
+	if (!h->probe.valid || h->probe.sbdf != sbdf || off < PCI_BAR0 || off >= PCI_CONFIG_SIZE)
 		return v;
 	bars_read(h, sbdf, &b);
 	return probed(h, &b, off, size, v);

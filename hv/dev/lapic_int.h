@@ -22,6 +22,7 @@
 #define LVT_MASKED	  BIT(16)
 #define LVT_TIMER_MODE(v) ((v) >> 17 & 3)
 
+#define ICR_WRITABLE 0x000ccfffu
 #define FIRST_VECTOR 16u
 
 /* Note error @bit (ESR_*) and raise the error LVT. */

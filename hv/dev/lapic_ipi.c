@@ -7,7 +7,6 @@
 #define ICR_LOGICAL	 BIT(11)
 #define ICR_ASSERT	 BIT(14)
 #define ICR_LEVEL	 BIT(15)
-#define ICR_WRITABLE	 0x000ccfffu
 #define ICR_SHORTHAND(v) ((v) >> 18 & 3)
 
 #define DFR_FLAT 0xfu

@@ -36,8 +36,7 @@
 /* Integrated APIC, six LVT entries, EOI-broadcast suppression. */
 #define VERSION_VALUE (BIT(24) | (LAPIC_LVT_COUNT - 1) << 16 | 0x14u)
 
-#define ICR_WRITABLE 0x000ccfffu
-#define DFR_ONES     0x0fffffffu
+#define DFR_ONES 0x0fffffffu
 
 static const u32 lvt_writable[LAPIC_LVT_COUNT] = {
 	[LAPIC_LVT_TIMER] = 0x000700ff, [LAPIC_LVT_THERMAL] = 0x000107ff,

@@ -101,9 +101,8 @@ static enum pit_tick pit_tick_state(void *ctx)
 static unsigned apic_deliver(void *ctx, const struct apic_msg *msg)
 {
 	struct pc *pc = ctx;
-	struct lapic *all[] = {&pc->board.lapic};
 
-	return lapic_route(all, 1, NULL, msg);
+	return board_apic_send(&pc->board, NULL, msg);
 }
 
 /* A message-signalled interrupt: what a write to FEEx_xxxx means (SDM vol. 3 §11.11). */
@@ -128,9 +127,8 @@ static void msi_write(void *ctx, u64 address, u32 data)
 static void apic_send(void *ctx, struct lapic *from, const struct apic_msg *msg)
 {
 	struct pc *pc = ctx;
-	struct lapic *all[] = {&pc->board.lapic};
 
-	lapic_route(all, 1, from, msg);
+	board_apic_send(&pc->board, from, msg);
 }
 
 static void apic_notify(void *ctx)
@@ -167,16 +165,11 @@ static void apic_startup(void *ctx, gpa_t startup_gpa)
 	(void)ctx, (void)startup_gpa;
 }
 
-/* Where the guest puts its APIC page over something else, that keeps the addresses. */
 static void apic_base_changed(void *ctx, gpa_t base, bool mapped)
 {
 	struct pc *pc = ctx;
 
-	if (pc->lapic_mapped)
-		bus_del_mmio(&pc->board.bus, pc->lapic_at, &pc->board.lapic);
-	pc->lapic_at = base;
-	pc->lapic_mapped = mapped && !bus_add_mmio(&pc->board.bus, base, LAPIC_MMIO_SIZE,
-						   &lapic_mmio_ops, &pc->board.lapic);
+	board_place_lapic(&pc->board, base, mapped);
 }
 
 static const struct lapic_ops pc_lapic_ops = {
@@ -291,7 +284,7 @@ static void init_lapic(struct pc *pc)
 	};
 
 	lapic_init(&pc->board.lapic, pc->host, &lc, &pc_lapic_ops, pc);
-	if (!pc->lapic_mapped)
+	if (!pc->board.lapic_mapped)
 		apic_base_changed(pc, PC_LAPIC_BASE, true);
 }
 

@@ -107,8 +107,6 @@ struct pc {
 	u16 isa_lines;	/* levels driven by ISA chips */
 	u16 pirq_lines; /* levels driven by PCI through PIIX3 */
 	bool a20_kbd, a20_port92;
-	gpa_t lapic_at; /* where the LAPIC page is decoded */
-	bool lapic_mapped;
 };
 
 /* Build the board in power-on state. @cfg is copied; what it points to, and @host, must outlive

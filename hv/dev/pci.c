@@ -7,18 +7,10 @@
 #include "lib/str.h"
 
 /* CF8 */
-#define ADDR_ENABLE   BIT(31)
-#define ADDR_WRITABLE 0x80fffffcu
-#define ADDR_BUS(a)   ((a) >> 16 & 0xff)
-#define ADDR_SLOT(a)  ((a) >> 11 & 0x1f)
-#define ADDR_FN(a)    ((a) >> 8 & 7)
-#define ADDR_REG(a)   ((a)&0xfc)
+#define ADDR_BUS(a)  ((a) >> 16 & 0xff)
+#define ADDR_SLOT(a) ((a) >> 11 & 0x1f)
+#define ADDR_FN(a)   ((a) >> 8 & 7)
 
-#define PORT_ADDRESS 0xcf8
-#define PORT_RESET   0xcf9
-#define PORT_DATA    0xcfc
-
-#define BAR_IO	1u
 #define BAR_END (PCI_BAR0 + PCI_BARS * 4)
 
 /* --- BARs --- */
@@ -106,7 +98,7 @@ static void bar_setup(struct pci_dev *d, unsigned n, u32 size, bool io, void *de
 	d->bar[n].dev = dev;
 	for (unsigned i = 0; i < 4; i++)
 		d->wmask[PCI_BAR0 + n * 4 + i] = (u8)(mask >> i * 8);
-	d->cfg[PCI_BAR0 + n * 4] = io ? BAR_IO : 0;
+	d->cfg[PCI_BAR0 + n * 4] = io ? PCI_BAR_IO : 0;
 	d->wmask[PCI_COMMAND] |= io ? PCI_COMMAND_IO : PCI_COMMAND_MEM;
 }
 
@@ -212,7 +204,7 @@ void pci_dev_reset(struct pci_dev *d)
 	d->cfg[PCI_INTERRUPT_LINE] = 0;
 	for (unsigned n = 0; n < PCI_BARS; n++)
 		if (d->bar[n].size)
-			pci_set32(d, PCI_BAR0 + n * 4, d->bar[n].io ? BAR_IO : 0);
+			pci_set32(d, PCI_BAR0 + n * 4, d->bar[n].io ? PCI_BAR_IO : 0);
 	dev_remap(d);
 	pci_set_intx(d, false);
 }
@@ -246,7 +238,7 @@ static struct pci_dev *selected(const struct pci_bus *b)
 {
 	u32 a = b->address;
 
-	if (!(a & ADDR_ENABLE) || ADDR_BUS(a))
+	if (!(a & PCI_ADDR_ENABLE) || ADDR_BUS(a))
 		return NULL;
 	return b->dev[ADDR_SLOT(a)][ADDR_FN(a)];
 }
@@ -261,14 +253,15 @@ static u32 pci_port_read(void *dev, u16 port, unsigned size)
 	const struct pci_bus *b = dev;
 	const struct pci_dev *d;
 
-	if (port == PORT_ADDRESS && size == 4)
+	if (port == PCI_PORT_ADDRESS && size == 4)
 		return b->address;
-	if (port == PORT_RESET && size == 1 && b->reset_ctl_read)
+	if (port == PCI_PORT_RESET && size == 1 && b->reset_ctl_read)
 		return b->reset_ctl_read(b->reset_ctl_ctx);
-	if (port < PORT_DATA || port + size > PORT_DATA + 4)
+	if (port < PCI_PORT_DATA || port + size > PCI_PORT_DATA + 4)
 		return ones(size);
 	d = selected(b);
-	return d ? pci_cfg_read(d, ADDR_REG(b->address) + (port - PORT_DATA), size) : ones(size);
+	return d ? pci_cfg_read(d, PCI_ADDR_REG(b->address) + (port - PCI_PORT_DATA), size)
+		 : ones(size);
 }
 
 static void pci_port_write(void *dev, u16 port, unsigned size, u32 value)
@@ -276,15 +269,15 @@ static void pci_port_write(void *dev, u16 port, unsigned size, u32 value)
 	struct pci_bus *b = dev;
 	struct pci_dev *d;
 
-	if (port == PORT_ADDRESS && size == 4)
-		b->address = value & ADDR_WRITABLE;
-	if (port == PORT_RESET && size == 1 && b->reset_ctl_write)
+	if (port == PCI_PORT_ADDRESS && size == 4)
+		b->address = value & PCI_ADDR_WRITABLE;
+	if (port == PCI_PORT_RESET && size == 1 && b->reset_ctl_write)
 		b->reset_ctl_write(b->reset_ctl_ctx, (u8)value);
-	if (port < PORT_DATA || port + size > PORT_DATA + 4)
+	if (port < PCI_PORT_DATA || port + size > PCI_PORT_DATA + 4)
 		return;
 	d = selected(b);
 	if (d)
-		pci_cfg_write(d, ADDR_REG(b->address) + (port - PORT_DATA), size, value);
+		pci_cfg_write(d, PCI_ADDR_REG(b->address) + (port - PCI_PORT_DATA), size, value);
 }
 
 const struct port_ops pci_port_ops = {

@@ -10,8 +10,9 @@
 #define HV_DEV_PCI_H
 
 #include "dev/dev.h"
+#include "lib/pci_config.h"
 
-#define PCI_PORT_BASE 0xcf8 /* 8 ports: CF8 address, CF9 reset control, CFC data */
+#define PCI_PORT_BASE PCI_PORT_ADDRESS /* 8 ports: address, reset control at CF9, data */
 #define PCI_PORT_LEN  8
 
 #define PCI_SLOTS 32

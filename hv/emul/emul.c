@@ -7,8 +7,6 @@
  */
 #include "emul/emul_int.h"
 
-#define INSN_MAX 15u
-
 int emul_raise(struct emul *e, u8 vector, u32 error)
 {
 	static const u32 with_error = 1u << VEC_DF | 1u << VEC_TS | 1u << VEC_NP | 1u << VEC_SS |

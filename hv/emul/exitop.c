@@ -10,13 +10,7 @@
 
 #include "lib/x86.h"
 
-#define INSN_MAX 15
-#define NO_REG	 0xff
-
-#define REX_W 8u
-#define REX_R 4u
-#define REX_X 2u
-#define REX_B 1u
+#define NO_REG 0xff
 
 static const u8 op_one_byte[256] = {
 	[0x6c] = EXITOP_INS,   [0x6d] = EXITOP_INS,   [0x6e] = EXITOP_OUTS, [0x6f] = EXITOP_OUTS,

@@ -8,10 +8,6 @@
 #define OPERAND_SIZE 0x66u
 #define REX_MASK     0xf0u
 #define REX_BYTE     0x40u
-#define REX_W	     8u
-#define REX_R	     4u
-#define REX_X	     2u
-#define REX_B	     1u
 #define NO_INDEX     4u
 
 static s64 signed32(const u8 *p)

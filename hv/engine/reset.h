@@ -8,8 +8,6 @@
 
 #include "engine/engine.h"
 
-#define PAT_RESET 0x0007040600070406ull
-
 /* Everything that struct vcpu does not hold; CS:IP at the reset vector. */
 void vcpu_sregs_reset(struct vcpu_sregs *r);
 /* The members of @v: registers, and nothing to deliver or to watch for. */

@@ -11,23 +11,6 @@
 #include "lib/x86.h"
 #include "penumbra/types.h"
 
-/* --- model-specific registers that more than one file uses -------------------------------- */
-#define MSR_TSC		   0x10u
-#define MSR_APIC_BASE	   0x1bu
-#define MSR_SYSENTER_CS	   0x174u
-#define MSR_SYSENTER_ESP   0x175u
-#define MSR_SYSENTER_EIP   0x176u
-#define MSR_PAT		   0x277u
-#define MSR_TSC_DEADLINE   0x6e0u
-#define MSR_EFER	   0xc0000080u
-#define MSR_STAR	   0xc0000081u
-#define MSR_LSTAR	   0xc0000082u
-#define MSR_CSTAR	   0xc0000083u
-#define MSR_SFMASK	   0xc0000084u
-#define MSR_FS_BASE	   0xc0000100u
-#define MSR_GS_BASE	   0xc0000101u
-#define MSR_KERNEL_GS_BASE 0xc0000102u
-
 /* Exception-table entry: a fault at @insn continues at @fix (labels of the same asm). */
 #define EXTABLE(insn, fix)                                                                         \
 	".pushsection .extable, \"a\"\n\t"                                                         \

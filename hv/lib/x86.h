@@ -39,6 +39,8 @@ struct segment {
 	u64 base;
 };
 
+#define SEL_RPL_TI 7u /* selector: requested privilege level, table */
+
 #define SEG_ATTR_TYPE	   0x00fu
 #define SEG_ATTR_S	   0x010u
 #define SEG_ATTR_DPL_SHIFT 5
@@ -94,6 +96,52 @@ struct segment {
 #define RFLAGS_VM    0x20000ull
 #define RFLAGS_RF    0x10000ull
 #define RFLAGS_AC    0x40000ull
+
+/* Entries of page tables (SDM vol. 3 §4, APM vol. 2 §5.3): the bits with one meaning everywhere. */
+#define PTE_P	 BIT(0)
+#define PTE_W	 BIT(1)
+#define PTE_U	 BIT(2)
+#define PTE_A	 BIT(5)
+#define PTE_D	 BIT(6)
+#define PTE_PS	 BIT(7)
+#define PTE_NX	 BIT(63)
+#define PTE_ADDR 0x000ffffffffff000ull
+
+#define INSN_MAX 15u /* bytes of the longest instruction */
+#define REX_W	 8u
+#define REX_R	 4u
+#define REX_X	 2u
+#define REX_B	 1u
+
+/* CPUID */
+#define CPUID_1_ECX_XSAVE  BIT(26)
+#define CPUID_EXT_FEATURES 0x80000001u
+
+/* Model-specific registers that more than one file uses */
+#define MSR_TSC		   0x10u
+#define MSR_APIC_BASE	   0x1bu
+#define MSR_MTRR_CAP	   0xfeu
+#define MSR_SYSENTER_CS	   0x174u
+#define MSR_SYSENTER_ESP   0x175u
+#define MSR_SYSENTER_EIP   0x176u
+#define MSR_MTRR_VAR	   0x200u /* base, mask of each range */
+#define MSR_PAT		   0x277u
+#define MSR_MTRR_DEF	   0x2ffu
+#define MSR_TSC_DEADLINE   0x6e0u
+#define MSR_EFER	   0xc0000080u
+#define MSR_STAR	   0xc0000081u
+#define MSR_LSTAR	   0xc0000082u
+#define MSR_CSTAR	   0xc0000083u
+#define MSR_SFMASK	   0xc0000084u
+#define MSR_FS_BASE	   0xc0000100u
+#define MSR_GS_BASE	   0xc0000101u
+#define MSR_KERNEL_GS_BASE 0xc0000102u
+#define MSR_TSC_AUX	   0xc0000103u
+
+/* Values in them */
+#define APIC_BASE_ADDR	     0x000ffffffffff000ull
+#define FEATURE_CONTROL_LOCK BIT(0)
+#define PAT_RESET	     0x0007040600070406ull
 
 enum x86_vector {
 	VEC_DE = 0,

@@ -11,17 +11,10 @@
 #include "lib/str.h"
 #include "mem/frames.h"
 
-#define PTE_P	      BIT(0)
-#define PTE_W	      BIT(1)
 #define PTE_PWT	      BIT(3)
 #define PTE_PCD	      BIT(4)
-#define PTE_A	      BIT(5)
-#define PTE_D	      BIT(6)
-#define PTE_PS	      BIT(7)
 #define PTE_PAT_4K    BIT(7)
 #define PTE_PAT_LARGE BIT(12)
-#define PTE_NX	      BIT(63)
-#define PTE_ADDR      0x000ffffffffff000ull
 
 #define TABLE_ENTRIES 512
 #define TOP_LEVEL     4
@@ -276,8 +269,7 @@ static int map_region(const struct boot_region *r)
 	return err ? err : map_direct(MAX(lo, MIN(img_end, hi)), hi, HOSTMAP_W);
 }
 
-#define CPUID_EXT_FEATURES 0x80000001u
-#define CPUID_EDX_1G	   BIT(26)
+#define CPUID_EDX_1G BIT(26)
 
 int hostmap_init(const struct boot_info *bi)
 {

@@ -12,15 +12,7 @@
 #include "lib/errno.h"
 #include "lib/x86.h"
 
-#define PTE_P	       BIT(0)
-#define PTE_W	       BIT(1)
-#define PTE_U	       BIT(2)
-#define PTE_A	       BIT(5)
-#define PTE_D	       BIT(6)
-#define PTE_PS	       BIT(7)
 #define PTE_G	       BIT(8)
-#define PTE_NX	       BIT(63)
-#define PTE_ADDR       0x000ffffffffff000ull
 #define PTE_PKEY_SHIFT 59
 /* Bits 1, 2 and 6-8 of a PAE PDPTE must be zero, as must everything above the address. Bit 5 too,
  * by the book, but some CPUs set it there as if it were an accessed bit. */

@@ -83,6 +83,12 @@ _Static_assert(sizeof(struct acpi_fadt) == 244, "FADT revision 4");
 #define FADT_ARCH_8042	 BIT(1)
 #define FADT_LATENCY_NO	 0xffff /* above 100 and 1000 us: no C2, no C3 */
 
+/* PM1 control register (§4.8.3.2.1) */
+#define PM1_SCI_EN	  0x0001u
+#define PM1_SLP_TYP_SHIFT 10
+#define PM1_SLP_TYP	  0x1c00u
+#define PM1_SLP_EN	  0x2000u /* write-only */
+
 /* MADT: header, address of the local APICs, flags, entries. */
 struct acpi_madt {
 	struct acpi_header h;

@@ -29,7 +29,8 @@
 #define PC_PORT_SMI_CMD	   0xb2u  /* ACPI_ENABLE/DISABLE values below */
 #define PC_ACPI_ENABLE	   0xf1u
 #define PC_ACPI_DISABLE	   0xf0u
-#define PC_S5_SLP_TYP	   0u /* SLP_TYP of \_S5 (as PIIX4) */
+#define PC_S5_SLP_TYP	   0u	 /* SLP_TYP of \_S5 (as PIIX4) */
+#define PC_PORT_POST	   0x80u /* POST codes: an old idiom for a short delay */
 #define PC_PORT_RESET	   0xcf9u
 #define PC_PORT_DEBUG_EXIT 0xf4u
 

@@ -146,7 +146,7 @@ static void rep(struct machine *m, struct program *p, u16 port, unsigned size)
 
 static void mmio(struct machine *m, struct program *p)
 {
-	gpa_t page = take(p) & 1 ? m->pc.lapic_at : PC_IOAPIC_BASE;
+	gpa_t page = take(p) & 1 ? m->pc.board.lapic_at : PC_IOAPIC_BASE;
 	gpa_t gpa = page + (take(p) << 4 & 0xff0);
 	const struct mmio_range *r = bus_find_mmio(&m->pc.board.bus, gpa);
 	unsigned size = 1u << take(p) % 4;

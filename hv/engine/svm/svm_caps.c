@@ -8,7 +8,6 @@
 #include "lib/str.h"
 
 #define CPUID_EXT		0x80000000u
-#define CPUID_EXT_FEATURES	0x80000001u
 #define CPUID_EXT_ECX_SVM	BIT(2)
 #define CPUID_EXT_EDX_1G	BIT(26)
 #define SVM_EDX_NPT		BIT(0)

@@ -8,12 +8,10 @@
 #include "lib/str.h"
 #include "mem/frames.h"
 #include "mem/hostmap.h"
+#include "penumbra/platform.h"
 
 #define IOPM_PAGES  3
 #define MSRPM_PAGES 2
-
-/* POST codes: an old idiom for a short delay, with no effect worth an exit. */
-#define PORT_POST 0x80u
 
 static hpa_t iopm, msrpm;
 
@@ -48,7 +46,7 @@ int svm_perms_init(void)
 		return -ENOMEM;
 	map = hpa_va(iopm);
 	memset(map, 0xff, IOPM_PAGES * PAGE_SIZE);
-	map[PORT_POST / 8] &= (u8) ~(1u << (PORT_POST % 8));
+	map[PC_PORT_POST / 8] &= (u8) ~(1u << (PC_PORT_POST % 8));
 	map = hpa_va(msrpm);
 	memset(map, 0xff, MSRPM_PAGES * PAGE_SIZE);
 	for (unsigned i = 0; i < ARRAY_SIZE(passed_msrs); i++)

@@ -4,10 +4,8 @@
  */
 #include "engine/vmx/memtype.h"
 #include "lib/str.h"
+#include "lib/x86.h"
 
-#define MSR_MTRR_CAP	 0xfeu
-#define MSR_MTRR_DEF	 0x2ffu
-#define MSR_MTRR_VAR	 0x200u /* base, mask of each range */
 #define MSR_MTRR_FIX_64K 0x250u
 #define MSR_MTRR_FIX_16K 0x258u /* two */
 #define MSR_MTRR_FIX_4K	 0x268u /* eight */

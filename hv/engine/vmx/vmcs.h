@@ -411,7 +411,6 @@ enum cr_access { CR_MOV_TO = 0, CR_MOV_FROM = 1, CR_CLTS = 2, CR_LMSW = 3 };
 /* --- capability MSRs (appendix A) ------------------------------------------------------------- */
 
 #define MSR_FEATURE_CONTROL	    0x3au
-#define FEATURE_CONTROL_LOCK	    BIT(0)
 #define FEATURE_CONTROL_VMX_SMX	    BIT(1)
 #define FEATURE_CONTROL_VMX	    BIT(2)
 #define MSR_VMX_BASIC		    0x480u

@@ -10,7 +10,6 @@
 #define POSTED_DESC_ALIGN  64
 #define EPTP_RESERVED	   0xf80ull /* bit 7, shadow stacks, is not used here */
 #define TPR_THRESHOLD_MASK 0xfull
-#define SEL_RPL_TI	   7u
 
 u64 vmx_field(const struct vmx_walk *w, u32 field)
 {

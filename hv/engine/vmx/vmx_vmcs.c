@@ -11,8 +11,8 @@
 #include "mem/frames.h"
 #include "mem/hostmap.h"
 #include "penumbra/bootinfo.h"
+#include "penumbra/platform.h"
 
-#define SEL_RPL_TI    7u
 #define DESC_TSS_BASE 0
 
 /* A guest that another one waits for and that spins is left after so many cycles of its time-stamp
@@ -24,8 +24,6 @@
 #define PLE_GAP	   128
 #define PLE_WINDOW 4096
 
-/* POST codes: an old idiom for a short delay, with no effect worth an exit. */
-#define PORT_POST	 0x80u
 #define MSR_BITMAP_READ	 0x000u
 #define MSR_BITMAP_WRITE 0x800u
 #define MSR_BITMAP_HIGH	 0x400u
@@ -69,7 +67,7 @@ int vmx_perms_init(void)
 	if (!msr_bitmap || !default_ports)
 		return -ENOMEM;
 	memset(hpa_va(default_ports), 0xff, PORT_MAP_PAGES * PAGE_SIZE);
-	clear_bit(hpa_va(default_ports), PORT_POST);
+	clear_bit(hpa_va(default_ports), PC_PORT_POST);
 	memset(hpa_va(msr_bitmap), 0xff, PAGE_SIZE);
 	for (unsigned i = 0; i < ARRAY_SIZE(passed_msrs); i++)
 		pass_msr(hpa_va(msr_bitmap), passed_msrs[i].msr, passed_msrs[i].write);
