@@ -1,6 +1,5 @@
-/* Records: one JSON object per line on the serial line, numbered and checksummed (docs/serial.md,
- * DESIGN §5). A record is built in a fixed buffer, sealed with "crc", appended to the record store
- * and sent.
+/* Records: one JSON object per line on the serial line, numbered and checksummed (docs/serial.md).
+ * A record is built in a fixed buffer, sealed with "crc", appended to the record store and sent.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,4 +1,4 @@
-/* The hypervisor's command line (DESIGN §3): key=value words. Unknown keys and bad values are
+/* The hypervisor's command line (docs/config.md): key=value words. Unknown keys and bad values are
  * reported and ignored.
  *
  * SPDX-License-Identifier: MIT

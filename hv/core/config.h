@@ -1,6 +1,6 @@
-/* penumbra.conf: grammar of DESIGN §4. Parsed at boot from a module (own reader: not every
- * mirror still has inih's source), errors named by file, line,
- * key and what would be right; a guest with an error does not start, the rest does.
+/* penumbra.conf (docs/config.md). Parsed at boot from a module, or at run time from what pnctl
+ * sends; errors are named by file, line, key and what would be right. A guest with an error does
+ * not start, the rest does.
  *
  * SPDX-License-Identifier: MIT
  */

@@ -1,4 +1,4 @@
-/* Records about the machine and its guests (DESIGN §5).
+/* Records about the machine and its guests (docs/serial.md).
  *
  * SPDX-License-Identifier: MIT
  */

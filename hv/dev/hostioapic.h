@@ -1,4 +1,5 @@
-/* The real machine's IOAPICs as the control partition sees them (82093AA data sheet; DESIGN §1).
+/* The real machine's IOAPICs as the control partition sees them (82093AA data sheet;
+ * docs/control-board.md).
  *
  * The hypervisor owns the physical redirection entries: they carry its own vectors and physical
  * destinations. What the partition programs is kept here; of it only mask, trigger mode and

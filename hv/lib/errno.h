@@ -1,5 +1,5 @@
-/* Error codes that travel up the stack as negative ints (DESIGN: errno-like). Host builds use
- * the host's own values; the names are the same.
+/* Error codes that travel up the stack as negative ints with the names of errno.h. Host
+ * builds use the host's own values.
  *
  * SPDX-License-Identifier: MIT
  */

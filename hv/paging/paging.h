@@ -1,4 +1,5 @@
-/* The border between a vCPU and the way its memory is translated (DESIGN §1, border 2). A switch of
+/* The border between a vCPU and the way its memory is translated (docs/architecture.md,
+ * border 2). A switch of
  * mode is leave(), enter() and a new pointer; no caller tests which mode it is.
  *
  * All functions run on the vCPU's own physical CPU with the vCPU stopped.
