@@ -66,12 +66,6 @@ const char *config_name_error(const char *name)
 
 /* --- values ----------------------------------------------------------------------------------- */
 
-/* Set by a value parser that has more to say than "expected ...". */
-struct why {
-	char *text;
-	size_t size;
-};
-
 static int set_memory(u64 *bytes, const char *value, u64 min)
 {
 	u64 v;
@@ -82,26 +76,23 @@ static int set_memory(u64 *bytes, const char *value, u64 min)
 	return 0;
 }
 
-static int guest_memory(struct guest_config *g, const char *value, struct why *why)
+static int guest_memory(struct guest_config *g, const char *value)
 {
-	(void)why;
 	return set_memory(&g->memory, value, MEMORY_MIN);
 }
 
-static int guest_cpus(struct guest_config *g, const char *value, struct why *why)
+static int guest_cpus(struct guest_config *g, const char *value)
 {
 	u64 n;
 
-	(void)why;
 	if (parse_decimal(value, &n) || !n || n > GUEST_CPUS_MAX)
 		return -EINVAL;
 	g->cpus = (unsigned)n;
 	return 0;
 }
 
-static int guest_paging(struct guest_config *g, const char *value, struct why *why)
+static int guest_paging(struct guest_config *g, const char *value)
 {
-	(void)why;
 	for (unsigned i = 0; i < PAGING_KINDS; i++)
 		if (!strcmp(value, paging_kind_name[i])) {
 			g->paging = (enum paging_kind)i;
@@ -144,21 +135,18 @@ static int set_media(struct media *m, const char *value)
 	return 0;
 }
 
-static int guest_cdrom(struct guest_config *g, const char *value, struct why *why)
+static int guest_cdrom(struct guest_config *g, const char *value)
 {
-	(void)why;
 	return set_media(&g->cdrom, value);
 }
 
-static int guest_disk(struct guest_config *g, const char *value, struct why *why)
+static int guest_disk(struct guest_config *g, const char *value)
 {
-	(void)why;
 	return set_media(&g->disk, value);
 }
 
-static int guest_floppy(struct guest_config *g, const char *value, struct why *why)
+static int guest_floppy(struct guest_config *g, const char *value)
 {
-	(void)why;
 	return set_media(&g->floppy, value);
 }
 
@@ -173,12 +161,11 @@ static enum boot_order boot_device(const char *name, size_t len)
 	return ORDER_NONE;
 }
 
-static int guest_boot(struct guest_config *g, const char *value, struct why *why)
+static int guest_boot(struct guest_config *g, const char *value)
 {
 	enum boot_order order[ARRAY_SIZE(g->boot)] = {ORDER_NONE};
 	unsigned n = 0, seen = 0;
 
-	(void)why;
 	for (const char *p = value;; p++) {
 		enum boot_order dev;
 		size_t len = 0;
@@ -212,12 +199,11 @@ static bool interface_name(const char *s)
 	return len && len < 16 && !strchr(s, '/') && !strchr(s, ' ') && !strchr(s, '\t');
 }
 
-static int guest_nic(struct guest_config *g, const char *value, struct why *why)
+static int guest_nic(struct guest_config *g, const char *value)
 {
 	const char *rest;
 	const struct device_kind *kind = find_kind(nic_kinds, ARRAY_SIZE(nic_kinds), value, &rest);
 
-	(void)why;
 	if (!kind || (strchr(kind->prefix, ':') ? !interface_name(rest) : *rest != '\0'))
 		return -EINVAL;
 	str_copy(g->nic, value, sizeof(g->nic));
@@ -233,24 +219,22 @@ static int word_index(const char *value, const char *const *word, unsigned n)
 	return -EINVAL;
 }
 
-static int guest_disk_model(struct guest_config *g, const char *value, struct why *why)
+static int guest_disk_model(struct guest_config *g, const char *value)
 {
 	static const char *const word[DISK_MODELS] = {[DISK_IDE] = "ide", [DISK_VIRTIO] = "virtio"};
 	int i = word_index(value, word, DISK_MODELS);
 
-	(void)why;
 	if (i >= 0)
 		g->disk_model = (enum disk_model)i;
 	return MIN(i, 0);
 }
 
-static int guest_nic_model(struct guest_config *g, const char *value, struct why *why)
+static int guest_nic_model(struct guest_config *g, const char *value)
 {
 	static const char *const word[NIC_MODELS] = {
 		[NIC_RTL8139] = "rtl8139", [NIC_VIRTIO] = "virtio"};
 	int i = word_index(value, word, NIC_MODELS);
 
-	(void)why;
 	if (i >= 0)
 		g->nic_model = (enum nic_model)i;
 	return MIN(i, 0);
@@ -264,38 +248,33 @@ static int set_bool(bool *b, const char *value, const char *no, const char *yes)
 	return 0;
 }
 
-static int guest_serial(struct guest_config *g, const char *value, struct why *why)
+static int guest_serial(struct guest_config *g, const char *value)
 {
-	(void)why;
 	return set_bool(&g->serial_mux, value, "none", "mux");
 }
 
-static int guest_vga(struct guest_config *g, const char *value, struct why *why)
+static int guest_vga(struct guest_config *g, const char *value)
 {
-	(void)why;
 	return set_bool(&g->vga, value, "off", "on");
 }
 
-static int guest_start(struct guest_config *g, const char *value, struct why *why)
+static int guest_start(struct guest_config *g, const char *value)
 {
-	(void)why;
 	return set_bool(&g->start, value, "no", "yes");
 }
 
-static int guest_on_exit(struct guest_config *g, const char *value, struct why *why)
+static int guest_on_exit(struct guest_config *g, const char *value)
 {
 	bool restart;
 
-	(void)why;
 	if (set_bool(&restart, value, "stop", "restart"))
 		return -EINVAL;
 	g->on_exit = restart ? ON_EXIT_RESTART : ON_EXIT_STOP;
 	return 0;
 }
 
-static int guest_timeout(struct guest_config *g, const char *value, struct why *why)
+static int guest_timeout(struct guest_config *g, const char *value)
 {
-	(void)why;
 	return parse_duration(value, &g->timeout_ns);
 }
 
@@ -303,7 +282,7 @@ static int guest_timeout(struct guest_config *g, const char *value, struct why *
 
 struct guest_key {
 	const char *name; /* first: nearest_name() reads it */
-	int (*set)(struct guest_config *g, const char *value, struct why *why);
+	int (*set)(struct guest_config *g, const char *value);
 	const char *expected;
 };
 
@@ -357,20 +336,14 @@ int config_guest_set(struct guest_config *g, const char *key, const char *value,
 		     size_t why_len)
 {
 	const struct guest_key *k = find_key(key);
-	char reason[MESSAGE_MAX] = "";
-	struct why w = {reason, sizeof(reason)};
 
 	if (!k) {
 		explain_unknown(key, why, why_len);
 		return -EINVAL;
 	}
-	if (!k->set(g, value, &w))
+	if (!k->set(g, value))
 		return 0;
-	if (reason[0])
-		snprintf(why, why_len, "%s: %s", k->name, reason);
-	else
-		snprintf(why, why_len, "%s: expected %s, not \"%.40s\"", k->name, k->expected,
-			 value);
+	snprintf(why, why_len, "%s: expected %s, not \"%.40s\"", k->name, k->expected, value);
 	return -EINVAL;
 }
 
