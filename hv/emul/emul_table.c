@@ -162,40 +162,29 @@
 	X(IN, emul_in, NULL, 0)                                                                    \
 	X(OUT, emul_out, NULL, 0)
 
+/* A vector move in its SSE form and, with V before its name, in its AVX form. */
+#define VECTOR(X, name, argument)                                                                  \
+	X(name, emul_vec_move, NULL, argument) X(V##name, emul_vec_move, NULL, argument)
 #define VECTORS(X)                                                                                 \
-	X(MOVUPS, emul_vec_move, NULL, 0)                                                          \
-	X(MOVUPD, emul_vec_move, NULL, 0)                                                          \
-	X(MOVDQU, emul_vec_move, NULL, 0)                                                          \
-	X(LDDQU, emul_vec_move, NULL, 0)                                                           \
-	X(MOVAPS, emul_vec_move, NULL, VEC_ALIGNED)                                                \
-	X(MOVAPD, emul_vec_move, NULL, VEC_ALIGNED)                                                \
-	X(MOVDQA, emul_vec_move, NULL, VEC_ALIGNED)                                                \
-	X(MOVNTPS, emul_vec_move, NULL, VEC_ALIGNED)                                               \
-	X(MOVNTPD, emul_vec_move, NULL, VEC_ALIGNED)                                               \
-	X(MOVNTDQ, emul_vec_move, NULL, VEC_ALIGNED)                                               \
-	X(MOVNTDQA, emul_vec_move, NULL, VEC_ALIGNED)                                              \
-	X(MOVD, emul_vec_move, NULL, 4)                                                            \
-	X(MOVQ, emul_vec_move, NULL, 8)                                                            \
-	X(MOVSS, emul_vec_move, NULL, 4)                                                           \
+	VECTOR(X, MOVUPS, 0)                                                                       \
+	VECTOR(X, MOVUPD, 0)                                                                       \
+	VECTOR(X, MOVDQU, 0)                                                                       \
+	VECTOR(X, LDDQU, 0)                                                                        \
+	VECTOR(X, MOVAPS, VEC_ALIGNED)                                                             \
+	VECTOR(X, MOVAPD, VEC_ALIGNED)                                                             \
+	VECTOR(X, MOVDQA, VEC_ALIGNED)                                                             \
+	VECTOR(X, MOVNTPS, VEC_ALIGNED)                                                            \
+	VECTOR(X, MOVNTPD, VEC_ALIGNED)                                                            \
+	VECTOR(X, MOVNTDQ, VEC_ALIGNED)                                                            \
+	VECTOR(X, MOVNTDQA, VEC_ALIGNED)                                                           \
+	VECTOR(X, MOVD, 4)                                                                         \
+	VECTOR(X, MOVQ, 8)                                                                         \
+	VECTOR(X, MOVSS, 4)                                                                        \
+	X(VMOVSD, emul_vec_move, NULL, 8)                                                          \
 	X(MOVLPS, emul_vec_move, NULL, 8 | VEC_MERGE)                                              \
 	X(MOVLPD, emul_vec_move, NULL, 8 | VEC_MERGE)                                              \
 	X(MOVHPS, emul_vec_move, NULL, 8 | VEC_MERGE | VEC_HIGH)                                   \
-	X(MOVHPD, emul_vec_move, NULL, 8 | VEC_MERGE | VEC_HIGH)                                   \
-	X(VMOVUPS, emul_vec_move, NULL, 0)                                                         \
-	X(VMOVUPD, emul_vec_move, NULL, 0)                                                         \
-	X(VMOVDQU, emul_vec_move, NULL, 0)                                                         \
-	X(VLDDQU, emul_vec_move, NULL, 0)                                                          \
-	X(VMOVAPS, emul_vec_move, NULL, VEC_ALIGNED)                                               \
-	X(VMOVAPD, emul_vec_move, NULL, VEC_ALIGNED)                                               \
-	X(VMOVDQA, emul_vec_move, NULL, VEC_ALIGNED)                                               \
-	X(VMOVNTPS, emul_vec_move, NULL, VEC_ALIGNED)                                              \
-	X(VMOVNTPD, emul_vec_move, NULL, VEC_ALIGNED)                                              \
-	X(VMOVNTDQ, emul_vec_move, NULL, VEC_ALIGNED)                                              \
-	X(VMOVNTDQA, emul_vec_move, NULL, VEC_ALIGNED)                                             \
-	X(VMOVD, emul_vec_move, NULL, 4)                                                           \
-	X(VMOVQ, emul_vec_move, NULL, 8)                                                           \
-	X(VMOVSS, emul_vec_move, NULL, 4)                                                          \
-	X(VMOVSD, emul_vec_move, NULL, 8)
+	X(MOVHPD, emul_vec_move, NULL, 8 | VEC_MERGE | VEC_HIGH)
 
 #define EVERY(X) ARITHMETIC(X) MOVES(X) CONTROL(X) STRINGS(X) VECTORS(X)
 
