@@ -85,6 +85,14 @@ static void wr(struct lapic *l, unsigned off, u32 v)
 {
 	lapic_mmio_ops.write(l, off, 4, v);
 }
+
+/* The timer under LVT entry @lvt, a count of @count bus clocks undivided. */
+static void start_timer(struct lapic *l, u32 lvt, u32 count)
+{
+	wr(l, 0x3e0, 0xb);
+	wr(l, 0x320, lvt);
+	wr(l, 0x380, count);
+}
 static u32 rd(struct lapic *l, unsigned off)
 {
 	return (u32)lapic_mmio_ops.read(l, off, 4);
@@ -341,9 +349,7 @@ TEST(changing_the_divider_keeps_the_count)
 	struct rig *r = rig_new();
 	struct lapic *l = &r->l[0];
 
-	wr(l, 0x3e0, 0xb);
-	wr(l, 0x320, 0x40);
-	wr(l, 0x380, 1000);
+	start_timer(l, 0x40, 1000);
 	fake_advance(&r->f, 600);
 	wr(l, 0x3e0, 0x0); /* 400 left at 2 ns each */
 	CHECK_EQ(rd(l, 0x390), 400);
@@ -360,9 +366,7 @@ TEST(periodic_timer_keeps_its_phase)
 	struct lapic *l = &r->l[0];
 	unsigned n = 0;
 
-	wr(l, 0x3e0, 0xb);
-	wr(l, 0x320, 0x20040);
-	wr(l, 0x380, 1000000);
+	start_timer(l, 0x20040, 1000000);
 	for (unsigned i = 0; i < 10; i++) {
 		fake_advance(&r->f, 999999);
 		CHECK_EQ(take_all(l), 0);
@@ -385,9 +389,7 @@ TEST(fastest_periodic_timer_is_bounded)
 	struct lapic *l = &r->l[0];
 	unsigned fired = 0;
 
-	wr(l, 0x3e0, 0xb);
-	wr(l, 0x320, 0x20040);
-	wr(l, 0x380, 1);
+	start_timer(l, 0x20040, 1);
 	for (u64 end = r->f.now + 1000000; timerq_next(&r->f.q) <= end; fired++) {
 		r->f.now = MAX(r->f.now, timerq_next(&r->f.q));
 		fake_run(&r->f);
@@ -401,9 +403,7 @@ TEST(masked_timer_counts_without_a_host_timer)
 	struct rig *r = rig_new();
 	struct lapic *l = &r->l[0];
 
-	wr(l, 0x3e0, 0xb);
-	wr(l, 0x320, 0x10040);
-	wr(l, 0x380, 1000);
+	start_timer(l, 0x10040, 1000);
 	CHECK_EQ(timerq_next(&r->f.q), TIMER_OFF);
 	fake_advance(&r->f, 300);
 	CHECK_EQ(rd(l, 0x390), 700);
@@ -432,9 +432,7 @@ TEST(late_host_timer_loses_no_expiry_to_a_register_write)
 	struct rig *r = rig_new();
 	struct lapic *l = &r->l[0];
 
-	wr(l, 0x3e0, 0xb);
-	wr(l, 0x320, 0x40);
-	wr(l, 0x380, 1000);
+	start_timer(l, 0x40, 1000);
 	r->f.now += 1500;   /* due, but the queue has not run */
 	wr(l, 0x320, 0x41); /* the expiry was under vector 40h */
 	CHECK_EQ(lapic_pending(l), 0x40);
@@ -451,9 +449,7 @@ TEST(count_that_ends_during_a_register_write_fires_once)
 		struct lapic *l = &r->l[0];
 
 		r->f.tick = 37;
-		wr(l, 0x3e0, 0xb);
-		wr(l, 0x320, 0x40);
-		wr(l, 0x380, count);
+		start_timer(l, 0x40, count);
 		if (count & 1)
 			wr(l, 0x3e0, 0x0);
 		if (count & 2)

@@ -78,6 +78,20 @@ static void finish(struct fake_channel *f)
 	fake_fini(f);
 }
 
+/* Writes that f->sh->faults.hold_writes held are carried out. */
+static void let_writes_go(struct fake_channel *f)
+{
+	f->sh->faults.hold_writes = 0;
+	fake_interrupt(f, CHAN_BLK_REQ);
+}
+
+/* The id of the next answer, all of which is in *@d. */
+static u32 next_done(struct fake_channel *f, struct chan_blk_done *d)
+{
+	CHECK(fake_get(f, CHAN_BLK_DONE, d));
+	return d->id;
+}
+
 static void write_read_flush(const struct aio_ops *aio)
 {
 	struct fake_channel f;
@@ -118,8 +132,7 @@ TEST(write_through_reaches_the_file)
 	begin(&f, NULL);
 	fill(fake_slot(&f, 1), 4096, 5);
 	CHECK(fake_put(&f, CHAN_BLK_REQ, &r));
-	CHECK(fake_get(&f, CHAN_BLK_DONE, &d));
-	CHECK_EQ(d.id, 90);
+	CHECK_EQ(next_done(&f, &d), 90);
 	CHECK_EQ(d.status, 0);
 	CHECK(file_filled(&f, "a.img", 0, 4096, 5));
 	finish(&f);
@@ -262,12 +275,9 @@ TEST(a_flush_waits_for_the_writes_before_it)
 	CHECK(fake_quiet(&f, CHAN_BLK_DONE, 50));
 	/* Reads are not held up. */
 	CHECK_EQ(fake_blk(&f, CHAN_BLK_READ, 7, 8192, 512, 2).status, 0);
-	f.sh->faults.hold_writes = 0;
-	fake_interrupt(&f, CHAN_BLK_REQ);
-	CHECK(fake_get(&f, CHAN_BLK_DONE, &d));
-	CHECK_EQ(d.id, 1);
-	CHECK(fake_get(&f, CHAN_BLK_DONE, &d));
-	CHECK_EQ(d.id, 2);
+	let_writes_go(&f);
+	CHECK_EQ(next_done(&f, &d), 1);
+	CHECK_EQ(next_done(&f, &d), 2);
 	CHECK_EQ(d.status, 0);
 	finish(&f);
 }
@@ -318,8 +328,7 @@ TEST(killed_in_flight_the_next_daemon_does_it_again)
 	CHECK_EQ(fake_open(&f, 7, MEDIUM_FILE, "alpha", "/a.img", false).status, 0);
 	fill(fake_slot(&f, 2), 8192, 3);
 	CHECK(fake_put(&f, CHAN_BLK_REQ, &w));
-	CHECK(fake_get(&f, CHAN_BLK_DONE, &d));
-	CHECK_EQ(d.id, 41);
+	CHECK_EQ(next_done(&f, &d), 41);
 	CHECK_EQ(d.status, 0);
 	CHECK(file_filled(&f, "a.img", 0, 8192, 3));
 	finish(&f);
@@ -339,8 +348,7 @@ TEST(asked_to_stop_it_ends_what_is_in_flight_first)
 	CHECK(fake_quiet(&f, CHAN_BLK_DONE, 50));
 	kill(f.pid, SIGTERM);
 	CHECK(fake_quiet(&f, CHAN_BLK_DONE, 50));
-	f.sh->faults.hold_writes = 0;
-	fake_interrupt(&f, CHAN_BLK_REQ);
+	let_writes_go(&f);
 	CHECK(fake_get(&f, CHAN_BLK_DONE, &d));
 	CHECK_EQ(d.status, 0);
 	CHECK_EQ(fake_wait_end(&f), DAEMON_STOPPED);
@@ -361,12 +369,9 @@ TEST(closing_waits_for_transfers)
 	CHECK(fake_put(&f, CHAN_BLK_REQ, &w));
 	CHECK(fake_put(&f, CHAN_BLK_REQ, &c));
 	CHECK(fake_quiet(&f, CHAN_BLK_DONE, 50));
-	f.sh->faults.hold_writes = 0;
-	fake_interrupt(&f, CHAN_BLK_REQ);
-	CHECK(fake_get(&f, CHAN_BLK_DONE, &d));
-	CHECK_EQ(d.id, 1);
-	CHECK(fake_get(&f, CHAN_BLK_DONE, &d));
-	CHECK_EQ(d.id, 2);
+	let_writes_go(&f);
+	CHECK_EQ(next_done(&f, &d), 1);
+	CHECK_EQ(next_done(&f, &d), 2);
 	finish(&f);
 }
 

@@ -307,16 +307,22 @@ TEST(records_no_longer_kept_are_reported)
 	rig_end();
 }
 
-TEST(a_hypervisor_that_does_not_hear)
+/* Two records, the second while the line is unplugged. */
+static void record_and_a_lost_one(void)
 {
-	rig_start(true);
-	rig.deaf = true;
 	rig_record("guest", "alpha", 0, false);
 	rig_run(100);
 	rig.lost = 1000000;
 	rig_record("guest", "alpha", 0, false);
 	rig_run(100);
 	rig.lost = 0;
+}
+
+TEST(a_hypervisor_that_does_not_hear)
+{
+	rig_start(true);
+	rig.deaf = true;
+	record_and_a_lost_one();
 	rig_record("result", "alpha", 0, false);
 	rig_run(200000);
 	CHECK_EQ(rig.nlost, 1);
@@ -330,12 +336,7 @@ TEST(a_one_way_line_waits_and_goes_on)
 {
 	rig_start(false);
 	rig.collect.patience_ns = 10 * NSEC_PER_SEC;
-	rig_record("guest", "alpha", 0, false);
-	rig_run(100);
-	rig.lost = 1000000;
-	rig_record("guest", "alpha", 0, false);
-	rig_run(100);
-	rig.lost = 0;
+	record_and_a_lost_one();
 	rig_record("result", "alpha", 0, false);
 	rig_run(9000);
 	CHECK_EQ(rig.delivered, 1);
@@ -452,12 +453,7 @@ TEST(nothing_is_typed_into_a_persons_key_sequence)
 {
 	rig_start(true);
 	rig.collect.hold = true;
-	rig_record("guest", "alpha", 0, false);
-	rig_run(100);
-	rig.lost = 1000000;
-	rig_record("guest", "alpha", 0, false);
-	rig_run(100);
-	rig.lost = 0;
+	record_and_a_lost_one();
 	rig_record("guest", "alpha", 0, false);
 	rig_run(5000);
 	CHECK_EQ(rig.collect.requests, 0);

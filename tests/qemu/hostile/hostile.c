@@ -442,50 +442,34 @@ __attribute__((unused)) static void msrs(void)
 	say("hostile msrs: %u accesses faulted\n", faults);
 }
 
-static void load_selector(void *arg)
-{
-	u64 v = (u64)(uintptr_t)arg;
-	u16 sel = (u16)v;
-
-	switch (v >> 16) {
-	case 0:
-		asm volatile("mov %0, %%ds" ::"r"(sel));
-		break;
-	case 1:
-		asm volatile("mov %0, %%es" ::"r"(sel));
-		break;
-	case 2:
-		asm volatile("mov %0, %%fs" ::"r"(sel));
-		break;
-	case 3:
-		asm volatile("mov %0, %%gs" ::"r"(sel));
-		break;
-	case 4:
-		asm volatile("lldt %0" ::"r"(sel));
-		break;
-	default:
-		asm volatile("ltr %0" ::"r"(sel));
-		break;
+#define LOADER(name, insn)                                                                         \
+	static void load_##name(void *sel)                                                         \
+	{                                                                                          \
+		asm volatile(insn ::"r"((u16)(uintptr_t)sel));                                     \
 	}
-}
+LOADER(ds, "mov %0, %%ds")
+LOADER(es, "mov %0, %%es")
+LOADER(fs, "mov %0, %%fs")
+LOADER(gs, "mov %0, %%gs")
+LOADER(ldt, "lldt %0")
+LOADER(tr, "ltr %0")
 
 static u64 wild_gdt[8192] __attribute__((aligned(8)));
 
 __attribute__((unused)) static void desc(void)
 {
+	static void (*const load[])(void *) = {load_ds, load_es,  load_fs,
+					       load_gs, load_ldt, load_tr};
 	extern u64 boot_gdt[];
-	const struct {
-		u16 limit;
-		u64 base;
-	} __attribute__((packed)) g = {sizeof(wild_gdt) - 1, (u64)(uintptr_t)wild_gdt};
+	const struct desc_ptr g = {sizeof(wild_gdt) - 1, (u64)(uintptr_t)wild_gdt};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(wild_gdt); i++)
 		/* Bit 8 is bit 40 of a table base in the entry before: accessed bits must
 		 * not be written into this kernel. */
 		wild_gdt[i] = i < 5 ? boot_gdt[i] : rnd() | 0x100;
-	asm volatile("lgdt %0" ::"m"(g));
+	lgdt(&g);
 	for (unsigned i = 0; i < 12000; i++)
-		guard(load_selector, (void *)(uintptr_t)((i % 6) << 16 | (rnd() & 0xffff)));
+		guard(load[i % ARRAY_SIZE(load)], (void *)(uintptr_t)(rnd() & 0xffff));
 	asm volatile("mov %0, %%ds; mov %0, %%es; mov %1, %%fs; mov %1, %%gs; lldt %w1" ::"r"(0x10),
 		     "r"(0));
 	load_tables();
