@@ -65,6 +65,7 @@ struct mux {
 	u64 dropped_bytes;
 };
 
+/* Nothing here takes a lock: the caller serialises (hv: the log lock). @now_ns: clock_ns(). */
 void mux_init(struct mux *m, const struct mux_ops *ops);
 /* Add a source; returns its id, or -ENOSPC. */
 int mux_add_source(struct mux *m, const char *name);

@@ -66,6 +66,7 @@ struct record_store {
 	u64 dropped; /* periodic records not sent, and others overwritten before they could be */
 };
 
+/* @emit, @now_us: as in struct record_store. */
 void record_store_init(struct record_store *s,
 		       bool (*emit)(void *ctx, const char *line, unsigned len, bool may_drop),
 		       u64 (*now_us)(void *ctx), void *ctx);

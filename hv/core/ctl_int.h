@@ -32,6 +32,7 @@ struct ctl {
 
 /* --- replies (ctl_reply.c) --- */
 
+/* One ROW reply with @len bytes at @row. */
 void ctl_row(struct ctl *c, const void *row, size_t len);
 /* A line, in as many TEXT replies as it takes. */
 void ctl_text(struct ctl *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

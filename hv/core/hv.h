@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "penumbra/bootinfo.h"
 
+/* What the start found out; it does not change afterwards, but for the engine. Any CPU, no lock. */
 const struct cmdline *hv_cmdline(void);
 const struct boot_info *hv_boot_info(void);
 const struct engine_ops *hv_engine(void);

@@ -32,10 +32,10 @@ void log_charge(int src, unsigned n);
 /* A line of the hypervisor's own, prefixed hv|. */
 void hv_log(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A line as it stands, at column 0 and not prefixed, for readers of other formats. Never dropped as
- * long as no more than LOG_PLAIN_MAX bytes of such lines wait for room. */
+ * long as no more than LOG_PLAIN_MAX bytes of such lines wait for room. Any CPU. */
 #define LOG_PLAIN_MAX 4096
 void log_plain(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
-/* Finish and send a record. */
+/* Finish and send a record. @may_drop: a periodic one, which a full line may lose. Any CPU. */
 void record_send(struct record *r, bool may_drop);
 /* Finish and send one that is not numbered nor kept; false: no room. */
 bool record_send_unkept(struct record *r);

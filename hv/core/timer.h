@@ -10,6 +10,7 @@
 
 #include "lib/timerq.h"
 
+/* Timer interrupts of this CPU; before anything is armed on it. */
 void timer_init_cpu(void);
 /* Arm @t on this CPU for @deadline_ns of clock_ns(); TIMER_OFF cancels. */
 void timer_set(struct timer *t, u64 deadline_ns);

@@ -35,8 +35,10 @@ struct acpi_pm {
 	u64 timer_reads; /* polled calibration reads */
 };
 
+/* 0, or what bus_add_port() says. @sci: the level of the SCI. */
 int acpi_pm_init(struct acpi_pm *a, struct bus *bus, const struct dev_host *host,
 		 const struct irq_line *sci);
+/* Everything as at power-on; the timer counts on. */
 void acpi_pm_reset(struct acpi_pm *a);
 /* Someone pressed the power button. */
 void acpi_pm_power_button(struct acpi_pm *a);

@@ -68,6 +68,7 @@ struct blk_ram {
 	struct blk_req *head, *tail;
 };
 
+/* @data: @size bytes of the hypervisor's address space. */
 void blk_ram_init(struct blk_ram *r, const struct dev_host *host, void *data, u64 size, bool ro);
 
 /* Each batch ends with blk_submit_end(). */

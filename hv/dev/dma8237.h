@@ -36,6 +36,7 @@ struct dma8237 {
 	u8 page[16];
 };
 
+/* 0, or what bus_add_port() says. */
 int dma8237_init(struct dma8237 *d, struct bus *bus);
 void dma8237_reset(struct dma8237 *d);
 

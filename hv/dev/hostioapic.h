@@ -79,6 +79,7 @@ struct hostioapic {
 /* MMIO handlers of one page; dev is a struct hostioapic_chip, offsets relative to its base. */
 extern const struct mmio_ops hostioapic_mmio_ops;
 
+/* No chips yet: hostioapic_add(). */
 void hostioapic_init(struct hostioapic *h, const struct hostioapic_ops *ops, void *ctx);
 /* Add the real chip at @base (hpa) with its MADT @id and @gsi_base; @version: its register 1, which
  * also says how many pins it has. All pins masked. 0; -ENOSPC: too many chips or pins; -EEXIST: its

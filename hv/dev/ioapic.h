@@ -25,6 +25,7 @@ struct ioapic {
 /* MMIO handlers; dev is the struct ioapic, offsets relative to the page. */
 extern const struct mmio_ops ioapic_mmio_ops;
 
+/* @deliver: as in struct ioapic. The owner puts ioapic_mmio_ops on its bus. */
 void ioapic_init(struct ioapic *io, u8 id,
 		 unsigned (*deliver)(void *ctx, const struct apic_msg *msg), void *ctx);
 /* All pins masked; the levels at the pins stay, they belong to the sources. */

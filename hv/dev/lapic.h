@@ -95,6 +95,7 @@ struct lapic {
 /* MMIO handlers; dev is the struct lapic, offsets relative to the page. */
 extern const struct mmio_ops lapic_mmio_ops;
 
+/* In power-up state. Its owner puts lapic_mmio_ops where ops->base_changed says. */
 void lapic_init(struct lapic *l, const struct dev_host *host, const struct lapic_config *cfg,
 		const struct lapic_ops *ops, void *ctx);
 /* Power-up state. The BSP's LINT0 starts as unmasked ExtINT (virtual wire mode, MP spec §3.6.2.2).
@@ -123,7 +124,7 @@ void lapic_set_irr(struct lapic *l, u8 vector, bool level);
 void lapic_ack(struct lapic *l, u8 vector);
 /* Write to the EOI register. */
 void lapic_eoi_fast(struct lapic *l);
-/* CR8 and TPR[7:4]. lapic_set_cr8: @cr8 0..15. */
+/* The task priority: TPR as a whole, or its bits 7:4 as CR8 (0..15) has them. */
 static inline u8 lapic_cr8(const struct lapic *l)
 {
 	return l->tpr >> 4;

@@ -92,6 +92,7 @@ struct pci_bus {
 /* Port handlers for PCI_PORT_BASE; dev is the struct pci_bus. */
 extern const struct port_ops pci_port_ops;
 
+/* An empty bus; BARs are decoded on @io. The owner puts pci_port_ops there. */
 void pci_bus_init(struct pci_bus *b, struct bus *io);
 /* Fill in the header of a function. @class_code is 24 bits: base, sub, programming interface. */
 void pci_dev_init(struct pci_dev *d, u16 vendor, u16 device, u32 class_code, u8 revision);
@@ -112,6 +113,7 @@ void pci_set_intx(struct pci_dev *d, bool level);
 u32 pci_cfg_read(const struct pci_dev *d, unsigned off, unsigned size);
 void pci_cfg_write(struct pci_dev *d, unsigned off, unsigned size, u32 value);
 
+/* Registers of @d as they stand, without the masks that bind the guest. */
 static inline u16 pci_get16(const struct pci_dev *d, unsigned off)
 {
 	return (u16)(d->cfg[off] | d->cfg[off + 1] << 8);

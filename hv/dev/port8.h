@@ -9,6 +9,7 @@
 
 #include "penumbra/types.h"
 
+/* @size bytes (1, 2, 4) from @port on, the first in bits 7:0. */
 static inline u32 port8_read(u8 (*read8)(void *dev, u16 port), void *dev, u16 port, unsigned size)
 {
 	u32 value = 0;

@@ -78,6 +78,7 @@ struct rtc {
 	struct timer timer;
 };
 
+/* 0, or what bus_add_port() says. @irq: IRQ 8. */
 int rtc_init(struct rtc *r, struct bus *bus, const struct dev_host *host,
 	     const struct irq_line *irq);
 /* The reset pin: interrupts off. Time and CMOS RAM live on. */

@@ -77,11 +77,13 @@ struct vga_geometry {
 
 typedef void vga_line_fn(void *ctx, unsigned row, const char *text);
 
+/* 0, or what bus_add_port() says. */
 int vga_init(struct vga *v, struct bus *bus, const struct dev_host *host);
 /* Registers of BIOS mode 3; the first vga_changed_lines() then reports lines that are not blank. */
 void vga_reset(struct vga *v);
 /* False in graphics modes, or when the text window is not at B8000h. */
 bool vga_is_text(const struct vga *v);
+/* The text page as the CRTC registers have it. */
 void vga_geometry(const struct vga *v, struct vga_geometry *g);
 /* Render row @row of the text page @vram (PC_VGA_TEXT_SIZE bytes) as ASCII without trailing blanks.
  * @buf holds VGA_MAX_COLS + 1. Returns its length; 0 beyond the screen. */

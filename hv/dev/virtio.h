@@ -152,6 +152,7 @@ void virtio_trim_front(struct blk_seg *seg, unsigned *n, u64 len);
 
 /* --- between the transport's sources --- */
 
+/* @q as before the driver set it up. */
 void virtio_ring_reset(struct virtq *q);
 /* Send MSI-X @vector, or set @isr bits and INTx. */
 void virtio_interrupt(struct virtio *v, unsigned vector, u8 isr);

@@ -151,6 +151,7 @@ const struct emul_op *emul_op_find(unsigned mnemonic);
 extern const struct emul_op *const emul_op_mov, *const emul_op_movzx, *const emul_op_movsx;
 
 /* --- emul_operand.c ------------------------------------------------------------------------- */
+/* @size: bytes. */
 static inline u64 size_mask(unsigned size)
 {
 	return size >= 8 ? ~0ull : BIT(8 * size) - 1;
@@ -162,6 +163,8 @@ static inline u64 sign_extend(u64 v, unsigned size)
 	return (u64)((s64)(v << shift) >> shift);
 }
 
+/* Register @reg as an operand of @size bytes: of one byte AH to BH count where there is no REX; of
+ * four a write clears the upper half. */
 u64 emul_reg_read(const struct emul_run *r, unsigned reg, unsigned size);
 void emul_reg_write(struct emul_run *r, unsigned reg, unsigned size, u64 val);
 /* rSI, rDI, rCX, rSP at a given width: narrower than 64 bits they keep (16) or clear (32) the rest.

@@ -23,6 +23,7 @@
 			panic("assertion failed: %s", #cond);                                      \
 	} while (0)
 
+/* panic() goes through it. Any CPU, any context. */
 _Noreturn void panic_at(const char *file, int line, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

@@ -1,4 +1,5 @@
-/* Ticket-free spin lock. Taken with interrupts off only; never held across a guest entry.
+/* A spin lock without tickets: not fair, but cheap. Taken with interrupts off only; never held
+ * across a guest entry.
  *
  * SPDX-License-Identifier: MIT
  */

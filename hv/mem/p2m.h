@@ -86,6 +86,7 @@ static inline void *p2m_ptr(const struct p2m *m, gpa_t gpa)
 		return NULL;
 	return m->va[i] + (gpa & (P2M_CHUNK - 1));
 }
+/* The same for reading: ROM too. */
 const void *p2m_ptr_read(const struct p2m *m, gpa_t gpa);
 
 /* Copy between the hypervisor and guest RAM. -EFAULT, nothing copied, when any page is not RAM (or,

@@ -46,11 +46,11 @@ u64 trace_made(unsigned cpu);
  * what `stats` counts too, if it was on from the start. Any CPU. */
 u64 trace_count(unsigned guest, unsigned reason);
 
-/* Call @line for the latest entries of every CPU, oldest first, TRACE_SHOWN in all at most. Any
- * CPU, also in a panic. */
 #define TRACE_SHOWN	128
 #define TRACE_SHOWN_CPU 32
 typedef void trace_line_fn(const char *fmt, ...);
+/* Call @line for the latest entries of every CPU, oldest first: TRACE_SHOWN in all, TRACE_SHOWN_CPU
+ * of one at most. Any CPU, also in a panic. */
 void trace_dump(trace_line_fn *line);
 
 #endif

@@ -30,8 +30,10 @@ bool vmx_canonical(const struct vmx_walk *w, u64 address);
 u64 vmx_no_address(const struct vmx_walk *w, u64 align);
 /* Every byte of a PAT is a memory type. */
 bool vmx_pat_ok(u64 pat);
+/* Type field of the event that the entry injects. */
 u32 vmx_event_type(const struct vmx_walk *w);
 
+/* The checks of the guest state (vmx_check_guest.c); true: one is broken. */
 bool vmx_check_guest(struct vmx_walk *w);
 
 #define EFER_DEFINED (EFER_SCE | EFER_LME | EFER_LMA | EFER_NXE)

@@ -1,4 +1,5 @@
-/* The instructions of VT-x. SDM vol. 3 ch. 31. All need VMX operation.
+/* The instructions of VT-x. SDM vol. 3 ch. 31. All but VMXON need VMX operation. Those that return
+ * an int: 0, or -EIO where the CPU refuses (VMfailInvalid or VMfailValid).
  *
  * SPDX-License-Identifier: MIT
  */
@@ -8,7 +9,6 @@
 #include "lib/errno.h"
 #include "penumbra/types.h"
 
-/* 0, or -EIO where the CPU refuses (VMfailInvalid or VMfailValid). */
 static inline int vmxon(hpa_t region)
 {
 	bool failed;
