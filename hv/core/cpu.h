@@ -63,8 +63,12 @@ struct cpu {
 	volatile bool attention; /* cpu_service() has something to do */
 	struct vcpu *incoming;	 /* pinned here by another CPU, to be queued; linked by next */
 	struct vcpu *run_queue;	 /* ring; points at the one that ran last */
-	struct vcpu *first;   /* goes before the others when an interrupt waits for it, or NULL */
-	bool first_only;      /* nobody else runs yet */
+	struct vcpu *first; /* goes before the others when an interrupt waits for it, or NULL */
+	bool first_only;    /* nobody else runs yet */
+	u64 first_turn_ns;  /* how long @first usually runs, from its wake-up to HLT */
+	u64 first_ran_ns;   /* how long it has in this turn */
+	u64 grace_end_ns;   /* it wants the CPU, the one that runs has until then; 0: it does not */
+	struct timer grace;
 	struct vcpu *current; /* whose FPU and debug state is in the CPU */
 	struct timer slice;
 	struct timerq timers;

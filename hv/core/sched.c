@@ -119,6 +119,18 @@ static struct vcpu *sched_pick(const struct cpu *c)
 	return v;
 }
 
+/* May the vCPU that runs keep the CPU although the first one wants it? See SCHED_GRACE_NS. */
+static bool in_grace(struct cpu *c)
+{
+	u64 now = clock_ns();
+
+	if (!c->grace_end_ns) {
+		c->grace_end_ns = now + MIN(c->first_turn_ns, SCHED_GRACE_NS);
+		timer_set(&c->grace, c->grace_end_ns);
+	}
+	return now < c->grace_end_ns;
+}
+
 static bool sched_shared(const struct vcpu *v)
 {
 	for (const struct vcpu *o = v->next; o != v; o = o->next)
@@ -129,16 +141,16 @@ static bool sched_shared(const struct vcpu *v)
 
 bool sched_must_yield(const struct vcpu *v)
 {
-	const struct cpu *c = this_cpu();
+	struct cpu *c = this_cpu();
 
 	if (v->state != VCPU_RUNNABLE)
 		return true;
-	if (v != c->first && (c->first_only || first_in_need(c)))
+	if (v != c->first && (c->first_only || (first_in_need(c) && !in_grace(c))))
 		return true;
 	return !c->first_only && clock_ns() >= v->slice_end_ns && sched_shared(v);
 }
 
-static void slice_over(void *arg, u64 now_ns)
+static void time_over(void *arg, u64 now_ns)
 {
 	(void)arg, (void)now_ns;
 	this_cpu()->attention = true;
@@ -200,11 +212,36 @@ static void sched_switch_to(struct cpu *c, struct vcpu *v)
 		c->current = v;
 	}
 	c->run_queue = v;
+	if (v == c->first)
+		c->grace_end_ns = 0;
 	v->slice_end_ns = clock_ns() + SCHED_SLICE_NS;
 	if (v->next != v) {
-		c->slice.fire = slice_over;
+		c->slice.fire = c->grace.fire = time_over;
 		timer_set(&c->slice, v->slice_end_ns);
 	}
+}
+
+/* A turn of the first one may take several runs: it ends when that one halts. */
+static void note_turn(struct cpu *c, const struct vcpu *v, u64 ran_ns)
+{
+	if (v != c->first)
+		return;
+	c->first_ran_ns += ran_ns;
+	if (v->state == VCPU_RUNNABLE)
+		return;
+	c->first_turn_ns = (3 * c->first_turn_ns + c->first_ran_ns) / 4;
+	c->first_ran_ns = 0;
+}
+
+static void sched_run(struct cpu *c, struct vcpu *v)
+{
+	u64 start = clock_ns();
+
+	sched_switch_to(c, v);
+	vcpu_run(v);
+	note_turn(c, v, clock_ns() - start);
+	if (v->state == VCPU_HALTED && v->part->ops->halted)
+		v->part->ops->halted(v->part);
 }
 
 void sched_loop(void)
@@ -218,11 +255,9 @@ void sched_loop(void)
 
 		cpu_service();
 		v = sched_pick(c);
-		if (!v) {
+		if (v)
+			sched_run(c, v);
+		else
 			sched_idle(c);
-			continue;
-		}
-		sched_switch_to(c, v);
-		vcpu_run(v);
 	}
 }

@@ -9,6 +9,10 @@
 #include "engine/vcpu.h"
 
 #define SCHED_SLICE_NS (10 * NSEC_PER_MSEC)
+/* A vCPU that runs when the one with precedence wakes up keeps the CPU until it halts, but for no
+ * longer than that one's turns usually take, and this: what else it is asked for meanwhile is done
+ * in the same turn. Waiting as long as the work takes can double its time, never more. */
+#define SCHED_GRACE_NS NSEC_PER_MSEC
 
 /* Pin @v to physical CPU @cpu. Before the CPUs run their loops, or on that CPU. */
 void sched_add(struct vcpu *v, unsigned cpu);
