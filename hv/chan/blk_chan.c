@@ -193,7 +193,7 @@ static bool pump(struct blk_chan *m)
 		}
 	}
 	if (!m->cutting)
-		m->starved = 0;
+		blk_hub_fed(m);
 	spin_unlock(&ch->lock);
 	return any;
 }
@@ -203,7 +203,7 @@ static void tell_daemon(struct blk_chan *m)
 	struct channel *ch = m->hub->ch;
 
 	spin_lock(&ch->lock);
-	channel_put_done(ch, CHAN_BLK_REQ);
+	blk_hub_tell(m->hub);
 	spin_unlock(&ch->lock);
 }
 
@@ -372,7 +372,7 @@ static void forget(struct blk_chan *m)
 		}
 	}
 	m->answered = NULL;
-	m->starved = 0;
+	blk_hub_fed(m);
 	m->head = m->last = NULL;
 	m->cutting = NULL;
 	memset(m->track, 0, sizeof(m->track));
@@ -423,7 +423,7 @@ struct blk_chan *blk_chan_open(struct blk_hub *h, const struct chan_blk_open *wh
 		m->ctx = ctx;
 		m->open = *what;
 		m->epoch = h->epoch;
-		m->state = BLK_CHAN_OPENING;
+		blk_hub_set_state(m, BLK_CHAN_OPENING);
 		blk_hub_advance(h);
 	}
 	spin_unlock(&h->ch->lock);
@@ -446,7 +446,7 @@ void blk_chan_close(struct blk_chan *m)
 
 	spin_lock(&h->ch->lock);
 	forget(m);
-	m->state = BLK_CHAN_CLOSING;
+	blk_hub_set_state(m, BLK_CHAN_CLOSING);
 	m->wake = nobody;
 	m->failed = NULL;
 	blk_hub_advance(h);

@@ -97,9 +97,14 @@ struct blk_hub {
 	struct channel *ch;
 	struct blk_chan medium[BLK_CHAN_MEDIA];
 	struct chan_io io[CHAN_POOL_MAX];
-	u64 epoch;   /* counts attaches and detaches */
-	u32 claimed; /* I/Os that will take a place in the ring */
-	u32 serial;  /* makes ids unique */
+	u64 epoch;	/* counts attaches and detaches */
+	u32 claimed;	/* I/Os that will take a place in the ring */
+	bool untold;	/* there is something in the ring that the daemon has not been told of */
+	u32 first_free; /* no I/O before this one is free */
+	u32 media;	/* not BLK_CHAN_FREE, */
+	u32 changing;	/* of these, being opened or closed */
+	u32 starving;	/* that wait for a slot */
+	u32 serial;	/* makes ids unique */
 	u64 queue_no;
 	u64 bad_answers;
 };
@@ -113,6 +118,11 @@ bool blk_hub_closing(struct blk_hub *h);
 
 /* A slot and a place in the ring for a piece of @m's, or NULL: @m is woken when there is one. */
 struct chan_io *blk_hub_claim(struct blk_hub *h, struct blk_chan *m);
+/* @m waits for a slot no longer. */
+void blk_hub_fed(struct blk_chan *m);
+void blk_hub_set_state(struct blk_chan *m, enum blk_chan_state state);
+/* Tell the daemon of what was sent since it was told last. */
+void blk_hub_tell(struct blk_hub *h);
 /* Put a claimed @io, filled in, into the ring. The daemon is not yet told. */
 void blk_hub_send(struct blk_hub *h, struct chan_io *io, u64 offset, bool fua);
 /* @io's slot is free; whoever waits for one is woken. */

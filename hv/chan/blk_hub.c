@@ -18,17 +18,23 @@
 
 static u32 quota(const struct blk_hub *h)
 {
-	u32 n = 0;
+	u32 n = h->media;
 
-	for (unsigned i = 0; i < BLK_CHAN_MEDIA; i++)
-		n += h->medium[i].state != BLK_CHAN_FREE;
 	return n > 1 ? MAX(h->ch->pool_slots / n, 1u) : h->ch->pool_slots;
+}
+
+void blk_hub_fed(struct blk_chan *m)
+{
+	m->hub->starving -= m->starved != 0;
+	m->starved = 0;
 }
 
 static struct blk_chan *longest_waiting(struct blk_hub *h)
 {
 	struct blk_chan *first = NULL;
 
+	if (!h->starving)
+		return NULL;
 	for (unsigned i = 0; i < BLK_CHAN_MEDIA; i++) {
 		struct blk_chan *m = &h->medium[i];
 
@@ -51,10 +57,12 @@ static bool ring_has_room(struct blk_hub *h)
 
 static struct chan_io *free_io(struct blk_hub *h)
 {
-	for (u32 i = 0; i < h->ch->pool_slots; i++)
-		if (h->io[i].state == CHAN_IO_FREE)
-			return &h->io[i];
-	return NULL;
+	u32 i = h->first_free;
+
+	while (i < h->ch->pool_slots && h->io[i].state != CHAN_IO_FREE)
+		i++;
+	h->first_free = i;
+	return i < h->ch->pool_slots ? &h->io[i] : NULL;
 }
 
 static struct chan_io *claim(struct blk_hub *h, struct blk_chan *m)
@@ -83,9 +91,10 @@ struct chan_io *blk_hub_claim(struct blk_hub *h, struct blk_chan *m)
 		io = claim(h, m);
 	if (io) {
 		m->held++;
-		m->starved = 0;
+		blk_hub_fed(m);
 	} else if (!m->starved) {
 		m->starved = ++h->queue_no;
+		h->starving++;
 	}
 	return io;
 }
@@ -99,6 +108,7 @@ void blk_hub_free(struct blk_hub *h, struct chan_io *io)
 	if (io->op != CHAN_BLK_OPEN && io->op != CHAN_BLK_CLOSE)
 		io->medium->held--;
 	io->state = CHAN_IO_FREE;
+	h->first_free = MIN(h->first_free, (u32)(io - h->io));
 	next = longest_waiting(h);
 	if (next)
 		next->wake(next->ctx);
@@ -123,11 +133,34 @@ void blk_hub_send(struct blk_hub *h, struct chan_io *io, u64 offset, bool fua)
 	io->id = r.id = ++h->serial << 8 | r.slot;
 	io->state = CHAN_IO_SENT;
 	h->claimed--;
+	h->untold = true;
 	/* The place was kept; a ring that died meanwhile keeps the request until the next area. */
 	ring_put(&h->ch->ring[CHAN_BLK_REQ], &r);
 }
 
+void blk_hub_tell(struct blk_hub *h)
+{
+	if (!h->untold)
+		return;
+	h->untold = false;
+	channel_put_done(h->ch, CHAN_BLK_REQ);
+}
+
 /* --- OPEN and CLOSE --- */
+
+static bool is_changing(enum blk_chan_state s)
+{
+	return s == BLK_CHAN_OPENING || s == BLK_CHAN_REOPENING || s == BLK_CHAN_CLOSING;
+}
+
+void blk_hub_set_state(struct blk_chan *m, enum blk_chan_state state)
+{
+	struct blk_hub *h = m->hub;
+
+	h->media += (state != BLK_CHAN_FREE) - (m->state != BLK_CHAN_FREE);
+	h->changing += is_changing(state) - is_changing(m->state);
+	__atomic_store_n(&m->state, state, __ATOMIC_RELEASE);
+}
 
 static bool ask(struct blk_hub *h, struct blk_chan *m, enum chan_blk_op op)
 {
@@ -143,7 +176,7 @@ static bool ask(struct blk_hub *h, struct blk_chan *m, enum chan_blk_op op)
 	}
 	m->asked = true;
 	blk_hub_send(h, io, 0, false);
-	channel_put_done(h->ch, CHAN_BLK_REQ);
+	blk_hub_tell(h);
 	return true;
 }
 
@@ -154,14 +187,14 @@ static void advance(struct blk_hub *h, struct blk_chan *m)
 	if (m->state == BLK_CHAN_OPENING || m->state == BLK_CHAN_REOPENING)
 		ask(h, m, CHAN_BLK_OPEN);
 	else if (m->state == BLK_CHAN_CLOSING && !m->held && !m->known)
-		m->state = BLK_CHAN_FREE;
+		blk_hub_set_state(m, BLK_CHAN_FREE);
 	else if (m->state == BLK_CHAN_CLOSING && !m->held)
 		ask(h, m, CHAN_BLK_CLOSE);
 }
 
 void blk_hub_advance(struct blk_hub *h)
 {
-	for (unsigned i = 0; i < BLK_CHAN_MEDIA; i++)
+	for (unsigned i = 0; i < BLK_CHAN_MEDIA && h->changing; i++)
 		advance(h, &h->medium[i]);
 }
 
@@ -185,7 +218,7 @@ static void copy_why(struct blk_hub *h, u32 slot, char *why)
 
 static void fail(struct blk_chan *m, const char *why)
 {
-	m->state = BLK_CHAN_FAILED;
+	blk_hub_set_state(m, BLK_CHAN_FAILED);
 	if (why)
 		str_copy(m->why, why, sizeof(m->why));
 }
@@ -206,9 +239,9 @@ static void opened(struct blk_hub *h, struct blk_chan *m, const struct chan_blk_
 	} else if (!first && size != m->size) {
 		fail(m, "it came back with another size");
 	} else {
-		m->state = BLK_CHAN_OPEN;
 		m->size = size;
 		m->readonly = m->open.want_readonly || d->flags & CHAN_MEDIUM_READONLY;
+		blk_hub_set_state(m, BLK_CHAN_OPEN);
 	}
 	/* The guest does not run yet, so its chips see this from the start. */
 	if (first) {
@@ -332,11 +365,11 @@ static void area_gone(struct blk_chan *m)
 	m->held = m->orphans = 0;
 	m->answered = NULL;
 	m->asked = m->known = false;
-	m->starved = 0;
+	blk_hub_fed(m);
 	if (m->state == BLK_CHAN_OPEN || (m->state == BLK_CHAN_FAILED && m->size))
-		m->state = BLK_CHAN_REOPENING;
+		blk_hub_set_state(m, BLK_CHAN_REOPENING);
 	if (m->state == BLK_CHAN_CLOSING)
-		m->state = BLK_CHAN_FREE;
+		blk_hub_set_state(m, BLK_CHAN_FREE);
 	if (m->state != BLK_CHAN_FREE)
 		m->wake(m->ctx);
 }
@@ -347,7 +380,7 @@ static void hub_detached(struct chan_user *u)
 
 	spin_lock(&h->ch->lock);
 	h->epoch++;
-	h->claimed = 0;
+	h->claimed = h->first_free = 0;
 	for (unsigned i = 0; i < CHAN_POOL_MAX; i++)
 		h->io[i].state = CHAN_IO_FREE;
 	for (unsigned i = 0; i < BLK_CHAN_MEDIA; i++)

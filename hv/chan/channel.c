@@ -56,7 +56,7 @@ static bool bus_master(const struct channel *ch)
 	return pci_get16(&ch->pci, PCI_COMMAND) & PCI_COMMAND_MASTER;
 }
 
-static void update_intx(struct channel *ch)
+void channel_update_intx(struct channel *ch)
 {
 	bool level;
 
@@ -73,7 +73,7 @@ static void raise(struct channel *ch, enum chan_ring_id ring)
 
 	ch->isr |= (u32)BIT(ring);
 	if (!was && (ch->isr & ch->enable))
-		ch->ops->wake(ch->ctx);
+		ch->ops->intx(ch->ctx);
 }
 
 void channel_put_done(struct channel *ch, enum chan_ring_id ring)
@@ -219,7 +219,7 @@ static void detach(struct channel *ch)
 	while (__atomic_load_n(&ch->pins, __ATOMIC_ACQUIRE))
 		__builtin_ia32_pause();
 	ch->npages = 0;
-	update_intx(ch);
+	channel_update_intx(ch);
 	if (!was)
 		return;
 	ch->ops->say(ch->ctx, false, "the control partition's daemon is detached");
@@ -287,7 +287,7 @@ void channel_poll(struct channel *ch)
 {
 	if (ch->attached)
 		ring_users(ch, ALL_RINGS);
-	update_intx(ch);
+	channel_update_intx(ch);
 }
 
 /* --- registers --- */
@@ -323,7 +323,7 @@ static void set_irq_bits(struct channel *ch, u32 clear, u32 enable)
 	ch->isr &= ~clear;
 	ch->enable = enable & ALL_RINGS;
 	spin_unlock(&ch->lock);
-	update_intx(ch);
+	channel_update_intx(ch);
 }
 
 static void reg_write(struct channel *ch, u32 reg, u32 v)

@@ -19,9 +19,9 @@ struct channel_ops {
 	/* Pointer to host-physical [hpa, hpa + len), or NULL unless all of it is RAM of the control
 	 * partition. */
 	void *(*memory)(void *ctx, hpa_t hpa, u64 len);
-	/* From any CPU, also under @lock: have channel_poll() called soon on the control
+	/* From any CPU, also under @lock: have channel_update_intx() called soon on the control
 	 * partition's CPU. */
-	void (*wake)(void *ctx);
+	void (*intx)(void *ctx);
 	/* CHAN_CMD_READY was given, for the first time since reset. */
 	void (*ready)(void *ctx);
 	/* The daemon did what the ABI forbids, or came or went: a line for the log. */
@@ -69,8 +69,10 @@ void channel_init(struct channel *ch, const struct channel_ops *ops, void *ctx);
 void channel_add_user(struct channel *ch, struct chan_user *u);
 /* Power-on state; as if the daemon had died and the control partition with it. */
 void channel_reset(struct channel *ch);
-/* On the control partition's CPU, after ops->wake() and now and then (a lost doorbell costs time,
- * never progress): interrupt level, doorbells. */
+/* On the control partition's CPU, after ops->intx(): the interrupt's level. */
+void channel_update_intx(struct channel *ch);
+/* On the control partition's CPU, now and then (a lost doorbell costs time, never progress):
+ * interrupt level, doorbells. */
 void channel_poll(struct channel *ch);
 
 /* Pointer to [offset, offset + len) of the area, which must lie in one page; NULL otherwise. Under

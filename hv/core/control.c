@@ -128,6 +128,8 @@ static void service(struct partition *p)
 		partition_change_engine(p);
 	if (r & REQUEST_CHANNEL)
 		ctl_poll();
+	else if (r & REQUEST_INTX)
+		channel_update_intx(ctl_channel());
 	if (r & REQUEST_STATS)
 		report_stats(p, false);
 	control_irq_service(&p->ctl);

@@ -69,11 +69,11 @@ static void *channel_memory(void *ctx, hpa_t hpa, u64 len)
 	return va;
 }
 
-static void channel_wake(void *ctx)
+static void channel_intx(void *ctx)
 {
 	const struct ctl *c = ctx;
 
-	partition_request(c->control, REQUEST_CHANNEL);
+	partition_request(c->control, REQUEST_INTX);
 }
 
 static void channel_ready(void *ctx)
@@ -93,7 +93,7 @@ static void channel_say(void *ctx, bool error, const char *text)
 
 static const struct channel_ops channel_ops = {
 	.memory = channel_memory,
-	.wake = channel_wake,
+	.intx = channel_intx,
 	.ready = channel_ready,
 	.say = channel_say,
 };
@@ -151,7 +151,7 @@ static void serve_requests(struct ctl *c)
 	ctl_flush(c);
 	spin_lock(&c->ch.lock);
 	if (ring_count(&c->ch.ring[CHAN_CTL_REQ]))
-		channel_wake(c);
+		ctl_wake();
 	spin_unlock(&c->ch.lock);
 }
 

@@ -306,7 +306,14 @@ static bool type(struct partition *p, u8 byte)
 	return pc_input(&p->pc, byte);
 }
 
+static void halted(struct partition *p)
+{
+	if (p->state == PARTITION_RUNNING)
+		pc_halted(&p->pc);
+}
+
 const struct partition_ops guest_ops = {
+	.halted = halted,
 	.service = partition_service,
 	.triple_fault = triple_fault,
 	.machine_event = machine_event,

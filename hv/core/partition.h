@@ -49,6 +49,7 @@ enum partition_status { STATUS_NONE, STATUS_PASS, STATUS_FAIL, STATUS_TIMEOUT };
 #define REQUEST_RESUME	BIT(13)
 #define REQUEST_DESTROY BIT(14)
 #define REQUEST_ENGINE	BIT(15) /* another engine table (a trace) */
+#define REQUEST_INTX	BIT(16) /* the channel's interrupt changed */
 
 struct blk_chan;
 struct net_chan;
@@ -71,6 +72,8 @@ struct partition_ops {
 	/* Handle what @requests and the machine's events ask for. */
 	void (*service)(struct partition *p);
 	void (*triple_fault)(struct partition *p);
+	/* Optional: its CPU has halted and is about to be given away. */
+	void (*halted)(struct partition *p);
 	/* A chip of its board asks for the machine's end or restart (dev.h). */
 	void (*machine_event)(struct partition *p, enum machine_event ev, u32 value);
 	/* A typed byte. False: no room, offer it again later. */

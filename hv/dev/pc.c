@@ -438,6 +438,12 @@ int pc_init(struct pc *pc, const struct dev_host *host, const struct pc_config *
 	return err;
 }
 
+void pc_halted(struct pc *pc)
+{
+	if (has_vblk(pc))
+		vblk_guest_halted(&pc->vblk);
+}
+
 /* Sources first, so that the controllers start from quiet lines. */
 void pc_reset(struct pc *pc)
 {

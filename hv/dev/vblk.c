@@ -274,7 +274,8 @@ static void set_polling(struct vblk *d, bool on)
 	const struct dev_host *h = d->v.host;
 
 	if (on || d->polling)
-		dev_timer_set(h, &d->poll, on ? dev_now(h) + VBLK_POLL_NS : TIMER_OFF);
+		dev_timer_set(h, &d->poll,
+			      on ? dev_now(h) + ((u64)VBLK_POLL_NS << d->looks) : TIMER_OFF);
 	d->polling = on;
 }
 
@@ -285,11 +286,13 @@ static void run(struct vblk *d)
 	if (!virtio_live(&d->v, 0))
 		return;
 	n = take_requests(d);
-	if (n)
+	if (n) {
+		d->looks = 0;
 		blk_submit_end(d->blk);
-	if (d->in_flight < VBLK_BUSY)
+	}
+	if (d->in_flight < VBLK_BUSY || d->looks == VBLK_POLLS)
 		set_polling(d, false);
-	else if (n)
+	else if (n || (d->looks && !d->polling))
 		set_polling(d, true);
 	if (d->free && !d->polling)
 		virtq_want_kicks(&d->v, queue(d));
@@ -297,13 +300,22 @@ static void run(struct vblk *d)
 		virtq_spare_kicks(&d->v, queue(d));
 }
 
-/* Nobody came for a while: kicks again. */
+/* Nobody came for a while: look again after twice the time, in the end wait for kicks. */
 static void poll_fire(void *arg, u64 now_ns)
 {
 	struct vblk *d = arg;
 
 	(void)now_ns;
 	d->polling = false;
+	d->looks++;
+	run(d);
+	virtq_signal(&d->v, queue(d));
+}
+
+void vblk_guest_halted(struct vblk *d)
+{
+	if (!d->polling)
+		return;
 	run(d);
 	virtq_signal(&d->v, queue(d));
 }

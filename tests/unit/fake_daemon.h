@@ -68,7 +68,7 @@ static inline void fake_say(void *ctx, bool error, const char *text)
 
 static const struct channel_ops fake_channel_ops = {
 	.memory = fake_memory,
-	.wake = fake_wake,
+	.intx = fake_wake,
 	.ready = fake_ready,
 	.say = fake_say,
 };
