@@ -31,12 +31,8 @@ enum { SOURCE_PIT, SOURCE_UART }; /* CONTROL_SOURCE_CHANNEL comes after them */
 #define PORT_92		 0x92
 #define P92_RESET	 0x01
 #define CF9_RESET	 0x04
-#define PORT_CF9	 0xcf9
 #define PIT_HOST_CONTROL 0x43
 #define PIT_HOST_IDLE	 0x30 /* channel 0, mode 0, waiting for a count */
-#define PCI_CONFIG_BYTES 256
-#define ECAM_FUNCTION	 4096u
-#define ECAM_BUS_BYTES	 (MIB)
 
 static struct control_board *board_of(void *ctx)
 {

@@ -32,14 +32,13 @@ enum partition_state {
 enum partition_status { STATUS_NONE, STATUS_PASS, STATUS_FAIL, STATUS_TIMEOUT };
 
 /* Bits of partition.requests. */
-#define REQUEST_START	  BIT(0)
-#define REQUEST_PAUSE	  BIT(1) /* toggles */
-#define REQUEST_SCREEN	  BIT(2)
-#define REQUEST_STATS	  BIT(3)
-#define REQUEST_UART_ROOM BIT(4)
-#define REQUEST_AUDIT	  BIT(5)
-#define REQUEST_END	  BIT(6) /* the machine ends */
-#define REQUEST_CHANNEL	  BIT(7) /* the channel has something for it */
+#define REQUEST_START	BIT(0)
+#define REQUEST_PAUSE	BIT(1) /* toggles */
+#define REQUEST_SCREEN	BIT(2)
+#define REQUEST_STATS	BIT(3)
+#define REQUEST_AUDIT	BIT(4)
+#define REQUEST_END	BIT(6) /* the machine ends */
+#define REQUEST_CHANNEL BIT(7) /* the channel has something for it */
 /* What pnctl asks; each is nothing where it does not apply. */
 #define REQUEST_AGAIN	BIT(8) /* start, also after its end */
 #define REQUEST_BUTTON	BIT(9) /* the power button */
@@ -48,7 +47,7 @@ enum partition_status { STATUS_NONE, STATUS_PASS, STATUS_FAIL, STATUS_TIMEOUT };
 #define REQUEST_HOLD	BIT(12) /* pause */
 #define REQUEST_RESUME	BIT(13)
 #define REQUEST_DESTROY BIT(14)
-#define REQUEST_ENGINE	BIT(15) /* another engine table (a trace) */
+#define REQUEST_ENGINE	BIT(5) /* another engine table (a trace) */
 #define REQUEST_INTX	BIT(16) /* the channel's interrupt changed */
 
 struct blk_chan;

@@ -47,11 +47,11 @@ const char *trap_name(unsigned vector)
 static u8 trap_ist(unsigned vector)
 {
 	switch (vector) {
-	case TRAP_NMI:
+	case VEC_NMI:
 		return IST_NMI;
-	case TRAP_DF:
+	case VEC_DF:
 		return IST_DF;
-	case TRAP_MC:
+	case VEC_MC:
 		return IST_MC;
 	default:
 		return IST_NONE;
@@ -98,7 +98,7 @@ void trap_dispatch(struct trap_frame *f)
 		irq_dispatch(f);
 		return;
 	}
-	if (f->vector == TRAP_NMI) {
+	if (f->vector == VEC_NMI) {
 		this_cpu()->nmis++;
 		panic_stop_check();
 		return;

@@ -11,12 +11,6 @@
 
 #include "penumbra/types.h"
 
-#define TRAP_DB	 1
-#define TRAP_NMI 2
-#define TRAP_DF	 8
-#define TRAP_PF	 14
-#define TRAP_MC	 18
-
 /* As trap_entry.S leaves it on the stack. */
 struct trap_frame {
 	u64 r15, r14, r13, r12, r11, r10, r9, r8;

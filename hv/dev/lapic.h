@@ -20,9 +20,8 @@
 #define LAPIC_BASE_X2APIC BIT(10)
 #define LAPIC_BASE_ENABLE BIT(11)
 
-/* The APIC bus runs at 1 GHz: one count per nanosecond at divide-by-1. */
-#define LAPIC_BUS_HZ NSEC_PER_SEC
-/* A periodic timer never fires more often: bounds what a hostile guest costs. */
+/* The APIC bus runs at 1 GHz: one count per nanosecond, undivided. A periodic timer never fires
+ * more often: bounds what a hostile guest costs. */
 #define LAPIC_MIN_PERIOD_NS 20000u
 
 enum lapic_lvt {

@@ -12,8 +12,6 @@
 #include "lib/x86.h"
 #include "penumbra/types.h"
 
-#define MOV64_BYTES 15u /* that must be readable, whatever they are */
-
 struct mov64 {
 	gva_t gva; /* of the memory operand; not checked for being canonical */
 	u64 value; /* a store's */
@@ -23,7 +21,8 @@ struct mov64 {
 	u8 reg, width; /* a load's destination and how many bytes of it are written */
 };
 
-/* False: not such an instruction. @rip is that of @bytes. */
+/* False: not such an instruction. INSN_MAX of @bytes can be read, whatever they are; @rip is that
+ * of the first. */
 bool mov64_decode(const u8 *bytes, const u64 *gpr, u64 rip, struct mov64 *m);
 /* Finish a load: @value (its low @m->size bytes) goes to the register. */
 void mov64_load(const struct mov64 *m, u64 *gpr, u64 value);

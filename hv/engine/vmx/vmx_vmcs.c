@@ -13,8 +13,6 @@
 #include "penumbra/bootinfo.h"
 #include "penumbra/platform.h"
 
-#define DESC_TSS_BASE 0
-
 /* A guest that another one waits for and that spins is left after so many cycles of its time-stamp
  * counter, see PIN_CTL_TIMER in vmx.c. */
 #define TIMER_CYCLES (1u << 20)
