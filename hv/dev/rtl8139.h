@@ -5,7 +5,8 @@
  * Four transmit buffers used in turn, one receive ring in guest memory. Not there: descriptor mode
  * (8139C+), wake-up, power management, CardBus, writing the EEPROM. The frame check sequence that
  * the chip leaves behind each received frame is zero: back ends bring frames without one, and no
- * driver looks. A full receive ring holds frames back in the back end instead of losing them.
+ * driver looks. A full receive ring holds frames back in the back end instead of losing them;
+ * frames that a driver acknowledges and leaves there it is told of again.
  *
  * SPDX-License-Identifier: MIT
  */
