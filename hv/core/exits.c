@@ -43,6 +43,14 @@ void vcpu_inject_pf(struct vcpu *v, u32 error, u64 cr2)
 	vcpu_inject(v, VEC_PF, true, error);
 }
 
+void vcpu_inject_fault(struct vcpu *v, const struct emul_fault *f)
+{
+	if (f->vector == VEC_PF)
+		vcpu_inject_pf(v, f->error, f->cr2);
+	else
+		vcpu_inject(v, f->vector, f->has_error, f->error);
+}
+
 static void inject_gp(struct vcpu *v)
 {
 	vcpu_inject(v, VEC_GP, true, 0);
@@ -433,6 +441,7 @@ void (*const vcpu_exit_handler[EXIT_REASONS])(struct vcpu *v, struct exit *x) = 
 	[EXIT_VIRT] = exit_undefined,
 	[EXIT_MWAIT] = exit_undefined,
 	[EXIT_IRET] = exit_iret,
+	[EXIT_TASK] = vcpu_exit_task,
 	[EXIT_SHUTDOWN] = exit_shutdown,
 	[EXIT_INIT] = exit_nothing,
 	[EXIT_INVALID] = exit_invalid,

@@ -5,6 +5,7 @@
 #ifndef HV_CORE_VCPU_RUN_H
 #define HV_CORE_VCPU_RUN_H
 
+#include "emul/emul.h"
 #include "emul/exitop.h"
 #include "engine/engine.h"
 #include "paging/walk.h"
@@ -43,6 +44,8 @@ static inline void vcpu_advance(struct vcpu *v, unsigned len)
  * fault as APM vol. 2 §8.2.9 has it. */
 void vcpu_inject(struct vcpu *v, u8 vector, bool has_error, u32 error);
 void vcpu_inject_pf(struct vcpu *v, u32 error, u64 cr2);
+/* What software that ran in the CPU's place has found. */
+void vcpu_inject_fault(struct vcpu *v, const struct emul_fault *f);
 
 /* Guest control registers with the architecture's checks. -EINVAL: #GP. */
 int vcpu_write_cr0(struct vcpu *v, u64 value);
@@ -72,6 +75,9 @@ static inline unsigned vcpu_insn_len(struct vcpu *v, const struct exit *x, enum 
 {
 	return x->insn_len ? x->insn_len : vcpu_decode_len(v, x, op);
 }
+
+/* EXIT_TASK (task_exit.c). */
+void vcpu_exit_task(struct vcpu *v, struct exit *x);
 
 /* Execute the current instruction in software (emulate.c). */
 void vcpu_emulate(struct vcpu *v);

@@ -35,6 +35,7 @@ enum exit_reason {
 	EXIT_VIRT,     /* an instruction of a virtualisation extension */
 	EXIT_MWAIT,    /* MONITOR, MWAIT */
 	EXIT_IRET,     /* the guest is about to leave its NMI handler */
+	EXIT_TASK,     /* a hardware task switch that the CPU leaves to software */
 	EXIT_SHUTDOWN, /* triple fault */
 	EXIT_INIT,
 	EXIT_INVALID, /* the CPU refused the guest state */
@@ -44,6 +45,8 @@ enum exit_reason {
 extern const char *const exit_reason_name[EXIT_REASONS];
 
 #define CR_GPR_UNKNOWN 0xff
+
+enum task_source { TASK_CALL, TASK_IRET, TASK_JMP, TASK_GATE };
 
 struct exit {
 	enum exit_reason reason;
@@ -72,6 +75,11 @@ struct exit {
 			u32 error;
 			u64 cr2;
 		} exc;
+		/* insn_len is 0 where no instruction asked for it; what did is in v->event then. */
+		struct {
+			u16 selector; /* of the new TSS */
+			enum task_source source;
+		} task;
 	};
 };
 

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "engine/svm/svm.h"
+#include "engine/svm/svm_switch.h"
 #include "lib/cpuops.h"
 #include "lib/errno.h"
 #include "lib/str.h"
@@ -15,18 +16,13 @@
 #define PAUSE_COUNT	3000
 #define PAUSE_THRESHOLD 128
 
-/* So often in a row must the guest run on past a virtual interrupt before the CPU is held to be one
- * that takes none at entry: one that does may miss it once when a device raises its line at that
- * moment. */
-#define VIRQ_PATIENCE 4
-
 struct engine_caps svm_caps;
 
 /* Per physical CPU: where VMRUN keeps the host's state, and the host's VMLOAD image. */
-static hpa_t host_vmcb[BOOT_MAX_CPUS];
+hpa_t svm_host_vmcb[BOOT_MAX_CPUS];
 static u32 next_tag = 1;
-/* Until the CPU keeps running on past virtual interrupts that it could have taken. */
-static bool virq_delivers = true;
+/* A virtual interrupt that stands there at an entry is delivered. */
+static bool virq_delivers;
 
 static int svm_probe(struct engine_caps *caps, char *why, size_t why_len)
 {
@@ -39,16 +35,20 @@ static int svm_probe(struct engine_caps *caps, char *why, size_t why_len)
 static int svm_cpu_enable(unsigned cpu)
 {
 	hpa_t hsave = frames_alloc(1, 1, OWNER_HYPERVISOR);
+	int err;
 
-	host_vmcb[cpu] = frames_alloc(1, 1, OWNER_HYPERVISOR);
-	if (!hsave || !host_vmcb[cpu])
+	svm_host_vmcb[cpu] = frames_alloc(1, 1, OWNER_HYPERVISOR);
+	if (!hsave || !svm_host_vmcb[cpu])
 		return -ENOMEM;
 	memset(hpa_va(hsave), 0, PAGE_SIZE);
-	memset(hpa_va(host_vmcb[cpu]), 0, PAGE_SIZE);
+	memset(hpa_va(svm_host_vmcb[cpu]), 0, PAGE_SIZE);
 	wrmsr(MSR_EFER, rdmsr(MSR_EFER) | EFER_SVME);
 	wrmsr(MSR_VM_HSAVE_PA, hsave);
-	asm volatile("vmsave %0" : : "a"(host_vmcb[cpu]) : "memory");
-	return svm_iopm_pa() ? 0 : svm_perms_init();
+	asm volatile("vmsave %0" : : "a"(svm_host_vmcb[cpu]) : "memory");
+	if (svm_iopm_pa())
+		return 0;
+	err = svm_try(cpu, &virq_delivers);
+	return err ? err : svm_perms_init();
 }
 
 /* Intercepts that hold for the whole life of a guest. */
@@ -116,9 +116,14 @@ static void svm_owe(struct svm_vcpu *s, u32 vector)
 	s->controls = SVM_CONTROLS_STALE;
 }
 
+static bool can_take(const struct vcpu *v)
+{
+	return (v->rflags & RFLAGS_IF) && !v->int_shadow;
+}
+
 static void svm_pay(struct vcpu *v, struct svm_vcpu *s)
 {
-	if (v->event.type != EVENT_NONE || !(v->rflags & RFLAGS_IF) || v->int_shadow) {
+	if (v->event.type != EVENT_NONE || !can_take(v)) {
 		s->controls = SVM_CONTROLS_STALE;
 		return;
 	}
@@ -157,15 +162,18 @@ static void svm_watch_iret(struct svm_vcpu *s, bool on)
 
 /* Interrupts go in as virtual interrupts: not every CPU forgets an injected one after its delivery,
  * it may come once more, even with interrupts off. Where another interrupt waits, its window opens
- * at the next exit, which the end of this one's handler is at the latest. */
+ * at the next exit, which the end of this one's handler is at the latest. A CPU that does not
+ * deliver virtual interrupts tells by an exit when the guest could take it. */
 static void svm_inject_virq(struct vcpu *v, struct svm_vcpu *s)
 {
-	if (v->want_window) {
+	if (!virq_delivers) {
+		svm_set_window(s, true);
+		s->controls = SVM_CONTROLS_STALE;
+	} else if (v->want_window) {
 		svm_set_window(s, false);
 		svm_watch_iret(s, true);
 		s->controls = SVM_CONTROLS_STALE;
 	}
-	s->virq_rip = v->rip;
 	s->vmcb->int_vector = v->event.vector;
 	s->vmcb->int_ctl |= V_IRQ | V_IGN_TPR;
 	s->clean &= ~(u32)CLEAN_TPR;
@@ -178,24 +186,18 @@ static void svm_take_back_virq(struct vcpu *v, struct svm_vcpu *s)
 {
 	struct vmcb *c = s->vmcb;
 	bool waits = c->int_ctl & V_IRQ;
-	bool ran_on = c->rip != s->virq_rip ||
-		      (c->exit_code != SVM_EXIT_INTR && c->exit_code != SVM_EXIT_NMI);
 
 	s->virq = false;
+	svm_set_window(s, false);
 	c->int_ctl &= ~(u32)(V_IRQ | V_IGN_TPR);
 	s->clean &= ~(u32)CLEAN_TPR;
-	if (!waits) {
-		s->virq_refused = 0;
+	/* Delivered, or cut short in its own delivery. */
+	if (!waits || (v->event.type == EVENT_EXTINT && v->event.vector == (u8)c->int_vector))
 		return;
-	}
-	if (v->event.type == EVENT_EXTINT && v->event.vector == (u8)c->int_vector)
-		return; /* its own delivery was cut short */
 	if (v->event.type == EVENT_NONE)
 		v->event = svm_extint(c->int_vector);
 	else
 		svm_owe(s, c->int_vector);
-	if (ran_on && ++s->virq_refused >= VIRQ_PATIENCE)
-		virq_delivers = false;
 }
 
 /* v->event counts as delivered unless the exit hands it back. */
@@ -209,7 +211,7 @@ static void svm_inject(struct vcpu *v, struct svm_vcpu *s)
 	u64 inj = EVENT_VALID | type << EVENT_TYPE_SHIFT | e->vector;
 
 	s->undo = true;
-	if (e->type == EVENT_EXTINT && virq_delivers) {
+	if (e->type == EVENT_EXTINT && (virq_delivers || !can_take(v))) {
 		svm_inject_virq(v, s);
 		return;
 	}
@@ -267,21 +269,6 @@ static inline void svm_load_entry(struct vcpu *v, struct svm_vcpu *s)
 		c->clean = s->clean;
 		s->clean = CLEAN_ALL;
 	}
-}
-
-/* The switch itself uses every general register; naming them all here saves each only once. */
-static inline u64 svm_switch(const struct svm_vcpu *s, struct vcpu *v)
-{
-	u64 guest = s->vmcb_pa, host = host_vmcb[v->cpu];
-	u64 *gpr = v->gpr;
-	u64 tsc;
-
-	asm volatile("call svm_enter"
-		     : "=a"(tsc), "+D"(guest), "+S"(gpr), "+d"(host)
-		     :
-		     : "rbx", "rcx", "rbp", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15",
-		       "cc", "memory");
-	return tsc;
 }
 
 /* What was asked of one entry only. */

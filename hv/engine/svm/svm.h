@@ -18,13 +18,11 @@
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	hpa_t vmcb_pa;
-	u64 efer;	  /* as the guest sees it, without LMA */
-	u64 cr0_hidden;	  /* CD and NW as the guest believes them: kept out of the VMCB */
-	bool flush;	  /* flush the tag at the next entry */
-	bool undo;	  /* this entry asked for something that the next must not repeat */
-	bool virq;	  /* this entry delivers v->event as a virtual interrupt */
-	u64 virq_rip;	  /* where that entry began */
-	u32 virq_refused; /* virtual interrupts in a row that the guest ran on past */
+	u64 efer;	/* as the guest sees it, without LMA */
+	u64 cr0_hidden; /* CD and NW as the guest believes them: kept out of the VMCB */
+	bool flush;	/* flush the tag at the next entry */
+	bool undo;	/* this entry asked for something that the next must not repeat */
+	bool virq;	/* this entry delivers v->event as a virtual interrupt */
 	u32 owed;     /* SVM_OWED | vector: an interrupt that waits for an entry with room for it */
 	u32 controls; /* what svm_load_controls() last put into the VMCB */
 	u32 clean;    /* VMCB clean bits of the next entry: what was changed since the last is 0 */
@@ -36,6 +34,11 @@ static inline struct svm_vcpu *svm_of(const struct vcpu *v)
 }
 
 extern struct engine_caps svm_caps;
+/* Per physical CPU: the host's VMLOAD image. */
+extern hpa_t svm_host_vmcb[];
+
+/* Try on this CPU whether it takes a virtual interrupt at entry (@virq). SVM is on. -ENOMEM. */
+int svm_try(unsigned cpu, bool *virq);
 
 /* Permission maps shared by all vCPUs (svm_perms.c). */
 int svm_perms_init(void);

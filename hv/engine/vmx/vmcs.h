@@ -404,6 +404,10 @@ enum cr_access { CR_MOV_TO = 0, CR_MOV_FROM = 1, CR_CLTS = 2, CR_LMSW = 3 };
 #define EPT_QUAL_LINEAR	       BIT(7) /* the guest-linear address is valid */
 #define EPT_QUAL_FINAL	       BIT(8) /* 0 with a linear address: the walk itself */
 #define EPT_QUAL_NMI_UNBLOCKED BIT(12)
+/* of a task switch; the sources are numbered as enum task_source */
+#define TASK_QUAL_SELECTOR     0xffffu
+#define TASK_QUAL_SOURCE_SHIFT 30
+#define TASK_QUAL_SOURCE_MASK  3u
 /* of #DB: what it would have put into DR6 */
 #define DB_QUAL_DR6 0x600fu
 #define DB_QUAL_BD  BIT(13)

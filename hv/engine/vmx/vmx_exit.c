@@ -104,6 +104,20 @@ static void decode_cr(struct exit *x, u64 qual)
 		x->cr.gpr = (u8)((qual >> CR_QUAL_GPR_SHIFT) & CR_QUAL_GPR_MASK);
 }
 
+/* SDM vol. 3 §28.2.5: the instruction's length is told where an instruction asked for the switch.
+ */
+static void decode_task(struct exit *x, u64 qual, u32 vectoring)
+{
+	unsigned type = (vectoring >> INTR_TYPE_SHIFT) & INTR_TYPE_MASK;
+	bool soft = (vectoring & INTR_VALID) && type >= INTR_SOFT && type <= INTR_SOFT_EXCEPTION;
+
+	x->reason = EXIT_TASK;
+	x->task.selector = qual & TASK_QUAL_SELECTOR;
+	x->task.source = (qual >> TASK_QUAL_SOURCE_SHIFT) & TASK_QUAL_SOURCE_MASK;
+	if (soft || x->task.source != TASK_GATE)
+		x->insn_len = (u8)vmread(VMCS_EXIT_INSN_LEN);
+}
+
 /* An intercepted #DB leaves DR6 and DR7.GD to whoever delivers it. */
 static void settle_debug(struct vcpu *v, u64 qual)
 {
@@ -186,6 +200,8 @@ void vmx_decode_exit(struct vcpu *v, u32 reason, struct exit *x)
 		decode_nested(v, x, qual, vectoring);
 	else if (reason == VMX_EXIT_CR)
 		decode_cr(x, qual);
+	else if (reason == VMX_EXIT_TASK_SWITCH)
+		decode_task(x, qual, vectoring);
 	else if (reason == VMX_EXIT_EXCEPTION_NMI)
 		decode_exception(v, x, qual, vectoring);
 	else if (reason < VMX_PLAIN_REASONS && vmx_plain_reason[reason])
