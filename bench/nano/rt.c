@@ -15,7 +15,6 @@
 #define DEBUG_EXIT_PASS 0x10
 #define TRAP_LIMIT	32 /* exceptions outside guard() before the kernel gives up */
 
-
 void kmain(void);
 void trap_handler(struct trap_frame *f);
 

@@ -37,6 +37,7 @@ enum partition_status { STATUS_NONE, STATUS_PASS, STATUS_FAIL, STATUS_TIMEOUT };
 #define REQUEST_SCREEN	BIT(2)
 #define REQUEST_STATS	BIT(3)
 #define REQUEST_AUDIT	BIT(4)
+#define REQUEST_ENGINE	BIT(5) /* another engine table (a trace) */
 #define REQUEST_END	BIT(6) /* the machine ends */
 #define REQUEST_CHANNEL BIT(7) /* the channel has something for it */
 /* What pnctl asks; each is nothing where it does not apply. */
@@ -47,7 +48,6 @@ enum partition_status { STATUS_NONE, STATUS_PASS, STATUS_FAIL, STATUS_TIMEOUT };
 #define REQUEST_HOLD	BIT(12) /* pause */
 #define REQUEST_RESUME	BIT(13)
 #define REQUEST_DESTROY BIT(14)
-#define REQUEST_ENGINE	BIT(5) /* another engine table (a trace) */
 #define REQUEST_INTX	BIT(16) /* the channel's interrupt changed */
 
 struct blk_chan;
