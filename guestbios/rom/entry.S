@@ -267,35 +267,28 @@ call_int:
 	popl	%ebx
 	retl
 
-	.globl	far_read, far_write
+/* One function: EDI and ESI from two of its register arguments, the count from the stack; the segment
+ * argument into one of DS and ES meanwhile, both of which are the EBDA otherwise. */
+	.macro FAR_COPY name, dst, src, seg, far, near
+	.globl	\name
+\name:
+	pushl	%esi
+	pushl	%edi
+	movl	\dst, %edi
+	movl	\src, %esi
+	movl	12(%esp), %ecx
+	movw	\seg, \far
+	rep movsb %ds:(%esi), %es:(%edi)
+	pushw	\near
+	popw	\far
+	popl	%edi
+	popl	%esi
+	retl
+	.endm
 /* void far_read(void *dst, u16 seg, u32 off, u32 n): n on the stack */
-far_read:
-	pushl	%esi
-	pushl	%edi
-	movl	%eax, %edi
-	movl	%ecx, %esi
-	movl	12(%esp), %ecx
-	movw	%dx, %ds
-	rep movsb %ds:(%esi), %es:(%edi)
-	pushw	%es
-	popw	%ds
-	popl	%edi
-	popl	%esi
-	retl
+	FAR_COPY far_read, %eax, %ecx, %dx, %ds, %es
 /* void far_write(u16 seg, u32 off, const void *src, u32 n): n on the stack */
-far_write:
-	pushl	%esi
-	pushl	%edi
-	movl	%edx, %edi
-	movl	%ecx, %esi
-	movl	12(%esp), %ecx
-	movw	%ax, %es
-	rep movsb %ds:(%esi), %es:(%edi)
-	pushw	%ds
-	popw	%es
-	popl	%edi
-	popl	%esi
-	retl
+	FAR_COPY far_write, %edx, %ecx, %ax, %es, %ds
 
 /* --- reset --------------------------------------------------------------------------------- */
 /* Shutdown status 5 and 0Ah in CMOS 0Fh: a program left protected mode by a reset and wants to go on
