@@ -15,7 +15,7 @@ from test_rootfs import check_nics, drive, nic
 TIER = "ci"
 SECONDS = 60
 MIB = 1 << 20
-CI = ("pc-seabios-cd-1", "q35-ovmf-cd-1")
+CI = ("pc-seabios-cd-1", "q35-ovmf-cd-1", "q35-seabios-usb-4")
 VARIATIONS = {
     f"{machine}-{firmware}-{media}-{cpus}":
         {"machine": machine, "firmware": firmware, "media": media, "cpus": cpus}

@@ -43,7 +43,6 @@ WRONG = (
     ("head -c 4000 /dev/urandom | pnctl config load -", "pnctl: ", 1),
     ("pnctl $(head -c 500 /dev/urandom | tr -dc 'a-z')", "there is no command", 2),
 )
-NIGHTLY = ("stick",)
 
 
 def run(t, what):
