@@ -24,15 +24,17 @@
 
 struct partition *control_partition;
 
-static bool ready;
+static bool ready, guests_run;
 static struct timer ready_limit;
 
 /* --- readiness -------------------------------------------------------------------------------- */
 
-/* The guests on its CPU may run. */
+/* The guests on its CPU may run; once. */
 static void let_guests_run(void)
 {
-	ready = true;
+	if (guests_run)
+		return;
+	guests_run = true;
 	timer_set(&ready_limit, TIMER_OFF);
 	sched_first_done();
 	partitions_start(true);
@@ -48,6 +50,7 @@ void control_ready(void)
 		detail, sizeof(detail), "after %llu ms",
 		(unsigned long long)((clock_ns() - control_partition->started_ns) / NSEC_PER_MSEC));
 	report_guest(control_partition, "ready", detail);
+	ready = true;
 	let_guests_run();
 }
 
@@ -107,8 +110,7 @@ static void finish(struct partition *p)
 	hv_log(LOG_WARN, "the control partition has ended; guests go on without its devices");
 	ctl_stop();
 	control_board_stop(p);
-	if (!ready)
-		let_guests_run();
+	let_guests_run();
 	hv_control_ended();
 }
 

@@ -277,7 +277,7 @@ vgaromimage: file=/usr/share/vgabios/vgabios.bin
 cpu: model={model}, count={cpus}, ips=100000000, reset_on_triple_fault=0, cpuid_limit_winnt=0, ignore_bad_msrs=1
 ata0: enabled=1, ioaddr1=0x1f0, ioaddr2=0x3f0, irq=14
 {drive}
-pci: enabled=1, chipset=i440fx
+pci: enabled=1, chipset=i440fx{slot}
 clock: sync=none, time0=946684800
 com1: enabled=1, mode=socket-client, dev=localhost:{port}
 log: {log}
@@ -289,10 +289,11 @@ debug: action=ignore
 
 
 class Bochs(Machine):
-    """Bochs: other CPUs and other bugs than QEMU's. media: cd | hdd. Ends with status 1 also after a
-    proper power-off, so a test judges by records."""
+    """Bochs: other CPUs and other bugs than QEMU's. media: cd | hdd; disk: an image on the second IDE channel;
+    nic: an e1000 in a network of its own. Ends with status 1 also after a proper power-off, so a test
+    judges by records."""
 
-    def __init__(self, where, name, iso, model="ryzen", media="cd", cpus=1, memory=512):
+    def __init__(self, where, name, iso, model="ryzen", media="cd", cpus=1, memory=512, disk=None, nic=False):
         super().__init__(where, name)
         if not shutil.which("bochs"):
             raise Skip("package bochs is not installed")
@@ -303,9 +304,15 @@ class Bochs(Machine):
             "cd": f"ata0-master: type=cdrom, path={iso}, status=inserted\nboot: cdrom",
             "hdd": f"ata0-master: type=disk, mode=volatile, path={iso}, cylinders=0\nboot: disk",
         }[media]
+        if disk:
+            drive += ("\nata1: enabled=1, ioaddr1=0x170, ioaddr2=0x370, irq=15"
+                      f"\nata1-master: type=disk, mode=flat, path={disk}, cylinders=0")
+        if nic:
+            drive += "\ne1000: enabled=1, mac=52:54:00:12:34:56, ethmod=slirp"
         rc, go = os.path.join(self.tmp, "bochsrc"), os.path.join(self.tmp, "go")
         with open(rc, "w", encoding="utf-8") as f:
             f.write(BOCHSRC.format(memory=memory, model=model, cpus=cpus, drive=drive,
+                                   slot=", slot1=e1000" if nic else "",
                                    port=self.listener.getsockname()[1],
                                    log=os.path.join(where, name + ".bochs")))
         with open(go, "w", encoding="ascii") as f:

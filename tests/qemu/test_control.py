@@ -9,10 +9,11 @@ import random
 import re
 
 import demo
+import machines
 
 TIER = "ci"
 SECONDS = 45
-NIGHTLY = ("pc-4", "q35-1", "ovmf-q35", "ovmf-pc", "small")
+NIGHTLY = ("bochs-broadwell", "pc-4", "q35-1", "ovmf-q35", "ovmf-pc", "small")
 VARIATIONS = {
     "pc-1": {"what": "devices", "how": {"extra": ["-M", "pc"]}},
     "pc-4": {"what": "devices", "how": {"extra": ["-M", "pc"], "cpus": 4}},
@@ -20,6 +21,8 @@ VARIATIONS = {
     "q35-4": {"what": "devices", "how": {"extra": ["-M", "q35"], "cpus": 4}},
     "ovmf-q35": {"what": "devices", "how": {"extra": ["-M", "q35"], "firmware": "ovmf"}},
     "ovmf-pc": {"what": "devices", "how": {"extra": ["-M", "pc"], "firmware": "ovmf"}},
+    # The other vendor's engine.
+    "bochs-broadwell": {"what": "bochs", "on": "bochs-broadwell", "seconds": 240},
     "small": {"what": "small"},
     "guest": {"what": "guest"},
     "crash": {"what": "crash"},
@@ -111,6 +114,28 @@ def run_devices(t, how):
     m.wait_record("guest", 60, name="control", event="exit")
     status = m.finish(60)
     t.check(status == 0, f"QEMU ended with {status}, not by its power switch")
+    t.check_log(m)
+
+
+def run_bochs(t, on):
+    """A disk by bus-master IDE, a NIC by a PCI level, and power-off, on a CPU model of Bochs."""
+    disk, disk_md5 = noise(t)
+    m = t.boot(t.iso("[control]\n", "paging=nested", modules=MODULES), emulator="bochs",
+               model=machines.BOCHS[on], disk=disk, nic=True)
+    boot = m.wait_record("boot", 120)
+    t.check(boot["engine"] == "vmx", f"the engine is {boot['engine']}")
+    m.wait_record("guest", 300, name="control", event="ready")
+    m.wait_line("control", PROMPT, 60)
+    m.send("\x1d0")
+    ask(t, m, "md5sum /dev/sda", disk_md5, 120)
+    t.check(interrupts(t, m, "ata_piix") > 4, "the disk was read without interrupts")
+    ask(t, m, "dmesg | grep -c 'UDMA\\|MWDMA'", "^[1-9]")
+    ask(t, m, "udhcpc -i eth0 -n -q -t 8 -s /etc/dhcp.script; ip addr", "inet 10.0.2.", 120)
+    ask(t, m, "ping -c 3 10.0.2.2", "3 packets received", 60)
+    t.check(2 < interrupts(t, m, "eth0") < 1000, "the NIC's interrupts are lost or stormy")
+    m.send("poweroff\r")
+    m.wait_record("guest", 120, name="control", event="exit")
+    m.finish(60)
     t.check_log(m)
 
 
