@@ -5,6 +5,7 @@
 #include "core/cpu.h"
 #include "core/partition.h"
 #include "core/report.h"
+#include "core/sched.h"
 #include "core/vcpu_run.h"
 #include "lib/cpuops.h"
 #include "lib/str.h"
@@ -145,6 +146,13 @@ static void port_access(struct vcpu *v, const struct exit *x)
 	}
 	value = bus_port_read(bus, x->io.port, x->io.size);
 	*rax = x->io.size == 4 ? value : (*rax & ~mask) | (value & mask);
+}
+
+/* A loop that waits for somebody else. */
+static void exit_pause(struct vcpu *v, struct exit *x)
+{
+	(void)x;
+	sched_turn_over(v);
 }
 
 static void exit_io(struct vcpu *v, struct exit *x)
@@ -425,7 +433,7 @@ void (*const vcpu_exit_handler[EXIT_REASONS])(struct vcpu *v, struct exit *x) = 
 	[EXIT_WINDOW] = exit_nothing,
 	[EXIT_CPUID] = exit_cpuid,
 	[EXIT_HLT] = exit_hlt,
-	[EXIT_PAUSE] = exit_nothing,
+	[EXIT_PAUSE] = exit_pause,
 	[EXIT_IO] = exit_io,
 	[EXIT_RDMSR] = exit_rdmsr,
 	[EXIT_WRMSR] = exit_wrmsr,

@@ -150,6 +150,14 @@ bool sched_must_yield(const struct vcpu *v)
 	return !c->first_only && clock_ns() >= v->slice_end_ns && sched_shared(v);
 }
 
+void sched_turn_over(struct vcpu *v)
+{
+	if (!sched_shared(v))
+		return;
+	v->slice_end_ns = 0;
+	this_cpu()->attention = true;
+}
+
 static void time_over(void *arg, u64 now_ns)
 {
 	(void)arg, (void)now_ns;

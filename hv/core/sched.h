@@ -29,6 +29,8 @@ void sched_kick(struct vcpu *v);
 void sched_loop(void) __attribute__((noreturn));
 /* True when @v must stop running now: its turn is over or it is no longer runnable. */
 bool sched_must_yield(const struct vcpu *v);
+/* @v, which runs here, has no use for the rest of its turn, if another vCPU can run. */
+void sched_turn_over(struct vcpu *v);
 /* Timers, console and requests of this CPU; cheap when nothing is due. */
 void cpu_service(void);
 
