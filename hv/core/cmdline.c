@@ -245,6 +245,11 @@ static int set_unrestricted(struct cmdline *c, const char *value)
 	return set_switch(&c->unrestricted, value);
 }
 
+static int set_msr_controls(struct cmdline *c, const char *value)
+{
+	return set_switch(&c->msr_controls, value);
+}
+
 static int set_vpid(struct cmdline *c, const char *value)
 {
 	return set_switch(&c->vpid, value);
@@ -421,6 +426,7 @@ static const struct cmdline_key keys[] = {
 	{"nested", set_nested, EXPECT_SWITCH, false},
 	{"unrestricted", set_unrestricted, EXPECT_SWITCH, false},
 	{"vpid", set_vpid, EXPECT_SWITCH, false},
+	{"msr_controls", set_msr_controls, EXPECT_SWITCH, false},
 	{"console", set_console,
 	 "com1..com4, 0xPORT (eight-aligned) or pci, then ,BAUD (a divisor of 115200) or ,auto and "
 	 ",8n1; or vga or none",
@@ -570,7 +576,7 @@ static bool is_file_name(const char *word)
 static void set_defaults(struct cmdline *c)
 {
 	memset(c, 0, sizeof(*c));
-	c->nested = c->unrestricted = c->vpid = true;
+	c->nested = c->unrestricted = c->vpid = c->msr_controls = true;
 	c->results = RESULTS_JSON;
 	c->log = LOG_INFO;
 	c->control = true;

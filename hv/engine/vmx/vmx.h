@@ -45,6 +45,14 @@ struct vmx_regs {
 	u64 pat;
 };
 
+/* An entry of an MSR list. */
+struct vmx_msr {
+	u32 index, reserved;
+	u64 value;
+};
+
+#define VMX_LIST_MSRS 2
+
 struct vmx_vcpu {
 	u64 host_rsp; /* as the VMCS has it; vmx_entry.S knows the place of these two */
 	u64 launched;
@@ -69,6 +77,10 @@ struct vmx_vcpu {
 	u64 pdpte[4];
 	struct vmx_live live;
 	struct vmx_regs regs;
+	struct vmx_msr guest_msr[VMX_LIST_MSRS] __attribute__((aligned(16)));
+	struct vmx_msr host_msr[VMX_LIST_MSRS] __attribute__((aligned(16)));
+	unsigned msrs;	 /* entries of both */
+	u64 *efer, *pat; /* the guest's values in @guest_msr, or NULL: in the VMCS */
 };
 
 static inline struct vmx_vcpu *vmx_of(const struct vcpu *v)
@@ -108,6 +120,13 @@ void vmx_save_live(struct vmx_live *l);
 /* Control register bits that the guest reads from the shadow and whose change exits. */
 u64 vmx_cr0_owned(void);
 u64 vmx_cr4_owned(void);
+
+/* --- vmx_lists.c: EFER and PAT, wherever this CPU switches them; the VMCS is current --- */
+void vmx_write_lists(struct vmx_vcpu *s);
+u64 vmx_guest_efer(const struct vmx_vcpu *s);
+void vmx_set_guest_efer(struct vmx_vcpu *s, u64 value);
+u64 vmx_guest_pat(const struct vmx_vcpu *s);
+void vmx_set_guest_pat(struct vmx_vcpu *s, u64 value);
 
 /* --- vmx_exit.c: exit fields to struct exit --- */
 

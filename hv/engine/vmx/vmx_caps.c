@@ -18,6 +18,7 @@
 #define VPIDS		 0x10000u
 #define MSR_LIST_QUANTUM 512u
 #define MEMORY_TYPE_WB	 6
+#define EXIT_EFER	 (EXIT_CTL_SAVE_EFER | EXIT_CTL_LOAD_EFER)
 
 /* --- reading ---------------------------------------------------------------------------------- */
 
@@ -57,6 +58,10 @@ static void read_controls(const struct cpu_source *src, struct vmx_caps *caps)
 		second->may &= ~(u32)SEC_CTL_UNRESTRICTED;
 	if (src->lacks & CPU_LACKS_TAGS)
 		second->may &= ~(u32)SEC_CTL_VPID;
+	if (src->lacks & CPU_LACKS_MSR_CONTROLS) {
+		caps->allowed[VMX_EXIT].may &= ~(u32)(EXIT_EFER | EXIT_CTL_LOAD_PAT);
+		caps->allowed[VMX_ENTRY].may &= ~(u32)(ENTRY_CTL_LOAD_EFER | ENTRY_CTL_LOAD_PAT);
+	}
 }
 
 static void read_basic(const struct cpu_source *src, struct vmx_caps *caps)
@@ -144,13 +149,8 @@ static const struct need {
 	{VMX_SECONDARY, SEC_CTL_UNRESTRICTED, "unrestricted guest (real mode in hardware)"},
 	{VMX_EXIT, EXIT_CTL_HOST_64, "exits to a 64-bit host"},
 	{VMX_EXIT, EXIT_CTL_SAVE_DEBUG, "saving of DR7"},
-	{VMX_EXIT, EXIT_CTL_SAVE_EFER, "saving of EFER"},
-	{VMX_EXIT, EXIT_CTL_LOAD_EFER, "loading of EFER on exits"},
-	{VMX_EXIT, EXIT_CTL_LOAD_PAT, "loading of PAT on exits"},
 	{VMX_ENTRY, ENTRY_CTL_IA32E, "64-bit guests"},
 	{VMX_ENTRY, ENTRY_CTL_LOAD_DEBUG, "loading of DR7"},
-	{VMX_ENTRY, ENTRY_CTL_LOAD_EFER, "loading of EFER on entries"},
-	{VMX_ENTRY, ENTRY_CTL_LOAD_PAT, "loading of PAT on entries"},
 };
 
 /* Of MSR 48Ch; asked for only where there is EPT at all. Any INVEPT will do, see configure. */
@@ -172,6 +172,8 @@ static const struct {
 static const u32 wishes[VMX_WORDS] = {
 	[VMX_PRIMARY] = PRI_CTL_SECONDARY,
 	[VMX_SECONDARY] = SEC_CTL_VPID | SEC_CTL_RDTSCP | SEC_CTL_WBINVD | SEC_CTL_PAUSE_LOOP,
+	[VMX_EXIT] = EXIT_EFER | EXIT_CTL_LOAD_PAT,
+	[VMX_ENTRY] = ENTRY_CTL_LOAD_EFER | ENTRY_CTL_LOAD_PAT,
 };
 
 struct refusal {
@@ -216,7 +218,22 @@ static void check_needs(const struct vmx_caps *caps, struct refusal *r)
 			name_missing(r, ept_needs[i].text, "");
 }
 
-static void choose_controls(const struct vmx_caps *caps, bool vpid, struct vmx_controls *c)
+static bool may(const struct vmx_caps *caps, enum vmx_word word, u64 bits)
+{
+	return (caps->allowed[word].may & bits) == bits;
+}
+
+/* A register goes by controls all the way or by the MSR lists all the way. */
+static void choose_lists(const struct vmx_caps *caps, struct vmx_config *c)
+{
+	c->efer_list =
+		!may(caps, VMX_EXIT, EXIT_EFER) || !may(caps, VMX_ENTRY, ENTRY_CTL_LOAD_EFER);
+	c->pat_list = !may(caps, VMX_EXIT, EXIT_CTL_LOAD_PAT) ||
+		      !may(caps, VMX_ENTRY, ENTRY_CTL_LOAD_PAT);
+}
+
+static void choose_controls(const struct vmx_caps *caps, const struct vmx_config *config,
+			    struct vmx_controls *c)
 {
 	u32 word[VMX_WORDS];
 
@@ -226,8 +243,16 @@ static void choose_controls(const struct vmx_caps *caps, bool vpid, struct vmx_c
 		word[needs[i].word] |= (u32)needs[i].bit;
 	word[VMX_PRIMARY] &= ~(u32)PRIMARY_LATER;
 	word[VMX_ENTRY] &= ~(u32)ENTRY_CTL_IA32E; /* a vCPU begins in real mode */
-	if (!vpid)
+	if (!config->vpid)
 		word[VMX_SECONDARY] &= ~(u32)SEC_CTL_VPID;
+	if (config->efer_list) {
+		word[VMX_EXIT] &= ~(u32)EXIT_EFER;
+		word[VMX_ENTRY] &= ~(u32)ENTRY_CTL_LOAD_EFER;
+	}
+	if (config->pat_list) {
+		word[VMX_EXIT] &= ~(u32)EXIT_CTL_LOAD_PAT;
+		word[VMX_ENTRY] &= ~(u32)ENTRY_CTL_LOAD_PAT;
+	}
 	for (unsigned w = 0; w < VMX_WORDS; w++)
 		word[w] = settle(&caps->allowed[w], word[w]);
 	*c = (struct vmx_controls){.pin = word[VMX_PIN],
@@ -235,11 +260,6 @@ static void choose_controls(const struct vmx_caps *caps, bool vpid, struct vmx_c
 				   .secondary = word[VMX_SECONDARY],
 				   .exit = word[VMX_EXIT],
 				   .entry = word[VMX_ENTRY]};
-}
-
-static bool may(const struct vmx_caps *caps, enum vmx_word word, u64 bits)
-{
-	return (caps->allowed[word].may & bits) == bits;
 }
 
 static void choose_ept(const struct vmx_caps *caps, struct vmx_config *c)
@@ -280,7 +300,8 @@ static int configure(const struct vmx_caps *caps, struct vmx_config *config, cha
 		return -ENODEV;
 	choose_ept(caps, config);
 	choose_vpid(caps, config);
-	choose_controls(caps, config->vpid, &config->controls);
+	choose_lists(caps, config);
+	choose_controls(caps, config, &config->controls);
 	config->preemption_timer = may(caps, VMX_PIN, PIN_CTL_TIMER);
 	config->apic_access = may(caps, VMX_SECONDARY, SEC_CTL_APIC_ACCESS);
 	config->apicv = may(caps, VMX_SECONDARY, SEC_CTL_APIC_REGISTERS | SEC_CTL_INTR_DELIVERY);

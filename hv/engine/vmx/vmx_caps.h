@@ -65,9 +65,10 @@ struct vmx_config {
 	bool posted;
 	bool pml;
 	bool tsc_scaling;
-	bool pause_loop; /* on */
-	bool rdtscp;	 /* on: a guest's RDTSCP does not raise #UD */
-	u32 tags;	 /* VPIDs, 0 is the host's; 1: none to give */
+	bool efer_list, pat_list; /* by the MSR lists, for want of controls */
+	bool pause_loop;	  /* on */
+	bool rdtscp;		  /* on: a guest's RDTSCP does not raise #UD */
+	u32 tags;		  /* VPIDs, 0 is the host's; 1: none to give */
 };
 
 /* All of probing: CPUID, MSR 3Ah, capability MSRs into @caps, the choice of controls into @config.

@@ -66,7 +66,7 @@ static void show_code(struct vcpu *v)
 	struct vmx_vcpu *s = vmx_of(v);
 
 	s->live_cr3 = vmread(VMCS_GUEST_CR3);
-	s->live_efer = vmread(VMCS_GUEST_EFER);
+	s->live_efer = vmx_guest_efer(s);
 	s->live_cs_attr = vmx_attr_of_rights((u32)vmread(VMCS_GUEST_CS_RIGHTS));
 }
 

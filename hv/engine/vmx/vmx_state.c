@@ -95,14 +95,14 @@ static void fetch_regs(struct vmx_vcpu *s)
 	r->cr2 = read_cr2();
 	r->cr3 = vmread(VMCS_GUEST_CR3);
 	r->cr4 = read_cr4_view();
-	r->efer = vmread(VMCS_GUEST_EFER);
+	r->efer = vmx_guest_efer(s);
 	r->dr6 = read_dr6();
 	r->dr7 = vmread(VMCS_GUEST_DR7);
 	r->cpl = (r->seg[SEG_SS].attr >> SEG_ATTR_DPL_SHIFT) & 3;
 	s->regs.sysenter_cs = vmread(VMCS_GUEST_SYSENTER_CS);
 	s->regs.sysenter_esp = vmread(VMCS_GUEST_SYSENTER_ESP);
 	s->regs.sysenter_eip = vmread(VMCS_GUEST_SYSENTER_EIP);
-	s->regs.pat = vmread(VMCS_GUEST_PAT);
+	s->regs.pat = vmx_guest_pat(s);
 	s->regs_valid = true;
 }
 
@@ -145,7 +145,7 @@ static void store_segments(const struct vcpu_sregs *r)
 	vmwrite(VMCS_GUEST_IDTR_LIMIT, r->idt.limit & 0xffff);
 }
 
-static void store_modes(const struct vcpu_sregs *r)
+static void store_modes(struct vmx_vcpu *s, const struct vcpu_sregs *r)
 {
 	u32 entry = vmx_config.controls.entry;
 
@@ -154,7 +154,7 @@ static void store_modes(const struct vcpu_sregs *r)
 	vmwrite(VMCS_GUEST_CR3, r->cr3);
 	vmwrite(VMCS_GUEST_CR4, r->cr4 | CR4_VMXE | CR4_MCE);
 	vmwrite(VMCS_CR4_SHADOW, r->cr4);
-	vmwrite(VMCS_GUEST_EFER, r->efer);
+	vmx_set_guest_efer(s, r->efer);
 	vmwrite(VMCS_ENTRY_CONTROLS, r->efer & EFER_LMA ? entry | ENTRY_CTL_IA32E : entry);
 }
 
@@ -163,13 +163,13 @@ void vmx_store_regs(struct vmx_vcpu *s)
 	const struct vmx_regs *r = &s->regs;
 
 	store_segments(&r->s);
-	store_modes(&r->s);
+	store_modes(s, &r->s);
 	vmwrite(VMCS_GUEST_DR7, r->s.dr7);
 	write_dr6(r->s.dr6);
 	vmwrite(VMCS_GUEST_SYSENTER_CS, r->sysenter_cs);
 	vmwrite(VMCS_GUEST_SYSENTER_ESP, r->sysenter_esp);
 	vmwrite(VMCS_GUEST_SYSENTER_EIP, r->sysenter_eip);
-	vmwrite(VMCS_GUEST_PAT, r->pat);
+	vmx_set_guest_pat(s, r->pat);
 	s->live_cr4 = r->s.cr4;
 }
 
@@ -192,7 +192,7 @@ void vmx_get_code(const struct vcpu *v, struct vcpu_code *c)
 	*c = (struct vcpu_code){.cr0 = vmread(VMCS_GUEST_CR0),
 				.cr3 = vmread(VMCS_GUEST_CR3),
 				.cr4 = vmread(VMCS_GUEST_CR4),
-				.efer = vmread(VMCS_GUEST_EFER),
+				.efer = vmx_guest_efer(s),
 				.cs_base = vmread(VMCS_GUEST_CS_BASE),
 				.cs_attr = vmx_attr_of_rights((u32)vmread(VMCS_GUEST_CS_RIGHTS)),
 				.cpl = (vmread(VMCS_GUEST_SS_RIGHTS) >> AR_DPL_SHIFT) & 3};

@@ -113,8 +113,10 @@ static void write_host(void)
 	vmwrite(VMCS_HOST_SYSENTER_CS, 0);
 	vmwrite(VMCS_HOST_SYSENTER_ESP, 0);
 	vmwrite(VMCS_HOST_SYSENTER_EIP, 0);
-	vmwrite(VMCS_HOST_EFER, rdmsr(MSR_EFER));
-	vmwrite(VMCS_HOST_PAT, rdmsr(MSR_PAT));
+	if (!vmx_config.efer_list)
+		vmwrite(VMCS_HOST_EFER, rdmsr(MSR_EFER));
+	if (!vmx_config.pat_list)
+		vmwrite(VMCS_HOST_PAT, rdmsr(MSR_PAT));
 	vmwrite(VMCS_HOST_RIP, (u64)vmx_exit_point);
 }
 
@@ -133,9 +135,7 @@ static void write_controls(const struct vcpu *v, struct vmx_vcpu *s)
 	vmwrite(VMCS_PF_ERROR_MASK, 0);
 	vmwrite(VMCS_PF_ERROR_MATCH, 0);
 	vmwrite(VMCS_CR3_TARGET_COUNT, 0);
-	vmwrite(VMCS_EXIT_MSR_STORE_COUNT, 0);
-	vmwrite(VMCS_EXIT_MSR_LOAD_COUNT, 0);
-	vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
+	vmx_write_lists(s);
 	vmwrite(VMCS_ENTRY_INTR_INFO, 0);
 	vmwrite(VMCS_MSR_BITMAP, msr_bitmap);
 	vmwrite(VMCS_VAPIC_PAGE, va_hpa(s->vapic_tpr) & ~(u64)(PAGE_SIZE - 1));
