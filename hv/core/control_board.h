@@ -48,6 +48,7 @@ struct control_board {
 
 	u8 reset_control; /* CF9 as written */
 	u32 chan_gsi;	  /* where the channel's INTx goes */
+	bool chan_lent;	  /* that pin's wire is cut off for it */
 	bool chan_line;
 	unsigned chan_deaf; /* interrupts in a row there that changed nothing */
 };

@@ -53,9 +53,15 @@ static u32 next_gsi(const struct control_board *b)
 	return b->chan_gsi;
 }
 
+/* An IRQ that was lent for nothing may be a device's: an operating system chooses for links of PCI
+ * interrupts. */
 static void move_to(struct control_board *b, u32 gsi)
 {
 	hostioapic_line(&b->ioapic, b->chan_gsi, CONTROL_SOURCE_CHANNEL, false);
+	if (gsi != b->chan_gsi && b->chan_lent) {
+		b->chan_lent = false;
+		hostioapic_rejoin(&b->ioapic, b->chan_gsi);
+	}
 	b->chan_gsi = gsi;
 	b->chan_deaf = 0;
 	hostioapic_line(&b->ioapic, gsi, CONTROL_SOURCE_CHANNEL, b->chan_line);
@@ -91,7 +97,7 @@ int control_channel_add(struct partition *p, struct pci_dev *d)
 
 	if (irq >= 0) {
 		b->chan_gsi = (u32)irq;
-		hostioapic_isolate(&b->ioapic, b->chan_gsi);
+		b->chan_lent = hostioapic_isolate(&b->ioapic, b->chan_gsi) == 0;
 	}
 	slot = hostpci_add_own(&b->pci, d, 0, BAR_BASE, irq >= 0 ? (u8)irq : NO_IRQ);
 	return slot < 0 ? slot : 0;

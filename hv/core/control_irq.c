@@ -37,25 +37,42 @@ static void msi_interrupt(unsigned vector, struct trap_frame *f)
 }
 
 /* A level must be quiet before the EOI that follows: mask it until the partition has served it. */
-static void gsi_interrupt(unsigned vector, struct trap_frame *f)
+static void level_arrived(struct control_route *r)
 {
-	struct control_board *b = the_board;
+	ioapic_mask(r->gsi, true);
+	r->live = false;
+	r->arrived = true;
+}
 
-	(void)f;
+/* The live routes with @vector: of levels those that @any or that are in service. How many came. */
+static unsigned routes_arrived(struct control_board *b, unsigned vector, bool any)
+{
+	unsigned came = 0;
+
 	for (unsigned i = 0; i < b->nroutes; i++) {
 		struct control_route *r = &b->route[i];
 
 		if (r->vector != vector || !r->live)
 			continue;
-		if (r->level) {
-			if (!ioapic_in_service(r->gsi))
-				continue;
-			ioapic_mask(r->gsi, true);
-			r->live = false;
-		}
-		r->arrived = true;
+		if (!r->level)
+			r->arrived = true;
+		else if (any || ioapic_in_service(r->gsi))
+			level_arrived(r);
+		else
+			continue;
+		came++;
 	}
-	notice(b);
+	return came;
+}
+
+/* Not every IOAPIC shows by Remote IRR what it has sent: then it may be any of the vector's, and
+ * one too many costs its driver a look. */
+static void gsi_interrupt(unsigned vector, struct trap_frame *f)
+{
+	(void)f;
+	if (!routes_arrived(the_board, vector, false))
+		routes_arrived(the_board, vector, true);
+	notice(the_board);
 }
 
 /* Levels share the lower vectors. An edge takes the one with the fewest users. */

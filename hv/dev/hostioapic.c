@@ -300,6 +300,16 @@ int hostioapic_isolate(struct hostioapic *h, u32 gsi)
 	return 0;
 }
 
+void hostioapic_rejoin(struct hostioapic *h, u32 gsi)
+{
+	struct hostioapic_pin *p = find(h, gsi);
+
+	if (!p)
+		return;
+	p->isolated = false;
+	pin_sync(h, p);
+}
+
 void hostioapic_reset(struct hostioapic *h)
 {
 	for (unsigned i = 0; i < h->npins; i++) {

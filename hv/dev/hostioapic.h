@@ -88,6 +88,8 @@ int hostioapic_add(struct hostioapic *h, hpa_t base, u8 id, u32 gsi_base, u32 ve
 /* @gsi has virtual sources only: its real entry stays masked for ever. For pins of the hypervisor's
  * own devices (its UART) and ISA IRQs lent to virtual ones, whose wire may float. -ENOENT: none. */
 int hostioapic_isolate(struct hostioapic *h, u32 gsi);
+/* @gsi is its wire's again. */
+void hostioapic_rejoin(struct hostioapic *h, u32 gsi);
 /* All pins masked, in the real entries too. Levels of virtual sources stay: they are theirs. */
 void hostioapic_reset(struct hostioapic *h);
 

@@ -257,6 +257,10 @@ TEST(isolated_pins_never_reach_the_real_entry)
 	CHECK_EQ(r.programmed, 1);
 	CHECK_EQ(hostioapic_isolate(&r.h, 5), 0);
 	CHECK(r.programmed == 2 && r.masked && r.gsi == 5);
+	hostioapic_rejoin(&r.h, 5);
+	CHECK(r.programmed == 3 && !r.masked && r.gsi == 5);
+	hostioapic_arrived(&r.h, 5);
+	CHECK_EQ(r.sent, 3);
 }
 
 TEST(odd_modes)
