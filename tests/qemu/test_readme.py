@@ -3,6 +3,7 @@
 boots from it, each command shown under "The control partition" is typed, and pncollect takes the line's log apart.
 Catches a command that the README shows and that does not do what it says there; one that is added there without
 being tried here fails too."""
+import shutil
 import subprocess
 import sys
 
@@ -66,6 +67,7 @@ TRIED = {
 def results(t, m):
     """What pncollect makes of the log of a finished run."""
     pncollect, out = t.built("tools/pncollect"), t.path("run1")
+    shutil.rmtree(out, ignore_errors=True)
     tool(t, pncollect, "check", m.log_path)
     tool(t, pncollect, "split", m.log_path, "-o", out)
     with open(f"{out}/alpha.log", encoding="utf-8", errors="replace") as f:
