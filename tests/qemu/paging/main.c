@@ -1,0 +1,158 @@
+/* A guest that checks paging by itself: it knows by rule what every access must bring (model.c) and
+ * says "ok NAME" or "not ok NAME; WHAT: got, expected" for each point, as a machine of its own and
+ * as a guest. One image is 32-bit (two levels and PAE), one 64-bit (four levels).
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "paging.h"
+
+#define COM1	   0x3f8
+#define DEBUG_EXIT 0xf4
+
+void main(void);
+
+static unsigned points, checks, failures;
+static struct {
+	const char *words[8];
+	const char *what; /* of the first difference; NULL: none */
+	u64 got, want;
+	unsigned differences;
+} point;
+
+static void outb(u16 port, u8 value)
+{
+	asm volatile("outb %0, %1" ::"a"(value), "Nd"(port));
+}
+
+static u8 inb(u16 port)
+{
+	u8 value;
+
+	asm volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
+
+static void put_char(char c)
+{
+	while (!(inb(COM1 + 5) & 0x20))
+		;
+	outb(COM1, (u8)c);
+}
+
+static void say(const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '\n')
+			put_char('\r');
+		put_char(*text);
+	}
+}
+
+static void say_hex(u64 value)
+{
+	int shift = 60;
+
+	while (shift && !(value >> shift))
+		shift -= 4;
+	for (; shift >= 0; shift -= 4)
+		put_char("0123456789abcdef"[value >> shift & 15]);
+}
+
+static void say_name(void)
+{
+	say(mode->name);
+	for (unsigned i = 0; point.words[i]; i++) {
+		say(" ");
+		say(point.words[i]);
+	}
+}
+
+void begin(const char *first, ...)
+{
+	__builtin_va_list list;
+	unsigned n = 0;
+
+	__builtin_va_start(list, first);
+	for (const char *word = first; word && n < 7; word = __builtin_va_arg(list, const char *))
+		point.words[n++] = word;
+	__builtin_va_end(list);
+	point.words[n] = 0;
+	point.what = 0;
+	point.differences = 0;
+}
+
+void check_either(const char *what, u64 got, u64 want, u64 other)
+{
+	checks++;
+	if (got == want || got == other)
+		return;
+	if (!point.differences++) {
+		point.what = what;
+		point.got = got;
+		point.want = want;
+	}
+}
+
+void check(const char *what, u64 got, u64 want)
+{
+	check_either(what, got, want, want);
+}
+
+void end(void)
+{
+	points++;
+	if (point.differences) {
+		failures++;
+		say("not ok ");
+		say_name();
+		say("; ");
+		say(point.what);
+		say(": ");
+		say_hex(point.got);
+		say(", expected ");
+		say_hex(point.want);
+		say(", differences ");
+		say_hex(point.differences);
+	} else {
+		say("ok ");
+		say_name();
+	}
+	say("\n");
+}
+
+void expect_either(const char *name, u64 got, u64 want, u64 other)
+{
+	begin(name, (char *)0);
+	check_either("value", got, want, other);
+	end();
+}
+
+void expect(const char *name, u64 got, u64 want)
+{
+	expect_either(name, got, want, want);
+}
+
+void test_common(void)
+{
+	test_rights();
+	test_reserved();
+	test_stale();
+	test_reuse();
+	test_delivery();
+}
+
+void main(void)
+{
+	outb(COM1 + 3, 3);
+	say("paging: begin\n");
+	cpu_init();
+	test_mode();
+	say("paging: ");
+	say_hex(points);
+	say(" points, ");
+	say_hex(checks);
+	say(" checks, ");
+	say_hex(failures);
+	say(" failures\n");
+	outb(DEBUG_EXIT, failures ? 0x11 : 0x10);
+}

@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: MIT
+"""What software may rely on of paging (paging/main.c): rights, error codes and CR2, reserved bits, A and D, stale translations,
+tables in several roles, faults in the middle of events and accesses; two levels, PAE, four levels. A guest must see,
+point by point, what the same program sees on the same machine without a hypervisor, and there every point must be
+right but for bugs of the emulator, which are named. A point that the emulator gets wrong may be right in a guest.
+Catches a walk, a shadow table or a flush that differs from the manual."""
+import re
+
+import machines
+
+TIER = "ci"
+SECONDS = 10
+MODES = ("nested",)
+IMAGES = {"ia32": "paging32", "amd64": "paging64"}
+NATIVE = {"qemu": ("ia32", "amd64"), "bochs-broadwell": ("ia32", "amd64"), "bochs-ryzen": ("ia32", "amd64")}
+VARIATIONS = {f"{kernel}-{paging}" + (f"-{on}" if on != "qemu" else ""): {"kernel": kernel, "paging": paging, "on": on}
+              for on, kernels in NATIVE.items() for kernel in kernels for paging in MODES}
+NIGHTLY = tuple(v for v in VARIATIONS if "bochs" in v)
+# By machine: points that the emulator gets wrong, and why.
+BUGS = {
+    "qemu": {
+        r"\S+ reserved bits: P in the error code": "QEMU 7.2 leaves P out of a fault for reserved bits",
+        r"pae PDPTE: no A": "QEMU 7.2 walks PDPTEs like any other entry and sets A in them",
+        r"pae PDPTE: reserved bits are refused": "QEMU 7.2 takes the rights and A in PDPTEs for what they are elsewhere",
+    },
+}
+LAST = r"^paging: (\w+) points, (\w+) checks, (\w+) failures$"
+LEAST = {"ia32": 200, "amd64": 150}
+
+
+def config(kernel):
+    return f"[guest alpha]\nmemory = 32M\ncdrom = module:{IMAGES[kernel]}.iso\nboot = cdrom\n"
+
+
+def points(m, source):
+    """{name: line}, in the order in which they were said."""
+    lines = (re.match(r"(?:not )?ok ([^;]+)(?:;.*)?$", line) for line in m.log.lines(source))
+    return {found.group(1): found.group() for found in lines if found}
+
+
+def is_bug(on, name):
+    return any(re.fullmatch(pattern, name) for pattern in BUGS.get(on, {}))
+
+
+def check_native(t, on, expected):
+    wrong = [line for name, line in expected.items() if line.startswith("not ok") and not is_bug(on, name)]
+    t.check(not wrong, f"the machine alone is not right: {wrong[:5]}")
+
+
+def native(t, on, kernel):
+    m = machines.start(t, on, t.built(f"guests/{IMAGES[kernel]}.iso"))
+    m.wait_line(None, LAST, 60)
+    said = points(m, None)
+    m.stop()
+    return said
+
+
+def compare(t, on, seen, expected):
+    other = [f"{seen.get(name)} / {expected.get(name)}" for name in {**expected, **seen}
+             if seen.get(name) != expected.get(name) and not (is_bug(on, name) and seen.get(name) == f"ok {name}")]
+    t.check(not other, f"{len(seen)} points of {len(expected)}; guest / machine: {other[:5]}")
+
+
+def run(t, kernel, paging, on):
+    expected = native(t, on, kernel)
+    t.check(len(expected) > LEAST[kernel], f"the machine alone says only: {expected}")
+    check_native(t, on, expected)
+    m = machines.start(t, on, t.iso(config(kernel), machines.cmdline(on, f"paging={paging}")))
+    m.wait_record("result", 120, guest="alpha")
+    seen = points(m, "alpha")
+    compare(t, on, seen, expected)
+    machines.ended(t, m, on, passed=all(line.startswith("ok") for line in seen.values()))
