@@ -5,8 +5,7 @@
  */
 #include "sizes.h"
 
-#define OTHER	   FRAME(16)
-#define ES_LIMIT   0x1000 /* a selector beyond the GDT's limit */
+#define BEYOND	   0x1000 /* a selector beyond the GDT's limit */
 #define GATE_SPLIT 0x80
 
 /* Two pages side by side, low and high; frames side by side too. */
@@ -84,7 +83,7 @@ static void test_exceptions(void)
 	check("#UD", seen.fault, FAULT(VEC_UD, 0));
 	idt = split_idt(VEC_PF);
 	take_away(&low);
-	run_kernel(kernel_load_es, ES_LIMIT, 0);
+	run_kernel(kernel_load_es, BEYOND, 0);
 	check_gate("#GP", idt, VEC_GP);
 	load_tables();
 	both_reset();
@@ -218,37 +217,80 @@ static void test_cross_data(void)
 	end();
 }
 
-static void test_cross_fetch(void)
+/* MOV imm32, EAX; RET, of which @before bytes stand on the low page. */
+static u64 put_code(unsigned before)
 {
-	static const u8 code[] = {0xb8, 0x78, 0x56, 0x34, 0x12, 0xc3}; /* MOV imm32, EAX; RET */
-	u32 fetch = mode->levels > 2 && cpu.nxe ? PF_I : 0;
-	u64 va = high.va - 3;
+	static const u8 code[] = {0xb8, 0x78, 0x56, 0x34, 0x12, 0xc3};
 
-	begin("an instruction across a page's end", (char *)0);
 	for (unsigned i = 0; i < sizeof(code); i++)
-		((u8 *)at_phys(FRAME(6)))[(int)i - 3] = code[i];
+		((u8 *)at_phys(FRAME(6)))[(int)i - (int)before] = code[i];
+	return high.va - before;
+}
+
+static void check_fetch(const char *what, u64 va, bool user, u64 cr2, u32 code)
+{
+	u32 fetch = mode->levels > 2 && cpu.nxe ? PF_I : 0;
+
+	attempt(va, FETCH, user, false, 0);
+	check(what, seen.fault, FAULT(VEC_PF, code | fetch));
+	check("CR2", seen.cr2, cr2);
+	check("IP", seen.ip, va);
+}
+
+static void check_fetched(u64 va)
+{
 	attempt(va, FETCH, true, false, 0);
 	check("both", seen.fault, NO_FAULT);
 	check("its value", seen.value, 0x12345678);
+}
+
+static void make_nx(const struct spot *s)
+{
+	put(s, 1, s->base[1] | PTE_NX);
+	invlpg(s->va);
+}
+
+static void test_cross_fetch(void)
+{
+	u64 va = put_code(3);
+
+	begin("an instruction across a page's end", (char *)0);
 	take_away(&high);
-	attempt(va, FETCH, true, false, 0);
-	check("high absent", seen.fault, FAULT(VEC_PF, fetch | PF_U));
-	check("CR2", seen.cr2, high.va);
-	check("IP", seen.ip, va);
-	spot_reset(&high);
+	check_fetch("high absent", va, true, high.va, PF_U);
 	take_away(&low);
-	attempt(va, FETCH, false, false, 0);
-	check("low absent", seen.fault, FAULT(VEC_PF, fetch));
-	check("CR2", seen.cr2, va);
+	check_fetch("both absent", va, true, va, PF_U);
+	spot_reset(&high);
+	check_fetch("low absent", va, false, va, 0);
 	both_reset();
-	if (fetch) {
-		put(&high, 1, high.base[1] | PTE_NX);
-		invlpg(high.va);
-		attempt(va, FETCH, false, false, 0);
-		check("high NX", seen.fault, FAULT(VEC_PF, PF_I | PF_P));
-		check("CR2", seen.cr2, high.va);
+	if (mode->levels > 2 && cpu.nxe) {
+		make_nx(&high);
+		check_fetch("high NX", va, false, high.va, PF_P);
+		both_reset();
 	}
+	check_fetched(va);
+	end();
+}
+
+/* The same after it was run: what the CPU kept of it must not be used. */
+static void test_cross_fetch_again(void)
+{
+	u64 va = put_code(2);
+
+	begin("an instruction across a page's end, run before", (char *)0);
+	check_fetched(va);
+	take_away(&high);
+	check_fetch("high absent", va, true, high.va, PF_U);
+	spot_reset(&high);
+	check_fetched(va);
+	take_away(&low);
+	check_fetch("low absent", va, false, va, 0);
 	both_reset();
+	if (mode->levels > 2 && cpu.nxe) {
+		make_nx(&high);
+		check_fetch("high NX", va, false, high.va, PF_P);
+		both_reset();
+	}
+	check_fetched(va);
 	end();
 }
 
@@ -263,6 +305,7 @@ void test_delivery(void)
 	test_gdt();
 	test_cross_data();
 	test_cross_fetch();
+	test_cross_fetch_again();
 	mark(FRAME(5));
 	mark(FRAME(6));
 }

@@ -176,13 +176,13 @@ static void test_pdpt_place(void)
 
 /* --- from one mode to the other --------------------------------------------------------------- */
 
-static void test_switch(const struct mode *m)
+static void test_switch(const struct mode *m, const char *from)
 {
 	struct spot s;
 
 	paging_off();
 	paging_on(m);
-	begin("another mode's tables", (char *)0);
+	begin("tables after those of", from, (char *)0);
 	for (unsigned leaf = 1; leaf <= 2; leaf++) {
 		s = size_spot(leaf);
 		for (unsigned kind = READ; kind < KINDS; kind++)
@@ -215,7 +215,7 @@ void test_mode(void)
 {
 	test_two_level();
 	test_pae();
-	test_switch(&two_level);
-	test_switch(&pae);
-	test_switch(&two_level);
+	test_switch(&two_level, "PAE");
+	test_switch(&pae, "two levels");
+	test_switch(&pae, "PAE");
 }

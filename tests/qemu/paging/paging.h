@@ -199,7 +199,8 @@ void test_reuse(void);	  /* reuse.c */
 void test_delivery(void); /* delivery.c */
 /* One access and all its consequences against the model. */
 void access_checked(const struct spot *s, unsigned kind, bool user, bool ac);
-/* Page faults for reserved bits whose error code had no P. */
-extern unsigned rsvd_without_p;
+/* Page faults for reserved bits whose error code had no P, or that set A in the entry that has
+ * them. */
+extern unsigned rsvd_without_p, rsvd_with_a;
 
 #endif

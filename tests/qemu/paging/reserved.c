@@ -90,7 +90,7 @@ static void test_nx_off(unsigned leaf)
 
 void test_reserved(void)
 {
-	rsvd_without_p = 0;
+	rsvd_without_p = rsvd_with_a = 0;
 	for (unsigned leaf = 1; leaf <= sizes_max(); leaf++) {
 		struct spot s = size_spot(leaf);
 
@@ -103,4 +103,5 @@ void test_reserved(void)
 			test_nx_off(leaf);
 	}
 	expect("reserved bits: P in the error code", rsvd_without_p, 0);
+	expect("reserved bits: no A in the entry", rsvd_with_a, 0);
 }

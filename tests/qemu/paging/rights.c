@@ -43,11 +43,31 @@ struct spot size_spot(unsigned leaf)
 
 /* --- one access, all of its consequences ------------------------------------------------------ */
 
+/* Each has a point of its own: there is an emulator that does otherwise. */
+unsigned rsvd_without_p, rsvd_with_a;
+
 static ulong frame_of(const struct spot *s)
 {
 	u64 offset = s->va & ((1ull << mode->shift[s->leaf]) - 1);
 
 	return (ulong)((s->base[s->leaf] & PTE_ADDR) + offset);
+}
+
+/* The CPU may note the way to a refused page, but no write. */
+static void check_entry_refused(u64 before, u64 after, bool reached)
+{
+	check("an entry of a refused access", after | PTE_A, before | PTE_A);
+	if (!reached)
+		check("an entry that is not used", after, before);
+}
+
+static void check_entry(u64 before, u64 after, const struct verdict *want, unsigned level)
+{
+	if ((want->fault & PF_RSVD) && level == want->reached - 1) {
+		rsvd_with_a += (after ^ before) == PTE_A;
+		after = (after & ~PTE_A) | (before & PTE_A);
+	}
+	check_entry_refused(before, after, level >= want->reached);
 }
 
 static void check_entries(const struct spot *s, const u64 *before, const struct verdict *want,
@@ -57,16 +77,12 @@ static void check_entries(const struct spot *s, const u64 *before, const struct 
 		u64 after = get(s, level), used = before[level] | PTE_A;
 
 		if (is_pdpte(level)) /* A there has a point of its own */
-			after |= PTE_A;
-		if (level == s->leaf && kind == WRITE)
-			used |= PTE_D;
-		if (want->used)
-			check("A and D of an entry that is used", after, used);
-		else if (level < want->reached && !is_pdpte(level))
-			check("an entry that is not used", after, before[level]);
-		else /* the CPU may note the walk, but no write */
-			check("an entry of a refused access", after & ~PTE_A,
-			      before[level] & ~PTE_A);
+			check("a PDPTE", after | PTE_A, used);
+		else if (!want->used)
+			check_entry(before[level], after, want, level);
+		else
+			check("A and D of an entry that is used", after,
+			      used | (level == s->leaf && kind == WRITE ? PTE_D : 0));
 	}
 }
 
@@ -79,9 +95,6 @@ static void check_data(const struct spot *s, unsigned kind, bool done, u32 token
 	if (kind == WRITE)
 		check("what stands in memory", frame[WRITE_AT / 4], done ? token : ~token);
 }
-
-/* P beside RSVD has a point of its own: there is an emulator that forgets it. */
-unsigned rsvd_without_p;
 
 static void check_fault(u32 want)
 {
