@@ -88,6 +88,7 @@ void tables_begin(const struct mode *m)
 	for (ulong pa = 0; pa < KERNEL_END; pa += PAGE)
 		map(pa, pa, PTE_P | PTE_W, 1);
 	map_user_stubs();
+	(void)spot_new(0); /* PAE: its PDPTE must be there at MOV CR3 */
 	for (unsigned i = 0; i < 16; i++)
 		mark(FRAME(i));
 	mark(LARGE_A);
