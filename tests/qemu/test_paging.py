@@ -24,6 +24,7 @@ BOCHS_BUGS = {
 BUGS = {
     "qemu": {
         r"\S+ reserved bits: P in the error code": "QEMU 7.2 leaves P out of a fault for reserved bits",
+        r"\S+ ports: P beside RSVD": "the same",
         r"4-level reserved bits: no A in the entry": "QEMU 7.2 sets A in a PDPTE of a 1 GiB page before it looks at its bits",
         r"pae PDPTE: no A": "QEMU 7.2 walks PDPTEs like any other entry and sets A in them",
         r"pae PDPTE: reserved bits are refused": "QEMU 7.2 takes the rights and A in PDPTEs for what they are elsewhere",

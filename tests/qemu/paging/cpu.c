@@ -4,9 +4,10 @@
  */
 #include "cpu.h"
 
-#define MSR_EFER 0xc0000080u
-#define EFER_NXE 0x800u
-#define USER_TOP 0xf00 /* of the stack in the page of the stubs */
+#define MSR_EFER     0xc0000080u
+#define EFER_NXE     0x800u
+#define EFLAGS_IOPL3 0x3000u
+#define USER_TOP     0xf00 /* of the stack in the page of the stubs */
 
 struct cpu cpu;
 struct seen seen;
@@ -18,6 +19,19 @@ void run(void);
 void run_done(void), run_int81(void);
 void fault_6(void), fault_8(void), fault_10(void), fault_11(void), fault_12(void), fault_13(void);
 void fault_14(void);
+
+void outb(u16 port, u8 value)
+{
+	asm volatile("outb %0, %1" ::"a"(value), "Nd"(port));
+}
+
+u8 inb(u16 port)
+{
+	u8 value;
+
+	asm volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+	return value;
+}
 
 /* --- control registers ------------------------------------------------------------------------ */
 
@@ -230,14 +244,33 @@ static void run_at(ulong code, bool user, ulong cx, ulong ax, ulong flags)
 	run_it();
 }
 
+void attempt_by(const struct way *way, u64 va, bool user, bool ac, u32 value)
+{
+	ulong code =
+		user ? (ulong)mode->user_va + (ulong)(way->user - user_stubs) : (ulong)way->kernel;
+
+	run_at(code, user, (ulong)va, value, EFLAGS_IOPL3 | (ac ? EFLAGS_AC : 0));
+	if (way->read && !seen.fault)
+		seen.value = way->read();
+}
+
+const struct way plain[KINDS] = {
+	[READ] = {.name = "read",
+		  .kind = READ,
+		  .kernel = kernel_read,
+		  .user = user_read,
+		  .mask = ~0u},
+	[WRITE] = {.name = "write",
+		   .kind = WRITE,
+		   .kernel = kernel_write,
+		   .user = user_write,
+		   .mask = ~0u},
+	[FETCH] = {.name = "fetch", .kind = FETCH, .kernel = kernel_fetch, .user = user_fetch},
+};
+
 void attempt(u64 va, unsigned kind, bool user, bool ac, u32 value)
 {
-	static void (*const kernel[KINDS])(void) = {kernel_read, kernel_write, kernel_fetch};
-	static const u8 *const stubs[KINDS] = {user_read, user_write, user_fetch};
-	ulong code = user ? (ulong)mode->user_va + (ulong)(stubs[kind] - user_stubs)
-			  : (ulong)kernel[kind];
-
-	run_at(code, user, (ulong)va, value, ac ? EFLAGS_AC : 0);
+	attempt_by(&plain[kind], va, user, ac, value);
 }
 
 u32 look(u64 va)

@@ -19,19 +19,6 @@ static struct {
 	unsigned differences;
 } point;
 
-static void outb(u16 port, u8 value)
-{
-	asm volatile("outb %0, %1" ::"a"(value), "Nd"(port));
-}
-
-static u8 inb(u16 port)
-{
-	u8 value;
-
-	asm volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
-	return value;
-}
-
 static void put_char(char c)
 {
 	while (!(inb(COM1 + 5) & 0x20))
@@ -139,6 +126,7 @@ void test_common(void)
 	test_stale();
 	test_reuse();
 	test_delivery();
+	test_devices();
 }
 
 void main(void)

@@ -79,6 +79,8 @@ void set_pge(bool on);
 void flush(void);     /* MOV CR3 with its own value */
 void flush_all(void); /* CR4.PGE toggled: global translations too */
 void invlpg(u64 va);
+void outb(u16 port, u8 value);
+u8 inb(u16 port);
 ulong get_cr0(void);
 void set_cr0(ulong value);
 ulong get_cr3(void);
@@ -101,7 +103,22 @@ extern struct seen {
 #define FAULT(v, err) (FAULTED | (u32)(v) << 16 | (err))
 #define CR2_NONE      0x5a5a5000u /* in CR2 before each run */
 
-/* One access of 4 bytes. @user: at CPL 3. WRITE stores @value. @ac: with EFLAGS.AC. */
+/* A way to make an access of that kind; @user: NULL where there is none at CPL 3. */
+struct way {
+	const char *name;
+	unsigned kind;
+	void (*kernel)(void);
+	const u8 *user;
+	u32 (*prepare)(u32 token); /* WRITE: what it will write; NULL: @token, which is in AX */
+	u32 (*read)(void);	   /* READ: what was read; NULL: it is in AX */
+	u32 mask;		   /* of the word: what is read or written */
+};
+extern const struct way plain[KINDS];
+void attempt_by(const struct way *way, u64 va, bool user, bool ac, u32 value);
+/* Where the MOVS of stubs.S that go to a device find it. */
+extern ulong run_device;
+
+/* One plain access of 4 bytes. @user: at CPL 3. WRITE stores @value. @ac: with EFLAGS.AC. */
 void attempt(u64 va, unsigned kind, bool user, bool ac, u32 value);
 /* What a read at CPL 0 gives: the value, or the fault. */
 u32 look(u64 va);
@@ -110,7 +127,8 @@ u32 store(u64 va, u32 value);
 void run_kernel(void (*routine)(void), ulong cx, ulong ax);
 void run_user(const u8 *stub);
 extern const u8 user_stubs[], user_stubs_end[], user_read[], user_write[], user_fetch[];
-extern const u8 user_int81[], user_ud[];
+extern const u8 user_int81[], user_ud[], user_outs[], user_ins[];
+void kernel_outs(void), kernel_ins(void), kernel_to_device(void), kernel_from_device(void);
 void kernel_read(void), kernel_write(void), kernel_fetch(void), kernel_int81(void);
 void kernel_ud(void), kernel_cr3(void), kernel_load_es(void);
 /* The IDT and the GDT are used at another address until the next load_tables(). */
@@ -197,8 +215,13 @@ void test_reserved(void); /* reserved.c */
 void test_stale(void);	  /* stale.c */
 void test_reuse(void);	  /* reuse.c */
 void test_delivery(void); /* delivery.c */
+void test_devices(void);  /* devices.c */
 /* One access and all its consequences against the model. */
+void access_by(const struct way *way, const struct spot *s, bool user, bool ac);
 void access_checked(const struct spot *s, unsigned kind, bool user, bool ac);
+/* That under each combination of rights; @state ends the point's name. */
+void point_rights(const struct way *way, const struct spot *s, bool user, bool ac,
+		  const char *state);
 /* Page faults for reserved bits whose error code had no P, or that set A in the entry that has
  * them. */
 extern unsigned rsvd_without_p, rsvd_with_a;

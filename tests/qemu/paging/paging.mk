@@ -6,7 +6,7 @@ PAGING_CFLAGS_32 := -m32 -march=i686 $(PAGING_CFLAGS)
 PAGING_CFLAGS_64 := -m64 -mno-red-zone -mcmodel=small $(PAGING_CFLAGS)
 PAGING_LD_32 := -m elf_i386
 PAGING_LD_64 := -m elf_x86_64
-PAGING_PARTS := main cpu tables model rights reserved stale reuse delivery stubs
+PAGING_PARTS := main cpu tables model rights reserved stale reuse delivery devices stubs
 PAGING_ISOS := $(B)/guests/paging32.iso $(B)/guests/paging64.iso
 
 define paging_rules

@@ -9,8 +9,6 @@
 #define WRITE_AT      8 /* behind the mark */
 #define RANDOM_ROUNDS 64
 
-static const char *const kind_names[KINDS] = {"read", "write", "fetch"};
-
 unsigned sizes_max(void)
 {
 	return mode->levels == 4 && cpu.has_1g ? 3 : 2;
@@ -86,14 +84,14 @@ static void check_entries(const struct spot *s, const u64 *before, const struct 
 	}
 }
 
-static void check_data(const struct spot *s, unsigned kind, bool done, u32 token)
+static void check_data(const struct way *way, const struct spot *s, bool done, u32 token)
 {
-	const u32 *frame = at_phys(frame_of(s));
+	u32 word = at_phys(frame_of(s))[WRITE_AT / 4];
 
-	if (kind == READ && done)
-		check("what is read", seen.value, mark_of(frame_of(s)));
-	if (kind == WRITE)
-		check("what stands in memory", frame[WRITE_AT / 4], done ? token : ~token);
+	if (way->kind == READ && done)
+		check("what is read", seen.value & way->mask, mark_of(frame_of(s)) & way->mask);
+	if (way->kind == WRITE)
+		check("what stands in memory", word, done ? token ^ ~way->mask : ~token);
 }
 
 static void check_fault(u32 want)
@@ -105,22 +103,29 @@ static void check_fault(u32 want)
 		rsvd_without_p++;
 }
 
-void access_checked(const struct spot *s, unsigned kind, bool user, bool ac)
+void access_by(const struct way *way, const struct spot *s, bool user, bool ac)
 {
 	static u32 token;
+	unsigned kind = way->kind;
 	struct verdict want = model(s, kind, user, ac);
 	u64 before[5] = {0}, va = kind == WRITE ? s->va + WRITE_AT : s->va;
+	u32 value = way->prepare ? way->prepare(++token) : ++token;
 
 	for (unsigned level = mode->levels; level >= s->leaf; level--)
 		before[level] = get(s, level);
-	at_phys(frame_of(s))[WRITE_AT / 4] = ~++token;
+	at_phys(frame_of(s))[WRITE_AT / 4] = ~value;
 	invlpg(s->va);
-	attempt(va, kind, user, ac, token);
+	attempt_by(way, va, user, ac, value);
 	check_fault(want.fault);
 	if (want.fault)
 		check("CR2", seen.cr2, va);
-	check_data(s, kind, want.used, token);
+	check_data(way, s, want.used, value);
 	check_entries(s, before, &want, kind);
+}
+
+void access_checked(const struct spot *s, unsigned kind, bool user, bool ac)
+{
+	access_by(&plain[kind], s, user, ac);
 }
 
 /* --- rights ----------------------------------------------------------------------------------- */
@@ -138,16 +143,16 @@ static u64 with_rights(u64 entry, unsigned n)
 }
 
 static void try_rights(const struct spot *s, unsigned leaf_set, unsigned level, unsigned set,
-		       unsigned kind, bool user, bool ac)
+		       const struct way *way, bool user, bool ac)
 {
 	spot_reset(s);
 	put(s, s->leaf, with_rights(s->base[s->leaf], leaf_set));
 	if (level > s->leaf)
 		put(s, level, with_rights(s->base[level], set));
-	access_checked(s, kind, user, ac);
+	access_by(way, s, user, ac);
 }
 
-static void random_rights(const struct spot *s, unsigned kind, bool user, bool ac)
+static void random_rights(const struct way *way, const struct spot *s, bool user, bool ac)
 {
 	static u32 rng = 0x9e3779b9;
 
@@ -158,35 +163,36 @@ static void random_rights(const struct spot *s, unsigned kind, bool user, bool a
 		if (!is_pdpte(level) && rng >> 30 == 0)
 			put(s, level, with_rights(s->base[level], rng >> 24 & (right_sets() - 1)));
 	}
-	access_checked(s, kind, user, ac);
+	access_by(way, s, user, ac);
 }
 
 /* Each set at the leaf with each at one level above, and mixtures of all levels. */
-static void all_rights(const struct spot *s, unsigned kind, bool user, bool ac)
+static void all_rights(const struct way *way, const struct spot *s, bool user, bool ac)
 {
 	for (unsigned leaf_set = 0; leaf_set < right_sets(); leaf_set++) {
-		try_rights(s, leaf_set, s->leaf, 0, kind, user, ac);
+		try_rights(s, leaf_set, s->leaf, 0, way, user, ac);
 		for (unsigned level = s->leaf + 1; level <= mode->levels; level++)
 			for (unsigned set = 0; set < right_sets() && !is_pdpte(level); set++)
-				try_rights(s, leaf_set, level, set, kind, user, ac);
+				try_rights(s, leaf_set, level, set, way, user, ac);
 	}
 	for (unsigned i = 0; i < RANDOM_ROUNDS; i++)
-		random_rights(s, kind, user, ac);
+		random_rights(way, s, user, ac);
 	spot_reset(s);
 }
 
-static void point_rights(const struct spot *s, unsigned kind, bool user, bool ac, const char *state)
+void point_rights(const struct way *way, const struct spot *s, bool user, bool ac,
+		  const char *state)
 {
-	begin(size_name(s->leaf), kind_names[kind], user ? "cpl3" : "cpl0", state, (char *)0);
-	all_rights(s, kind, user, ac);
+	begin(size_name(s->leaf), way->name, user ? "cpl3" : "cpl0", state, (char *)0);
+	all_rights(way, s, user, ac);
 	end();
 }
 
 static void each_access(const struct spot *s, bool ac, const char *state)
 {
 	for (unsigned kind = READ; kind < KINDS; kind++) {
-		point_rights(s, kind, false, ac, state);
-		point_rights(s, kind, true, ac, state);
+		point_rights(&plain[kind], s, false, ac, state);
+		point_rights(&plain[kind], s, true, ac, state);
 	}
 }
 

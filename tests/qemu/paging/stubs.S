@@ -25,6 +25,7 @@
 #define WORD	4
 #endif
 #define KERNEL_SS	0x10
+#define SCRATCH		0x3ff	/* COM1's */
 #define USER_CS		0x1b
 #define USER_SS		0x23
 
@@ -129,8 +130,32 @@ kernel_load_es:
 	mov	%ecx, %es
 	ret
 
+
+/* Of these a hypervisor may have to do the access itself: ports, and devices in memory (at run_device). */
+	.globl kernel_outs, kernel_ins, kernel_to_device, kernel_from_device
+kernel_outs:
+	mov	CX, SI
+	mov	$SCRATCH, %edx
+	outsb
+	ret
+kernel_ins:
+	mov	CX, DI
+	mov	$SCRATCH, %edx
+	insb
+	ret
+kernel_to_device:
+	mov	CX, SI
+	mov	run_device, DI
+	movsl
+	ret
+kernel_from_device:
+	mov	CX, DI
+	mov	run_device, SI
+	movsl
+	ret
+
 /* Copied to a page of their own. */
-	.globl user_stubs, user_stubs_end, user_read, user_write, user_fetch, user_int81, user_ud
+	.globl user_stubs, user_stubs_end, user_read, user_write, user_fetch, user_int81, user_ud, user_outs, user_ins
 user_stubs:
 user_read:
 	mov	(CX), %eax
@@ -146,11 +171,21 @@ user_int81:
 	int	$0x80
 user_ud:
 	ud2
+user_outs:
+	mov	CX, SI
+	mov	$SCRATCH, %edx
+	outsb
+	int	$0x80
+user_ins:
+	mov	CX, DI
+	mov	$SCRATCH, %edx
+	insb
+	int	$0x80
 user_stubs_end:
 
 	.bss
 	.balign WORD
-	.globl run_cx, run_ax, run_code, run_sp, run_flags, run_at_cpl3, run_value, run_vector, run_error, run_ip, run_cr2
+	.globl run_cx, run_ax, run_code, run_sp, run_flags, run_at_cpl3, run_value, run_vector, run_error, run_ip, run_cr2, run_device
 run_kept:	.skip WORD
 run_cx:		.skip WORD
 run_ax:		.skip WORD
@@ -161,6 +196,7 @@ run_value:	.skip WORD
 run_error:	.skip WORD
 run_ip:		.skip WORD
 run_cr2:	.skip WORD
+run_device:	.skip WORD
 run_at_cpl3:	.skip 4
 run_vector:	.skip 4
 	.section .note.GNU-stack, "", @progbits
