@@ -154,7 +154,7 @@ static void try_rights(const struct spot *s, unsigned leaf_set, unsigned level, 
 
 static void random_rights(const struct way *way, const struct spot *s, bool user, bool ac)
 {
-	static u32 rng = 0x9e3779b9;
+	static u32 rng; /* not beside code: emulators translate that anew at each write */
 
 	spot_reset(s);
 	for (unsigned level = mode->levels; level >= s->leaf; level--) {

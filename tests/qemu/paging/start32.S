@@ -48,10 +48,10 @@ start_gdtr:
 	.long	start_gdt
 
 	.text
-/* u32 read_unpaged(ulong pa) */
+/* u32 read_unpaged(ulong pa): the argument is in EAX. */
 	.globl read_unpaged
 read_unpaged:
-	mov	4(%esp), %ecx
+	mov	%eax, %ecx
 	mov	%cr0, %edx
 	mov	%edx, %eax
 	and	$0x7fffffff, %eax
