@@ -1,6 +1,6 @@
 # The guests that check paging (main.c): $(B)/guests/paging32.iso (two levels and PAE), paging64.iso (four levels).
-# Small: a BIOS was seen that does not load more than 32 KiB from a CD.
-PAGING_CFLAGS := -std=gnu11 -Os -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only -fno-stack-protector \
+# Small: a BIOS was seen that does not load 32 KiB from a CD.
+PAGING_CFLAGS := -std=gnu11 -Oz -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only -fno-stack-protector \
 	-fcf-protection=none -fno-asynchronous-unwind-tables -fno-strict-aliasing $(WARN)
 PAGING_CFLAGS_32 := -m32 -march=i686 -mregparm=3 -mpreferred-stack-boundary=2 $(PAGING_CFLAGS)
 PAGING_CFLAGS_64 := -m64 -mno-red-zone -mcmodel=small $(PAGING_CFLAGS)
