@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""What software may rely on of paging (paging/main.c): rights, error codes and CR2, reserved bits, A and D, stale translations,
-tables in several roles, faults in the middle of events and accesses; two levels, PAE, four levels. A guest must see,
+"""What software may rely on of paging (paging/main.c): rights, error codes and CR2, reserved bits, A and D,
+stale translations, tables in several roles, faults in the middle of events and accesses; two levels, PAE, four levels. A guest must see,
 point by point, what the same program sees on the same machine without a hypervisor, and there every point must be
 right but for bugs of the emulator, which are named. A point that the emulator gets wrong may be right in a guest.
 Catches a walk, a shadow table or a flush that differs from the manual."""
@@ -26,9 +26,11 @@ BUGS = {
     "qemu": {
         r"\S+ reserved bits: P in the error code": "QEMU 7.2 leaves P out of a fault for reserved bits",
         r"\S+ ports: P beside RSVD": "the same",
-        r"4-level reserved bits: no A in the entry": "QEMU 7.2 sets A in a PDPTE of a 1 GiB page before it looks at its bits",
+        r"4-level reserved bits: no A in the entry":
+            "QEMU 7.2 sets A in a PDPTE of a 1 GiB page before it looks at its bits",
         r"pae PDPTE: no A": "QEMU 7.2 walks PDPTEs like any other entry and sets A in them",
-        r"pae PDPTE: reserved bits are refused": "QEMU 7.2 takes the rights and A in PDPTEs for what they are elsewhere",
+        r"pae PDPTE: reserved bits are refused":
+            "QEMU 7.2 takes the rights and A in PDPTEs for what they are elsewhere",
     },
     "bochs-broadwell": BOCHS_BUGS,
     "bochs-ryzen": BOCHS_BUGS,
