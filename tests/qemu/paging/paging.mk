@@ -1,9 +1,12 @@
 # The guests that check paging (main.c): $(B)/guests/paging32.iso (two levels and PAE), paging64.iso (four levels).
-# Small: a BIOS was seen that does not load 32 KiB from a CD.
-PAGING_CFLAGS := -std=gnu11 -Oz -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only -fno-stack-protector \
+# Small: Bochs's BIOS does not load 32 KiB from a CD; clang's 32-bit image is for others.
+PAGING_CFLAGS := -std=gnu11 -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only -fno-stack-protector \
 	-fcf-protection=none -fno-asynchronous-unwind-tables -fno-strict-aliasing $(WARN)
-PAGING_CFLAGS_32 := -m32 -march=i686 -mregparm=3 -mpreferred-stack-boundary=2 $(PAGING_CFLAGS)
-PAGING_CFLAGS_64 := -m64 -mno-red-zone -mcmodel=small $(PAGING_CFLAGS)
+# At -Oz clang calls a library for shifts of 64 bits.
+PAGING_SMALL := $(if $(findstring clang,$(CC)),-Os,-Oz -mpreferred-stack-boundary=2)
+PAGING_END := $(if $(findstring clang,$(CC)),0x20000,0xf400)
+PAGING_CFLAGS_32 := -m32 -march=i686 -mregparm=3 $(PAGING_SMALL) $(PAGING_CFLAGS)
+PAGING_CFLAGS_64 := -m64 -mno-red-zone -mcmodel=small -Os $(PAGING_CFLAGS)
 PAGING_LD_32 := -m elf_i386
 PAGING_LD_64 := -m elf_x86_64
 PAGING_PARTS := main cpu tables model rights reserved stale reuse delivery devices stubs
@@ -21,7 +24,7 @@ $(B)/tk/paging$(1)/%.o: tests/qemu/paging/%.c $(wildcard tests/qemu/paging/*.h)
 $(B)/tk/paging$(1).bin: $(addprefix $(B)/tk/paging$(1)/,start$(1).o cpu$(1).o mode$(1).o $(PAGING_PARTS:=.o)) \
 		tests/qemu/paging/flat.lds
 	$$(call say,LD,$$@)
-	$$(Q)$$(LD) $$(PAGING_LD_$(1)) -nostdlib -static --build-id=none --no-warn-rwx-segments \
+	$$(Q)$$(LD) $$(PAGING_LD_$(1)) -nostdlib -static --build-id=none --no-warn-rwx-segments --defsym image_end=$(PAGING_END) \
 		-T tests/qemu/paging/flat.lds -o $$(@:.bin=.elf) $$(filter %.o,$$^) && \
 		$$(OBJCOPY) -O binary $$(@:.bin=.elf) $$@
 $(B)/guests/paging$(1).iso: $(B)/tk/paging$(1).bin
