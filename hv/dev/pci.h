@@ -10,6 +10,7 @@
 #define HV_DEV_PCI_H
 
 #include "dev/dev.h"
+#include "lib/le.h"
 #include "lib/pci_config.h"
 
 #define PCI_PORT_BASE PCI_PORT_ADDRESS /* 8 ports: address, reset control at CF9, data */
@@ -116,21 +117,19 @@ void pci_cfg_write(struct pci_dev *d, unsigned off, unsigned size, u32 value);
 /* Registers of @d as they stand, without the masks that bind the guest. */
 static inline u16 pci_get16(const struct pci_dev *d, unsigned off)
 {
-	return (u16)(d->cfg[off] | d->cfg[off + 1] << 8);
+	return le_get16(d->cfg + off);
 }
 static inline u32 pci_get32(const struct pci_dev *d, unsigned off)
 {
-	return pci_get16(d, off) | (u32)pci_get16(d, off + 2) << 16;
+	return le_get32(d->cfg + off);
 }
 static inline void pci_set16(struct pci_dev *d, unsigned off, u16 v)
 {
-	d->cfg[off] = (u8)v;
-	d->cfg[off + 1] = (u8)(v >> 8);
+	le_put16(d->cfg + off, v);
 }
 static inline void pci_set32(struct pci_dev *d, unsigned off, u32 v)
 {
-	pci_set16(d, off, (u16)v);
-	pci_set16(d, off + 2, (u16)(v >> 16));
+	le_put32(d->cfg + off, v);
 }
 
 #endif

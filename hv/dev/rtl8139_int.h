@@ -7,6 +7,7 @@
 #define HV_DEV_RTL8139_INT_H
 
 #include "dev/rtl8139.h"
+#include "lib/le.h"
 
 /* Registers */
 #define IDR0	 0x00u
@@ -70,21 +71,19 @@
 
 static inline u16 rtl_get16(const struct rtl8139 *d, unsigned off)
 {
-	return (u16)(d->reg[off] | d->reg[off + 1] << 8);
+	return le_get16(d->reg + off);
 }
 static inline u32 rtl_get32(const struct rtl8139 *d, unsigned off)
 {
-	return rtl_get16(d, off) | (u32)rtl_get16(d, off + 2) << 16;
+	return le_get32(d->reg + off);
 }
 static inline void rtl_put16(struct rtl8139 *d, unsigned off, u16 v)
 {
-	d->reg[off] = (u8)v;
-	d->reg[off + 1] = (u8)(v >> 8);
+	le_put16(d->reg + off, v);
 }
 static inline void rtl_put32(struct rtl8139 *d, unsigned off, u32 v)
 {
-	rtl_put16(d, off, (u16)v);
-	rtl_put16(d, off + 2, (u16)(v >> 16));
+	le_put32(d->reg + off, v);
 }
 
 /* --- interrupt: rtl8139.c --- */

@@ -28,6 +28,7 @@ BUGS = {
 }
 AMD_BUGS = {
     "triple": "Bochs 2.7 panics at a triple fault in a guest of AMD-V",
+    "debug": "Bochs 2.7 carries a single step out of a guest of AMD-V: the host takes the #DB at its first instruction, its own TF clear",
     "cliloop": "Bochs 2.7 lets no interrupt out of a guest of AMD-V that was entered with interrupts off",
 }
 

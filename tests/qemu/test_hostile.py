@@ -40,7 +40,8 @@ SETS = (
 BOCHS_SETS = {
     "bochs-broadwell": SETS[:4] + (("msrs", "cr"), ("desc",)) + SETS[5:],
     "bochs-skylake": (("triple", "cliloop", "ports"), ("lme", "storm", "ipi")),
-    "bochs-ryzen": (("triple",), ("cliloop",), ("ports",)) + SETS[1:4] + (("msrs", "cr"), ("desc",)) + SETS[5:],
+    "bochs-ryzen": (("triple",), ("cliloop",), ("ports",)) + SETS[1:4] + (("msrs", "cr"), ("desc",)) + SETS[5:6] +
+                   (("disk", "flood"), ("debug",)),
 }
 
 
