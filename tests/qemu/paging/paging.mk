@@ -1,7 +1,7 @@
 # The guests that check paging (main.c): $(B)/guests/paging32.iso (two levels and PAE), paging64.iso (four levels).
 # Small: Bochs's BIOS does not load 32 KiB from a CD; clang's 32-bit image is for others.
 PAGING_CFLAGS := -std=gnu11 -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only -fno-stack-protector \
-	-fcf-protection=none -fno-asynchronous-unwind-tables -fno-strict-aliasing $(WARN)
+	-fcf-protection=none -fno-asynchronous-unwind-tables -fno-strict-aliasing -I. $(WARN)
 # At -Oz clang calls a library for shifts of 64 bits.
 PAGING_SMALL := $(if $(findstring clang,$(CC)),-Os,-Oz -mpreferred-stack-boundary=2)
 PAGING_END := $(if $(findstring clang,$(CC)),0x20000,0xf400)
@@ -13,7 +13,7 @@ PAGING_PARTS := main cpu tables model rights reserved stale reuse delivery devic
 PAGING_ISOS := $(B)/guests/paging32.iso $(B)/guests/paging64.iso
 
 define paging_rules
-$(B)/tk/paging$(1)/%.o: tests/qemu/paging/%.S
+$(B)/tk/paging$(1)/%.o: tests/qemu/paging/%.S tests/qemu/enter32.h
 	@mkdir -p $$(@D)
 	$$(call say,AS,$$@)
 	$$(Q)$$(CC) $$(PAGING_CFLAGS_$(1)) -c -o $$@ $$<

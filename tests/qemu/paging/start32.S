@@ -3,37 +3,15 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "tests/qemu/enter32.h"
+
 #define CODE 0x08
 #define DATA 0x10
 
 	.section .start, "ax"
-	.code16
 	.globl _start
 _start:
-	cli
-	cld
-	xor	%ax, %ax
-	mov	%ax, %ds
-	in	$0x92, %al
-	and	$0xfe, %al
-	or	$2, %al
-	out	%al, $0x92
-	lgdtl	start_gdtr
-	mov	%cr0, %eax
-	or	$1, %al
-	mov	%eax, %cr0
-	ljmpl	$CODE, $1f
-	.code32
-1:	mov	$DATA, %eax
-	mov	%eax, %ds
-	mov	%eax, %es
-	mov	%eax, %ss
-	mov	$0x7c00, %esp
-	mov	$bss_start, %edi
-	mov	$bss_end, %ecx
-	sub	%edi, %ecx
-	xor	%eax, %eax
-	rep stosb
+	ENTER32 start_gdtr, CODE, DATA
 	call	main
 2:	hlt
 	jmp	2b

@@ -3,6 +3,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "tests/qemu/enter32.h"
+
 #define CODE32	0x08
 #define DATA	0x10
 #define CODE64	0x18
@@ -13,33 +15,9 @@
 #define OWN_CODE32 0x48
 
 	.section .start, "ax"
-	.code16
 	.globl _start
 _start:
-	cli
-	cld
-	xor	%ax, %ax
-	mov	%ax, %ds
-	in	$0x92, %al
-	and	$0xfe, %al
-	or	$2, %al
-	out	%al, $0x92
-	lgdtl	start_gdtr
-	mov	%cr0, %eax
-	or	$1, %al
-	mov	%eax, %cr0
-	ljmpl	$CODE32, $1f
-	.code32
-1:	mov	$DATA, %eax
-	mov	%eax, %ds
-	mov	%eax, %es
-	mov	%eax, %ss
-	mov	$0x7c00, %esp
-	mov	$bss_start, %edi
-	mov	$bss_end, %ecx
-	sub	%edi, %ecx
-	xor	%eax, %eax
-	rep stosb
+	ENTER32 start_gdtr, CODE32, DATA
 	mov	$TABLES, %edi
 	mov	$(3 * 1024), %ecx
 	rep stosl

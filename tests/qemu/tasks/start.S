@@ -3,37 +3,18 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "tests/qemu/enter32.h"
+
 #define CODE 0x08
 #define DATA 0x10
 
 	.section .start, "ax"
-	.code16
 	.globl _start
 _start:
-	cli
-	xor	%ax, %ax
-	mov	%ax, %ds
-	in	$0x92, %al
-	or	$2, %al
-	out	%al, $0x92
-	lgdtl	gdtr
-	mov	%cr0, %eax
-	or	$1, %al
-	mov	%eax, %cr0
-	ljmpl	$CODE, $1f
-	.code32
-1:	mov	$DATA, %eax
-	mov	%eax, %ds
-	mov	%eax, %es
+	ENTER32 gdtr, CODE, DATA
+	mov	$DATA, %eax
 	mov	%eax, %fs
 	mov	%eax, %gs
-	mov	%eax, %ss
-	mov	$0x7c00, %esp
-	mov	$bss_start, %edi
-	mov	$bss_end, %ecx
-	sub	%edi, %ecx
-	xor	%eax, %eax
-	rep stosb
 	call	main
 2:	hlt
 	jmp	2b

@@ -1,9 +1,9 @@
 # The guest of hardware tasks (tasks.c): $(B)/guests/tasks.iso.
 TASKS_CFLAGS := -m32 -march=i686 -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only -fno-stack-protector \
-	-fcf-protection=none -fno-asynchronous-unwind-tables -fno-strict-aliasing $(WARN)
+	-fcf-protection=none -fno-asynchronous-unwind-tables -fno-strict-aliasing -I. $(WARN)
 TASKS_OBJS := $(B)/tk/tasks/start.o $(B)/tk/tasks/tasks.o
 
-$(B)/tk/tasks/%.o: tests/qemu/tasks/%.S
+$(B)/tk/tasks/%.o: tests/qemu/tasks/%.S tests/qemu/enter32.h
 	@mkdir -p $(@D)
 	$(call say,AS,$@)
 	$(Q)$(CC) $(TASKS_CFLAGS) -c -o $@ $<
