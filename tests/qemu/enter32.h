@@ -1,5 +1,5 @@
-/* Assembler: from where a BIOS leaves a boot image (7C00h, real mode) to flat 32-bit protected mode with the A20 line
- * open, a stack below the image and an empty BSS (bss_start to bss_end).
+/* Assembler: from where a BIOS leaves a boot image (7C00h, real mode) to flat 32-bit protected mode
+ * with the A20 line open, a stack below the image and an empty BSS (bss_start to bss_end).
  *
  * SPDX-License-Identifier: MIT
  */
