@@ -243,7 +243,7 @@ int emul_lahf(struct emul_run *r);
 int emul_sahf(struct emul_run *r);
 int emul_flag(struct emul_run *r); /* CLC STC CMC CLD STD by opcode */
 int emul_nop(struct emul_run *r);
-int emul_undefined(struct emul_run *r); /* UD0 UD1 UD2 */
+int emul_undefined(struct emul_run *r); /* UD0 UD1 UD2, and what CPUID hides */
 int emul_cacheline(struct emul_run *r); /* CLFLUSH and kin: address check only */
 int emul_lfar(struct emul_run *r);	/* LDS LES LSS LFS LGS, real mode; arg = segment */
 bool emul_condition(u64 rflags, unsigned cc);

@@ -186,7 +186,30 @@
 	X(MOVHPS, emul_vec_move, NULL, 8 | VEC_MERGE | VEC_HIGH)                                   \
 	X(MOVHPD, emul_vec_move, NULL, 8 | VEC_MERGE | VEC_HIGH)
 
-#define EVERY(X) ARITHMETIC(X) MOVES(X) CONTROL(X) STRINGS(X) VECTORS(X)
+/* Instructions that no guest's CPUID shows (core/cpuid.c) but that a CPU may know and carry as far
+ * as their memory operand before an intercept stops them. */
+#define HIDDEN(X)                                                                                  \
+	X(MONITOR, emul_undefined, NULL, 0)                                                        \
+	X(MWAIT, emul_undefined, NULL, 0)                                                          \
+	X(MONITORX, emul_undefined, NULL, 0)                                                       \
+	X(MWAITX, emul_undefined, NULL, 0)                                                         \
+	X(UMONITOR, emul_undefined, NULL, 0)                                                       \
+	X(INVPCID, emul_undefined, NULL, 0)                                                        \
+	X(XSAVES, emul_undefined, NULL, 0)                                                         \
+	X(XSAVES64, emul_undefined, NULL, 0)                                                       \
+	X(XRSTORS, emul_undefined, NULL, 0)                                                        \
+	X(XRSTORS64, emul_undefined, NULL, 0)                                                      \
+	X(ENQCMD, emul_undefined, NULL, 0)                                                         \
+	X(ENQCMDS, emul_undefined, NULL, 0)                                                        \
+	X(PTWRITE, emul_undefined, NULL, 0)                                                        \
+	X(RSTORSSP, emul_undefined, NULL, 0)                                                       \
+	X(CLRSSBSY, emul_undefined, NULL, 0)                                                       \
+	X(WRSSD, emul_undefined, NULL, 0)                                                          \
+	X(WRSSQ, emul_undefined, NULL, 0)                                                          \
+	X(WRUSSD, emul_undefined, NULL, 0)                                                         \
+	X(WRUSSQ, emul_undefined, NULL, 0)
+
+#define EVERY(X) ARITHMETIC(X) MOVES(X) CONTROL(X) STRINGS(X) VECTORS(X) HIDDEN(X)
 
 #define AS_ENUM(name, handler, fn, argument) OP_##name,
 enum op_index { OP_NONE, EVERY(AS_ENUM) OP_COUNT };

@@ -414,6 +414,29 @@ TEST(lock_is_undefined_but_for_read_modify_write_of_memory)
 	}
 }
 
+/* At device memory some of them arrive as an access to it. */
+TEST(instructions_hidden_by_cpuid_are_undefined)
+{
+	static const char *const hidden[] = {
+		"0f 01 c8",	  "0f 01 c9",	    "0f 01 fa",
+		"0f 01 fb",	  /* MONITOR MWAIT, their X */
+		"f3 0f ae f3",	  /* UMONITOR */
+		"66 0f 38 82 03", /* INVPCID */
+		"0f c7 2b",	  "48 0f c7 2b",    "0f c7 1b",
+		"48 0f c7 1b",					   /* XSAVES XRSTORS */
+		"f2 0f 38 f8 03", "f3 0f 38 f8 03",		   /* ENQCMD ENQCMDS */
+		"f3 0f ae 23",					   /* PTWRITE */
+		"f3 0f 01 2b",	  "f3 0f ae 33",    "0f 38 f6 03", /* shadow stacks */
+		"66 0f 38 f5 03",
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(hidden); i++) {
+		start(W_LONG);
+		expect_fault(hidden[i], 6);
+		CHECK_EQ(w.reads + w.writes, 0);
+	}
+}
+
 TEST(modes_forbid_what_they_forbid)
 {
 	static const struct {

@@ -42,6 +42,7 @@
 
 #define VEC_UD 6
 #define VEC_GP 13
+#define VEC_PF 14
 
 static u64 rng = 0x9e3779b97f4a7c15ull;
 static u64 rnd(void)
@@ -363,6 +364,8 @@ static void write_vmxe(void *arg)
 	asm volatile("mov %%cr4, %%rax; or $0x2000, %%rax; mov %%rax, %%cr4" ::: "rax");
 }
 
+#define UNMAPPED ((void *)~0ull)
+
 static bool has_monitor(void)
 {
 	u32 a = 1, c = 0;
@@ -374,7 +377,7 @@ static bool has_monitor(void)
 __attribute__((unused)) static void virt(void)
 {
 	static void *const operands[] = {NULL, (void *)0x1000, (void *)0xd0000000,
-					 (void *)0x800000000000, (void *)~0ull};
+					 (void *)0x800000000000, UNMAPPED};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(virt_insns); i++)
 		for (unsigned o = 0; o < ARRAY_SIZE(operands); o++) {
@@ -384,7 +387,11 @@ __attribute__((unused)) static void virt(void)
 				break; /* a machine that has them may stop for good */
 			vector = guard(virt_insns[i].run, operands[o]);
 
-			expect(vector == VEC_UD || vector == VEC_GP, virt_insns[i].name);
+			/* AMD's CPUs translate MONITOR's operand first, intercepted or not. */
+			expect(vector == VEC_UD || vector == VEC_GP ||
+				       (vector == VEC_PF && virt_insns[i].run == insn_monitor &&
+					operands[o] == UNMAPPED),
+			       virt_insns[i].name);
 		}
 	expect(guard(write_svme, NULL) == VEC_GP, "EFER.SVME is #GP");
 	expect(guard(write_vmxe, NULL) == VEC_GP, "CR4.VMXE is #GP");
