@@ -6,7 +6,6 @@
  */
 #include "paging.h"
 
-#define COM1	   0x3f8
 #define DEBUG_EXIT 0xf4
 
 void main(void);
@@ -18,32 +17,6 @@ static struct {
 	u64 got, want;
 	unsigned differences;
 } point;
-
-static void put_char(char c)
-{
-	while (!(inb(COM1 + 5) & 0x20))
-		;
-	outb(COM1, (u8)c);
-}
-
-static void say(const char *text)
-{
-	for (; *text; text++) {
-		if (*text == '\n')
-			put_char('\r');
-		put_char(*text);
-	}
-}
-
-static void say_hex(u64 value)
-{
-	int shift = 60;
-
-	while (shift && !(value >> shift))
-		shift -= 4;
-	for (; shift >= 0; shift -= 4)
-		put_char("0123456789abcdef"[value >> shift & 15]);
-}
 
 static void say_name(void)
 {
@@ -131,7 +104,7 @@ void test_common(void)
 
 void main(void)
 {
-	outb(COM1 + 3, 3);
+	say_begin();
 	say("paging: begin\n");
 	cpu_init();
 	test_mode();

@@ -4,27 +4,7 @@
  */
 #include "sizes.h"
 
-#define OTHER  FRAME(16)
 #define RIGHTS (PTE_P | PTE_W | PTE_U)
-
-static void paging_on(const struct mode *m)
-{
-	tables_begin(m);
-	mark(OTHER);
-	set_cr4((get_cr4() & ~(ulong)(CR4_PAE | CR4_PSE)) | (m == &pae ? CR4_PAE : 0));
-	set_cr3(root);
-	set_cr0(get_cr0() | CR0_PG);
-	set_wp(true);
-	set_pge(true);
-	set_pse(m == &two_level);
-	if (cpu.has_nx)
-		set_nxe(m == &pae);
-}
-
-static void paging_off(void)
-{
-	set_cr0(get_cr0() & ~(ulong)CR0_PG);
-}
 
 /* --- two levels ------------------------------------------------------------------------------- */
 
@@ -180,8 +160,8 @@ static void test_switch(const struct mode *m, const char *from)
 {
 	struct spot s;
 
-	paging_off();
-	paging_on(m);
+	mode_off();
+	mode_on(m);
 	begin("tables after those of", from, (char *)0);
 	for (unsigned leaf = 1; leaf <= 2; leaf++) {
 		s = size_spot(leaf);
@@ -193,17 +173,17 @@ static void test_switch(const struct mode *m, const char *from)
 
 static void test_two_level(void)
 {
-	paging_on(&two_level);
+	mode_on(&two_level);
 	test_common();
 	test_pse();
 	if (cpu.has_pse36)
 		test_pse36();
-	paging_off();
+	mode_off();
 }
 
 static void test_pae(void)
 {
-	paging_on(&pae);
+	mode_on(&pae);
 	test_common();
 	test_pdpte_loaded();
 	test_pdpte_untouched();

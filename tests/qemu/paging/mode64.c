@@ -4,7 +4,6 @@
  */
 #include "sizes.h"
 
-#define OTHER	     FRAME(16)
 #define HIGH	     0xffff800000000000ull
 #define NO_ADDRESS   0x0000800000000000ull
 #define ALMOST_ALL_F 0xfffffffffffff000ull
@@ -52,13 +51,7 @@ static void test_split_1g(void)
 
 void test_mode(void)
 {
-	tables_begin(&four_level);
-	mark(OTHER);
-	set_cr3(root);
-	set_wp(true);
-	set_pge(true);
-	if (cpu.has_nx)
-		set_nxe(true);
+	mode_on(&four_level);
 	test_common();
 	test_canonical();
 	if (cpu.has_1g)

@@ -26,6 +26,7 @@ typedef _Bool bool;
 #define LARGE_B	   0x1400000u
 #define KERNEL_END 0x1800000u
 #define FRAME(n)   (FRAMES + (n)*PAGE)
+#define OTHER	   FRAME(16)
 
 /* Entries. */
 #define PTE_P	 0x1ull
@@ -193,6 +194,27 @@ struct verdict {
 	bool used;	  /* A is set in all entries */
 };
 struct verdict model(const struct spot *s, unsigned kind, bool user, bool ac);
+
+/* --- the serial line: say.c --------------------------------------------------------------------
+ */
+
+void say_begin(void);
+void say(const char *text);
+void say_hex(u64 value);
+
+/* --- a mode on and off: on32.c or on64.c -------------------------------------------------------
+ */
+
+/* tables_begin() and the CPU's registers: WP, global pages, no-execute where there is. */
+void mode_on(const struct mode *m);
+/* Not in the 64-bit image. */
+void mode_off(void);
+
+/* --- storm.c, in images of its own -------------------------------------------------------------
+ */
+
+void storm_run(void);	/* in the mode that is on */
+void storm_modes(void); /* storm32.c or storm64.c */
 
 /* --- lines: main.c ---------------------------------------------------------------------------- */
 

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: MIT
+"""The same output however memory is translated: a long pseudo-random program of page-table changes and accesses
+(paging/storm.c) says sums of every access's outcome and of all its memory; as a guest in each paging mode it must say
+what it says on the machine alone, and as it does on another emulator. Catches a stale shadow, a lost write to a table, an
+access bit or a page that a switch of mode loses."""
+import machines
+
+TIER = "ci"
+SECONDS = 40
+IMAGES = {"ia32": "storm32", "amd64": "storm64"}
+ENDS = ("storm: begin", "storm: end")
+SUMS = {"ia32": 20, "amd64": 10}
+MODES = {"nested": "paging=nested"}
+MACHINES = {"qemu": 40, "bochs-broadwell": 60, "bochs-ryzen": 60}  # seconds
+VARIATIONS = {f"{kernel}-{mode}" + f"-{on}" * (on != "qemu"):
+              {"kernel": kernel, "mode": mode, "on": on, "seconds": seconds}
+              for on, seconds in MACHINES.items() for kernel in IMAGES for mode in MODES}
+NIGHTLY = tuple(v for v in VARIATIONS if "bochs" in v)
+CONFIG = "[guest alpha]\nmemory = 32M\ncdrom = module:{}.iso\nboot = cdrom\n"
+
+
+def sums(m, source):
+    return [line for line in m.log.lines(source) if line.startswith("storm: ") and line not in ENDS]
+
+
+def native(t, on, image):
+    m = machines.start(t, on, t.built(f"guests/{image}.iso"))
+    m.wait_line(None, "^storm: end$", 120)
+    said = sums(m, None)
+    m.stop()
+    return said
+
+
+def run(t, kernel, mode, on):
+    image = IMAGES[kernel]
+    expected = native(t, on, image)
+    t.check(len(expected) == SUMS[kernel], f"the machine alone says {expected}")
+    m = machines.start(t, on, t.iso(CONFIG.format(image), machines.cmdline(on, MODES[mode])))
+    m.wait_record("result", 300, guest="alpha")
+    seen = sums(m, "alpha")
+    other = [pair for pair in zip(seen, expected) if pair[0] != pair[1]]
+    t.check(seen == expected, f"{len(seen)} lines of {len(expected)}; first guest / machine: {other[:1]}")
+    machines.ended(t, m, on)
