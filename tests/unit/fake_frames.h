@@ -101,6 +101,13 @@ hpa_t frames_alloc(u64 pages, u64 align, unsigned owner)
 	return hpa;
 }
 
+/* All single frames lie below 4 GiB. */
+__attribute__((unused)) hpa_t frames_alloc_below(u64 pages, u64 align, hpa_t limit, unsigned owner)
+{
+	CHECK(limit >= FAKE_FRAMES * PAGE_SIZE);
+	return frames_alloc(pages, align, owner);
+}
+
 hpa_t frames_alloc_chunk(u64 size, unsigned owner)
 {
 	struct fake_frames *f = &fake_frames;

@@ -6,7 +6,9 @@
  * shadow serves one guest with one vCPU; all functions are called on that vCPU's CPU while it is
  * stopped. None takes a lock, none panics over what a guest has in its tables.
  *
- * Guest-physical memory is what p2m_lookup() says: RAM, ROM (read-only), devices (never mapped).
+ * Guest-physical memory is what p2m_lookup() says: RAM, ROM (read-only), devices (never mapped). A
+ * page table outside of RAM and ROM reads as all ones, like a bus on which nobody answers; accessed
+ * and dirty bits that fall on ROM are lost.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -47,7 +49,9 @@ enum shadow_policy {
 
 struct shadow_config {
 	enum shadow_policy policy;
-	unsigned pool_pages; /* host frames for tables; at least SHADOW_MIN_PAGES */
+	/* Tables at most, at least SHADOW_MIN_PAGES. Each takes a host frame and a second one for
+	 * the copy of what it was made from. */
+	unsigned pool_pages;
 	bool has_1g;	     /* the CPU takes 1 GiB leaves */
 	u8 maxphyaddr;	     /* the CPU's, in bits */
 	/* The CPU leaves the guest alone with faults on entries that are 0; entries that the core
@@ -106,6 +110,14 @@ bool shadow_store(struct shadow *s, const struct walk_regs *g, const struct shad
 void shadow_load_cr3(struct shadow *s, const struct walk_regs *g);
 void shadow_mode_changed(struct shadow *s, const struct walk_regs *g);
 void shadow_invlpg(struct shadow *s, const struct walk_regs *g, gva_t gva);
+
+/* PAE's four top entries are sampled when the architecture says so: at shadow_enter(),
+ * shadow_load_cr3() and those mode changes that load them, from g->pdpte if it is not NULL, else
+ * from memory. shadow_pdpte() are those in force (for other walks of the guest's), NULL when the
+ * guest is in another mode. shadow_pdpte_bad(): loading CR3 or changing the mode so that @g holds
+ * is to end in #GP instead, as an entry has reserved bits; ask before. */
+const u64 *shadow_pdpte(const struct shadow *s);
+bool shadow_pdpte_bad(const struct shadow *s, const struct walk_regs *g);
 
 /* Somebody other than the guest's CPU (a device, the emulator) wrote @len bytes of RAM at @gpa. */
 void shadow_written(struct shadow *s, gpa_t gpa, u64 len);
