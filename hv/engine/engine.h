@@ -102,6 +102,43 @@ struct vcpu_code {
 
 #define PORT_MAP_PAGES 3
 
+/* How the CPU gets from the guest's linear addresses to the machine's memory. */
+enum translation_kind {
+	/* The CPU walks the guest's tables, and @root's for each address found there. CR0, CR3 and
+	 * CR4 are the guest's own in the CPU; exits are EXIT_NESTED only. */
+	TRANSLATION_NESTED,
+	/* The CPU walks @root's tables in place of the guest's, always with paging on, CR0.WP,
+	 * CR4.PAE and EFER.NXE. The guest reads its own CR0, CR3, CR4 and EFER nevertheless, and so
+	 * do get_code(), get_sregs(), vcpu.live.cr3 and crash records; set_cr(), set_sregs() and
+	 * set_efer() take the guest's values and leave what the CPU walks as it is until the next
+	 * set_translation(). Bits of CR4 that mean the guest's accesses to pages (PGE, SMEP, SMAP,
+	 * PKE) are the CPU's too.
+	 * Exits besides those of nested paging:
+	 * EXIT_EXCEPTION with vector 14: every page fault, error code and address as the CPU has
+	 *	them. One that struck during the delivery of an event leaves that in v->event.
+	 * EXIT_CR: MOV to and from CR3; writes of CR0 other than TS and MP; every write of CR4;
+	 *	reads of CR0 and CR4 where the CPU's value differs from the guest's.
+	 * EXIT_INVLPG: its operand is decoded from the guest's bytes.
+	 * EXIT_TASK: a task switch loads CR3, so software makes it. */
+	TRANSLATION_SHADOW,
+};
+
+struct translation {
+	enum translation_kind kind;
+	hpa_t root;
+	unsigned tag; /* index in v->tags of what the CPU may cache under it */
+	/* NESTED: EXIT_CR before the guest changes CR0.PG or CR0.WP, or more of CR0. */
+	bool watch_cr0;
+	/* SHADOW: @root is a four-level table, and the CPU is in long mode; else the four entries
+	 * of PAE paging, below 4 GiB and aligned to 32 bytes. The entries are read at each
+	 * set_translation(), where the CPU keeps them. */
+	bool long_mode;
+	/* SHADOW: the guest has paging off; @root maps linear addresses as they are. CR0.PE is as
+	 * the guest has it (paged real mode); SMEP and SMAP are off. Only where engine_caps say
+	 * shadow_unpaged. */
+	bool unpaged;
+};
+
 /* How this engine's nested page tables are encoded. Levels: 1 = 4K leaf ... 4 = root. */
 struct nested_format {
 	unsigned levels;
@@ -114,7 +151,9 @@ struct nested_format {
 };
 
 struct engine_caps {
-	bool nested; /* nested paging */
+	bool nested;	     /* nested paging */
+	bool shadow;	     /* TRANSLATION_SHADOW */
+	bool shadow_unpaged; /* the same for a guest that has paging off */
 	bool nested_1g;
 	bool flush_by_tag; /* one tag can be flushed alone */
 	bool next_rip;	   /* exits tell the instruction length */
@@ -148,8 +187,10 @@ struct engine_ops {
 	int (*get_msr)(const struct vcpu *v, u32 msr, u64 *value);
 	int (*set_msr)(struct vcpu *v, u32 msr, u64 value);
 	void (*set_tsc_offset)(struct vcpu *v, u64 offset);
-	/* Use the nested tables rooted at @root from the next entry on. */
-	void (*set_nested_root)(struct vcpu *v, hpa_t root);
+	/* Translate by @t from the next entry on. Of another kind than before: the guest's control
+	 * registers stay what they are to the guest. What the CPU holds under @t->tag stays valid:
+	 * flush_tag() if it must not. */
+	void (*set_translation)(struct vcpu *v, const struct translation *t);
 	const struct nested_format *nested_format;
 	/* Which port accesses exit: @map is three contiguous pages with a bit per port, 1 exits,
 	 * the third page all ones (ports beyond FFFFh). Without this call all but harmless ones do.
@@ -161,8 +202,11 @@ struct engine_ops {
 	/* After EXIT_INVALID: what of the guest's state the CPU refuses, in words. NULL where
 	 * nobody can say. */
 	void (*explain)(const struct vcpu *v, char *text, size_t size);
-	/* Forget every translation of the vCPU's tag before it runs again. */
-	void (*flush)(struct vcpu *v);
+	/* Forget what the CPU holds under v->tags[@tag] before that one runs again: all of it, or
+	 * the translations of @gva, global or not (APM vol. 2 §15.16; SDM vol. 3 §28.4). More may
+	 * be forgotten. */
+	void (*flush_tag)(struct vcpu *v, unsigned tag);
+	void (*flush_page)(struct vcpu *v, unsigned tag, gva_t gva);
 	/* The vCPU's state may have been touched by another physical CPU's cache of it. */
 	void (*moved)(struct vcpu *v);
 };

@@ -39,6 +39,12 @@ struct tlb_tag {
 	u64 flushed_gen;
 };
 
+/* A vCPU's tags: nested paging's, then those of shadow roots. Where the CPU has too few, several
+ * have the same id and the engine flushes it when another one runs. */
+#define VCPU_TAG_NESTED 0u
+#define VCPU_TAG_SHADOW 1u
+#define VCPU_TAGS	6u
+
 /* Where the engine keeps what finding the guest's instruction needs: read only. Of CR4 the bits
  * that CPUID shows are valid whenever the vCPU does not run; the rest after an exit that named no
  * instruction length. */
@@ -68,7 +74,8 @@ struct vcpu {
 	void *engine_data;
 	const struct paging_ops *paging;
 	struct nested_map *nested;
-	struct tlb_tag tag;
+	struct tlb_tag tags[VCPU_TAGS];
+	unsigned tag; /* the one that runs */
 
 	struct partition *part;
 	unsigned id;

@@ -11,16 +11,17 @@
 
 #include "engine/vcpu.h"
 
-/* Record that @v's tag was flushed (or will be, before it runs) for map generation @gen. */
-static inline void ledger_flushed(struct vcpu *v, u64 gen)
+/* Record that @v's tag number @tag was flushed (or will be, before it runs) for map generation
+ * @gen. */
+static inline void ledger_flushed(struct vcpu *v, unsigned tag, u64 gen)
 {
-	v->tag.flushed_gen = gen;
+	v->tags[tag].flushed_gen = gen;
 }
 
 /* True when @v may run on a map of generation @gen. */
 static inline bool ledger_clean(const struct vcpu *v, u64 gen)
 {
-	return v->tag.flushed_gen >= gen;
+	return v->tags[v->tag].flushed_gen >= gen;
 }
 
 #endif

@@ -292,21 +292,21 @@ static u64 cached[LOW_PAGES];
 static bool flush_wanted;
 static hpa_t root_in_use;
 
-static void engine_flush(struct vcpu *v)
+static void engine_flush(struct vcpu *v, unsigned tag)
 {
-	(void)v;
-	flush_wanted = true;
+	flush_wanted |= tag == v->tag;
 }
 
-static void engine_root(struct vcpu *v, hpa_t root)
+static void engine_translate(struct vcpu *v, const struct translation *t)
 {
-	root_in_use = root;
-	engine_flush(v);
+	CHECK_EQ(t->kind, TRANSLATION_NESTED);
+	root_in_use = t->root;
+	v->tag = t->tag;
 }
 
 static const struct engine_ops engine = {
-	.flush = engine_flush,
-	.set_nested_root = engine_root,
+	.flush_tag = engine_flush,
+	.set_translation = engine_translate,
 	.nested_format = &format,
 };
 

@@ -73,6 +73,20 @@ static void svm_set_intercepts(struct vmcb *c)
 	}
 }
 
+/* Tags for a vCPU: a third of what is left at most, so that there is something for those to come.
+ */
+static void take_tags(struct vcpu *v, struct svm_vcpu *s)
+{
+	unsigned n = MAX(MIN(VCPU_TAGS, (svm_caps.tags - next_tag) / 3), 1u);
+
+	for (unsigned i = 0; i < VCPU_TAGS; i++)
+		v->tags[i].id = next_tag + MIN(i, n - 1);
+	s->shares = n < VCPU_TAGS;
+	next_tag += n;
+	v->tag = VCPU_TAG_NESTED;
+	s->vmcb->asid = v->tags[v->tag].id;
+}
+
 static int svm_vcpu_init(struct vcpu *v)
 {
 	hpa_t block = frames_alloc(1, 1, OWNER_HYPERVISOR);
@@ -92,8 +106,7 @@ static int svm_vcpu_init(struct vcpu *v)
 	s->vmcb->iopm_pa = svm_iopm_pa();
 	s->vmcb->msrpm_pa = svm_msrpm_pa();
 	s->vmcb->int_ctl = V_INTR_MASKING;
-	v->tag.id = next_tag++;
-	s->vmcb->asid = v->tag.id;
+	take_tags(v, s);
 	v->engine_data = s;
 	v->live = (struct vcpu_live){.cr3 = &s->vmcb->cr3,
 				     .cr4 = &s->vmcb->cr4,
@@ -325,16 +338,6 @@ static void svm_set_tsc_offset(struct vcpu *v, u64 offset)
 	svm_of(v)->clean &= ~(u32)CLEAN_INTERCEPTS;
 }
 
-static void svm_set_nested_root(struct vcpu *v, hpa_t root)
-{
-	struct svm_vcpu *s = svm_of(v);
-
-	s->vmcb->np_enable = 1;
-	s->vmcb->nested_cr3 = root;
-	s->clean &= ~(u32)(CLEAN_NESTED);
-	s->flush = true;
-}
-
 static void svm_set_port_map(struct vcpu *v, hpa_t map)
 {
 	struct svm_vcpu *s = svm_of(v);
@@ -343,16 +346,12 @@ static void svm_set_port_map(struct vcpu *v, hpa_t map)
 	s->clean &= ~(u32)CLEAN_PERMS;
 }
 
-static void svm_flush(struct vcpu *v)
-{
-	svm_of(v)->flush = true;
-}
-
 /* APM vol. 2 §15.15.2: clean bits hold for one physical CPU only; so do its cached translations. */
 static void svm_moved(struct vcpu *v)
 {
 	svm_of(v)->clean = 0;
-	svm_of(v)->flush = true;
+	for (unsigned tag = 0; tag < VCPU_TAGS; tag++)
+		svm_flush_tag(v, tag);
 }
 
 /* Nested tables have the host's own 4-level format (APM vol. 2 §15.25.5); accesses count as user
@@ -417,10 +416,11 @@ static const struct engine_ops svm_ops = {
 	.get_msr = svm_get_msr,
 	.set_msr = svm_set_msr,
 	.set_tsc_offset = svm_set_tsc_offset,
-	.set_nested_root = svm_set_nested_root,
+	.set_translation = svm_set_translation,
 	.nested_format = &npt_format,
 	.set_port_map = svm_set_port_map,
-	.flush = svm_flush,
+	.flush_tag = svm_flush_tag,
+	.flush_page = svm_flush_page,
 	.moved = svm_moved,
 };
 ENGINE_REGISTER(svm_ops);

@@ -18,11 +18,16 @@
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	hpa_t vmcb_pa;
-	u64 efer;	/* as the guest sees it, without LMA */
-	u64 cr0_hidden; /* CD and NW as the guest believes them: kept out of the VMCB */
-	bool flush;	/* flush the tag at the next entry */
-	bool undo;	/* this entry asked for something that the next must not repeat */
-	bool virq;	/* this entry delivers v->event as a virtual interrupt */
+	u64 efer;      /* as the guest sees it, without LMA */
+	u64 cr0_owned; /* bits of the VMCB's CR0 that are not the guest's, */
+	u64 cr0_view;  /* and what it believes of them */
+	u64 cr3, cr4;  /* as the guest sees them, while the CPU walks shadow tables */
+	struct translation tr;
+	bool flush;	 /* flush the tag at the next entry */
+	bool shares;	 /* a tag of this vCPU has the same id as another */
+	u32 flush_later; /* tags to be flushed when they run again */
+	bool undo;	 /* this entry asked for something that the next must not repeat */
+	bool virq;	 /* this entry delivers v->event as a virtual interrupt */
 	u32 owed;     /* SVM_OWED | vector: an interrupt that waits for an entry with room for it */
 	u32 controls; /* what svm_load_controls() last put into the VMCB */
 	u32 clean;    /* VMCB clean bits of the next entry: what was changed since the last is 0 */
@@ -45,9 +50,13 @@ int svm_perms_init(void);
 hpa_t svm_iopm_pa(void);
 hpa_t svm_msrpm_pa(void);
 
-/* Recompute the VMCB's CR0, EFER and CR0 intercepts from the guest's view (svm_state.c). */
+/* Recompute the VMCB's CR0, CR4, EFER and the intercepts of control registers from the guest's view
+ * (svm_state.c). */
 void svm_load_modes(struct svm_vcpu *s, u64 guest_cr0);
 u64 svm_guest_cr0(const struct svm_vcpu *s);
+void svm_set_translation(struct vcpu *v, const struct translation *t);
+void svm_flush_tag(struct vcpu *v, unsigned tag);
+void svm_flush_page(struct vcpu *v, unsigned tag, gva_t gva);
 void svm_get_code(const struct vcpu *v, struct vcpu_code *c);
 void svm_get_sregs(const struct vcpu *v, struct vcpu_sregs *r);
 void svm_set_sregs(struct vcpu *v, const struct vcpu_sregs *r);

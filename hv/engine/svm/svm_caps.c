@@ -26,6 +26,8 @@ static void read_caps(const struct cpu_source *src, struct engine_caps *caps)
 	*caps = (struct engine_caps){
 		.tags = c.ebx,
 		.nested = (c.edx & SVM_EDX_NPT) && !(src->lacks & CPU_LACKS_NESTED),
+		.shadow = true,
+		.shadow_unpaged = true,
 		.next_rip = c.edx & SVM_EDX_NRIPS,
 		.clean_bits = c.edx & SVM_EDX_CLEAN,
 		.flush_by_tag = (c.edx & SVM_EDX_FLUSH_ASID) && !(src->lacks & CPU_LACKS_TAGS),

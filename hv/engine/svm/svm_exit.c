@@ -68,6 +68,20 @@ static void decode_cr(struct vcpu *v, struct exit *x)
 	}
 }
 
+/* What @v->event tells has been taken back by now: a gate was the way where there is one. INT n
+ * leaves none, but an instruction. */
+static void decode_task(struct vcpu *v, const struct vmcb *c, struct exit *x)
+{
+	x->reason = EXIT_TASK;
+	x->task.selector = (u16)c->info1;
+	x->task.source = c->exit_int_info & EVENT_VALID ? TASK_GATE
+			 : c->info2 & TASK_BY_IRET	? TASK_IRET
+			 : c->info2 & TASK_BY_JMP	? TASK_JMP
+							: TASK_CALL;
+	if (v->event.type != EVENT_NONE)
+		x->insn_len = 0;
+}
+
 static void decode_exception(const struct vmcb *c, struct exit *x)
 {
 	x->reason = EXIT_EXCEPTION;
@@ -120,6 +134,8 @@ void svm_decode_exit(struct vcpu *v, struct exit *x)
 		x->reason = svm_plain_reason[code] - 1;
 	else if (code == SVM_EXIT_IOIO)
 		decode_io(c, x);
+	else if (code == SVM_EXIT_TASK)
+		decode_task(v, c, x);
 	else if (code == SVM_EXIT_MSR)
 		x->reason = c->info1 ? EXIT_WRMSR : EXIT_RDMSR;
 	else if (code == SVM_EXIT_NPF)

@@ -1,5 +1,9 @@
 /* Guest register state in the VMCB, and how the guest's control registers are presented to it.
  *
+ * What is the guest's and what the CPU's differs most while the CPU walks shadow tables: the VMCB
+ * then has a CR3 and mode bits of the hypervisor's, and struct svm_vcpu the guest's. Whatever of
+ * them the guest could tell apart exits.
+ *
  * Long mode is virtualised: the VMCB's EFER has LME only while the guest has paging on. A CPU that
  * leaves the guest with LME set, paging off and PAE off is a state some implementations do not
  * restore the host from, and no guest can tell the difference: EFER accesses are intercepted, and
@@ -13,42 +17,96 @@
 #include "lib/errno.h"
 #include "lib/str.h"
 
-u64 svm_guest_cr0(const struct svm_vcpu *s)
+static bool is_shadow(const struct svm_vcpu *s)
 {
-	return s->vmcb->cr0 | s->cr0_hidden;
+	return s->tr.kind == TRANSLATION_SHADOW;
 }
 
-/* CR0 intercepts, by need: every access while CD/NW are hidden, every write while LME waits for
- * PG, mode-changing writes (the selective intercept) in long mode, none otherwise. */
+u64 svm_guest_cr0(const struct svm_vcpu *s)
+{
+	return (s->vmcb->cr0 & ~s->cr0_owned) | s->cr0_view;
+}
+
+static u64 svm_guest_cr3(const struct svm_vcpu *s)
+{
+	return is_shadow(s) ? s->cr3 : s->vmcb->cr3;
+}
+
+static u64 svm_guest_cr4(const struct svm_vcpu *s)
+{
+	return is_shadow(s) ? s->cr4 : s->vmcb->cr4;
+}
+
+static void intercept_cr(struct vmcb *c, unsigned cr, bool read, bool write)
+{
+	c->cr_read = (u16)((c->cr_read & ~(1u << cr)) | (unsigned)read << cr);
+	c->cr_write = (u16)((c->cr_write & ~(1u << cr)) | (unsigned)write << cr);
+}
+
+/* CR0 intercepts, by need: every access while what the guest reads is not what the CPU has, every
+ * write while LME waits for PG, writes that change more than TS and MP (the selective intercept)
+ * where the mode or the translation hangs on it, none otherwise. */
 static void svm_intercept_cr0(struct svm_vcpu *s)
 {
 	struct vmcb *c = s->vmcb;
-	bool lme = s->efer & EFER_LME, pg = c->cr0 & CR0_PG;
+	bool lme = s->efer & EFER_LME, pg = svm_guest_cr0(s) & CR0_PG;
+	bool differs = c->cr0 != svm_guest_cr0(s);
 
-	c->cr_read = (c->cr_read & ~1u) | (s->cr0_hidden != 0);
-	c->cr_write = (c->cr_write & ~1u) | (s->cr0_hidden != 0 || (lme && !pg));
+	intercept_cr(c, 0, differs, differs || (lme && !pg));
 	c->intercept3 &= ~(u32)SVM_INTERCEPT_CR0_SEL;
-	if (lme && pg)
+	if ((lme && pg) || is_shadow(s) || s->tr.watch_cr0)
 		c->intercept3 |= SVM_INTERCEPT_CR0_SEL;
+}
+
+static void svm_intercept_paging(struct svm_vcpu *s)
+{
+	struct vmcb *c = s->vmcb;
+	bool shadow = is_shadow(s);
+
+	svm_intercept_cr0(s);
+	intercept_cr(c, 3, shadow, shadow);
+	intercept_cr(c, 4, shadow && s->cr4 != c->cr4, shadow);
+	c->exceptions &= ~(u32)BIT(VEC_PF);
+	c->intercept3 &= ~(u32)(SVM_INTERCEPT_INVLPG | SVM_INTERCEPT_TASK);
+	if (shadow) {
+		c->exceptions |= BIT(VEC_PF);
+		c->intercept3 |= SVM_INTERCEPT_INVLPG | SVM_INTERCEPT_TASK;
+	}
 	s->clean &= ~(u32)(CLEAN_INTERCEPTS | CLEAN_CR);
+}
+
+/* CR4 while the CPU walks shadow tables. The tables that map a guest without paging are user
+ * pages. */
+static u64 shadow_cr4(const struct svm_vcpu *s)
+{
+	u64 cr4 = s->cr4 & ~(u64)(CR4_PCIDE | CR4_LA57);
+
+	if (s->tr.unpaged)
+		cr4 &= ~(u64)(CR4_SMEP | CR4_SMAP);
+	return cr4 | CR4_PAE;
 }
 
 void svm_load_modes(struct svm_vcpu *s, u64 guest_cr0)
 {
 	u64 efer = (s->efer & ~(EFER_LME | EFER_LMA)) | EFER_SVME;
+	bool shadow = is_shadow(s);
+	bool lma = shadow ? s->tr.long_mode : (guest_cr0 & CR0_PG) && (s->efer & EFER_LME);
 
-	s->cr0_hidden = guest_cr0 & (CR0_CD | CR0_NW);
-	s->vmcb->cr0 = guest_cr0 & ~(CR0_CD | CR0_NW);
-	if ((guest_cr0 & CR0_PG) && (s->efer & EFER_LME))
-		efer |= EFER_LME | EFER_LMA;
-	s->vmcb->efer = efer;
-	svm_intercept_cr0(s);
+	s->cr0_owned = (guest_cr0 & (CR0_CD | CR0_NW)) | (shadow ? CR0_PG | CR0_WP : 0);
+	s->cr0_view = guest_cr0 & s->cr0_owned;
+	s->vmcb->cr0 = (guest_cr0 & ~s->cr0_owned) | (shadow ? CR0_PG | CR0_WP : 0);
+	if (shadow)
+		s->vmcb->cr4 = shadow_cr4(s);
+	s->vmcb->efer = efer | (shadow ? EFER_NXE : 0) | (lma ? EFER_LME | EFER_LMA : 0);
+	svm_intercept_paging(s);
 }
 
 /* EFER as RDMSR shows it. */
 static u64 svm_guest_efer(const struct svm_vcpu *s)
 {
-	return (s->efer & ~EFER_LMA) | (s->vmcb->efer & EFER_LMA);
+	bool lma = (s->efer & EFER_LME) && (svm_guest_cr0(s) & CR0_PG);
+
+	return (s->efer & ~EFER_LMA) | (lma ? EFER_LMA : 0);
 }
 
 void svm_get_code(const struct vcpu *v, struct vcpu_code *c)
@@ -56,10 +114,10 @@ void svm_get_code(const struct vcpu *v, struct vcpu_code *c)
 	const struct svm_vcpu *s = svm_of(v);
 	const struct vmcb *b = s->vmcb;
 
-	c->cr0 = b->cr0;
-	c->cr3 = b->cr3;
-	c->cr4 = b->cr4;
-	c->efer = b->efer;
+	c->cr0 = svm_guest_cr0(s);
+	c->cr3 = svm_guest_cr3(s);
+	c->cr4 = svm_guest_cr4(s);
+	c->efer = svm_guest_efer(s);
 	c->cs_base = b->cs.base;
 	c->cs_attr = b->cs.attr;
 	c->cpl = b->cpl;
@@ -93,12 +151,18 @@ void svm_get_sregs(const struct vcpu *v, struct vcpu_sregs *r)
 	r->idt = (struct segment){.base = b->idtr.base, .limit = b->idtr.limit};
 	r->cr0 = svm_guest_cr0(s);
 	r->cr2 = b->cr2;
-	r->cr3 = b->cr3;
-	r->cr4 = b->cr4;
+	r->cr3 = svm_guest_cr3(s);
+	r->cr4 = svm_guest_cr4(s);
 	r->efer = svm_guest_efer(s);
 	r->dr6 = b->dr6;
 	r->dr7 = b->dr7;
 	r->cpl = b->cpl;
+}
+
+static void set_cr34(struct svm_vcpu *s, u64 cr3, u64 cr4)
+{
+	*(is_shadow(s) ? &s->cr3 : &s->vmcb->cr3) = cr3;
+	*(is_shadow(s) ? &s->cr4 : &s->vmcb->cr4) = cr4;
 }
 
 void svm_set_sregs(struct vcpu *v, const struct vcpu_sregs *r)
@@ -116,8 +180,7 @@ void svm_set_sregs(struct vcpu *v, const struct vcpu_sregs *r)
 	b->gdtr = (struct vmcb_seg){.base = r->gdt.base, .limit = r->gdt.limit};
 	b->idtr = (struct vmcb_seg){.base = r->idt.base, .limit = r->idt.limit};
 	b->cr2 = r->cr2;
-	b->cr3 = r->cr3;
-	b->cr4 = r->cr4;
+	set_cr34(s, r->cr3, r->cr4);
 	s->efer = r->efer & ~EFER_LMA;
 	svm_load_modes(s, r->cr0);
 	b->dr6 = r->dr6;
@@ -140,16 +203,17 @@ void svm_set_cr(struct vcpu *v, unsigned cr, u64 value)
 		s->clean &= ~(u32)(CLEAN_CR2);
 		break;
 	case 3:
-		b->cr3 = value;
+		set_cr34(s, value, svm_guest_cr4(s));
 		s->clean &= ~(u32)(CLEAN_CR);
 		break;
 	case 4:
-		b->cr4 = value;
-		s->clean &= ~(u32)(CLEAN_CR);
+		set_cr34(s, svm_guest_cr3(s), value);
+		svm_load_modes(s, svm_guest_cr0(s));
 		break;
 	}
-	/* A mode change drops the guest's own cached translations as the architecture has it. */
-	if (cr != 2)
+	/* A mode change drops the guest's own cached translations as the architecture has it; of
+	 * shadow tables those who made them know. */
+	if (cr != 2 && !is_shadow(s))
 		s->flush = true;
 }
 
@@ -159,7 +223,8 @@ void svm_set_efer(struct vcpu *v, u64 value)
 
 	s->efer = value & ~EFER_LMA;
 	svm_load_modes(s, svm_guest_cr0(s));
-	s->flush = true;
+	if (!is_shadow(s))
+		s->flush = true;
 }
 
 static u64 *svm_msr_slot(const struct vcpu *v, u32 msr)
@@ -238,5 +303,5 @@ void svm_vcpu_reset(struct vcpu *v)
 		svm_set_msr(v, msr, 0);
 	vcpu_regs_reset(v);
 	svm_of(v)->owed = 0;
-	svm_of(v)->flush = true;
+	svm_flush_tag(v, v->tag);
 }

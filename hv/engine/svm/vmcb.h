@@ -19,9 +19,11 @@
 #define SVM_INTERCEPT_INVD     BIT(22)
 #define SVM_INTERCEPT_PAUSE    BIT(23)
 #define SVM_INTERCEPT_HLT      BIT(24)
+#define SVM_INTERCEPT_INVLPG   BIT(25)
 #define SVM_INTERCEPT_INVLPGA  BIT(26)
 #define SVM_INTERCEPT_IOIO     BIT(27)
 #define SVM_INTERCEPT_MSR      BIT(28)
+#define SVM_INTERCEPT_TASK     BIT(29)
 #define SVM_INTERCEPT_SHUTDOWN BIT(31)
 /* Intercept vector 4 */
 #define SVM_INTERCEPT_VMRUN	  BIT(0)
@@ -95,6 +97,7 @@ enum svm_exit_code {
 	SVM_EXIT_INVLPGA = 0x07a,
 	SVM_EXIT_IOIO = 0x07b,
 	SVM_EXIT_MSR = 0x07c,
+	SVM_EXIT_TASK = 0x07d,
 	SVM_EXIT_SHUTDOWN = 0x07f,
 	SVM_EXIT_VMRUN = 0x080,
 	SVM_EXIT_SKINIT = 0x086,
@@ -114,6 +117,9 @@ enum svm_exit_code {
 #define IOIO_REP	BIT(3)
 #define IOIO_SIZE_SHIFT 4
 #define IOIO_PORT_SHIFT 16
+/* EXITINFO2 of TASK; EXITINFO1 is the selector of the new TSS */
+#define TASK_BY_IRET BIT(36)
+#define TASK_BY_JMP  BIT(38)
 /* EXITINFO1 of NPF: #PF code in the low bits */
 #define NPF_TABLE BIT(33)
 

@@ -82,7 +82,7 @@ static int vmx_vcpu_init(struct vcpu *v)
 	s->vmcs_pa = vmcs;
 	s->vapic_tpr = (u32 *)((u8 *)hpa_va(vapic) + VAPIC_TPR);
 	s->port_map = vmx_default_ports();
-	v->tag.id = next_tag++;
+	v->tags[VCPU_TAG_NESTED].id = next_tag++;
 	v->engine_data = s;
 	v->live = (struct vcpu_live){.cr3 = &s->live_cr3,
 				     .cr4 = &s->live_cr4,
@@ -211,7 +211,7 @@ static __attribute__((noinline)) void vmx_catch_up(const struct vcpu *v, struct 
 	if (s->stale & STALE_FLUSH_EPT)
 		vmx_flush_root(s->eptp);
 	if (s->stale & STALE_FLUSH)
-		vmx_flush_tag((u16)v->tag.id);
+		vmx_flush_tag((u16)v->tags[v->tag].id);
 	s->stale = 0;
 }
 
@@ -327,9 +327,10 @@ static void vmx_set_tsc_offset(struct vcpu *v, u64 offset)
 	vmx_of(v)->stale |= STALE_TSC;
 }
 
-static void vmx_set_nested_root(struct vcpu *v, hpa_t root)
+static void vmx_set_translation(struct vcpu *v, const struct translation *t)
 {
-	vmx_of(v)->eptp = ept_pointer(root);
+	v->tag = t->tag;
+	vmx_of(v)->eptp = ept_pointer(t->root);
 	vmx_of(v)->stale |= STALE_ROOT | STALE_FLUSH_EPT;
 }
 
@@ -345,9 +346,16 @@ static void vmx_set_pdptes(struct vcpu *v, const u64 pdpte[4])
 	vmx_of(v)->stale |= STALE_PDPTES;
 }
 
-static void vmx_flush(struct vcpu *v)
+static void vmx_flush_tags(struct vcpu *v, unsigned tag)
 {
+	(void)tag;
 	vmx_of(v)->stale |= STALE_FLUSH_EPT;
+}
+
+static void vmx_flush_page(struct vcpu *v, unsigned tag, gva_t gva)
+{
+	(void)gva;
+	vmx_flush_tags(v, tag);
 }
 
 /* A vCPU stays on its CPU once it ran there; what that CPU may have cached of an earlier life under
@@ -372,12 +380,13 @@ static const struct engine_ops vmx_ops = {
 	.get_msr = vmx_get_msr,
 	.set_msr = vmx_set_msr,
 	.set_tsc_offset = vmx_set_tsc_offset,
-	.set_nested_root = vmx_set_nested_root,
+	.set_translation = vmx_set_translation,
 	.nested_format = &ept_format,
 	.set_port_map = vmx_set_port_map,
 	.set_pdptes = vmx_set_pdptes,
 	.explain = vmx_explain,
-	.flush = vmx_flush,
+	.flush_tag = vmx_flush_tags,
+	.flush_page = vmx_flush_page,
 	.moved = vmx_moved,
 };
 ENGINE_REGISTER(vmx_ops);

@@ -143,7 +143,7 @@ static void write_controls(const struct vcpu *v, struct vmx_vcpu *s)
 	vmwrite(VMCS_CR0_MASK, vmx_cr0_owned());
 	vmwrite(VMCS_CR4_MASK, vmx_cr4_owned());
 	if (vmx_config.controls.secondary & SEC_CTL_VPID)
-		vmwrite(VMCS_VPID, v->tag.id);
+		vmwrite(VMCS_VPID, v->tags[v->tag].id);
 	if (vmx_config.controls.secondary & SEC_CTL_PAUSE_LOOP) {
 		vmwrite(VMCS_PLE_GAP, PLE_GAP);
 		vmwrite(VMCS_PLE_WINDOW, PLE_WINDOW);

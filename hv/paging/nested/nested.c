@@ -8,13 +8,16 @@
 
 static void nested_flush(struct vcpu *v)
 {
-	v->engine->flush(v);
-	ledger_flushed(v, v->nested->p2m->gen);
+	v->engine->flush_tag(v, VCPU_TAG_NESTED);
+	ledger_flushed(v, VCPU_TAG_NESTED, v->nested->p2m->gen);
 }
 
 static int nested_enter(struct vcpu *v)
 {
-	v->engine->set_nested_root(v, v->nested->root);
+	const struct translation t = {
+		.kind = TRANSLATION_NESTED, .root = v->nested->root, .tag = VCPU_TAG_NESTED};
+
+	v->engine->set_translation(v, &t);
 	nested_flush(v);
 	return 0;
 }
@@ -51,8 +54,7 @@ static void nested_cr_write(struct vcpu *v, unsigned cr, u64 old, u64 val)
 
 static void nested_invlpg(struct vcpu *v, gva_t gva)
 {
-	(void)gva;
-	v->engine->flush(v);
+	v->engine->flush_page(v, VCPU_TAG_NESTED, gva);
 }
 
 static unsigned nested_audit(struct vcpu *v)
