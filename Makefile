@@ -74,6 +74,7 @@ include tools/tools.mk
 -include tests/unit/unit.mk
 -include tests/fuzz/fuzz.mk
 -include tests/qemu/qemu.mk
+-include tests/sim/sim.mk
 -include tests/lint.mk
 
 .PHONY: clean

@@ -1,0 +1,36 @@
+/* The policies by name.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "paging/adaptive/policy.h"
+
+#include "lib/str.h"
+
+static const struct policy_ops *const policies[] = {&policy_regret, &policy_dsp};
+
+const struct policy_ops *policy_nth(unsigned n)
+{
+	return n < ARRAY_SIZE(policies) ? policies[n] : NULL;
+}
+
+const struct policy_ops *policy_find(const char *name)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(policies); i++)
+		if (!strcmp(policies[i]->name, name))
+			return policies[i];
+	return NULL;
+}
+
+void policy_init(struct policy *p, const struct policy_ops *ops, const struct policy_params *params,
+		 enum policy_mode mode)
+{
+	memset(p, 0, sizeof(*p));
+	p->ops = ops;
+	p->params = *params;
+	ops->init(p, mode);
+}
+
+struct policy_decision policy_tick(struct policy *p, const struct policy_sample *x)
+{
+	return p->ops->tick(p, x);
+}

@@ -1,0 +1,69 @@
+/* Machines and loads: see loads.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "loads.h"
+
+/* Shadow paging as measured for Xen 3.3 (DSP, Table 3: 4.3 ns a miss, 9.85 us a fault; Tables 4 and
+ * 5: 28 to 66 ms a round trip for large loads), and as a small one may do it. */
+const struct sim_costs sim_xen = {"xen-like", 4e-9, 10e-6, 2e-3, 0.25e-6, 0.5e-3};
+const struct sim_costs sim_own = {"proposed", 4e-9, 1.2e-6, 0.5e-3, 30e-9, 0.1e-3};
+
+const struct sim_sight sim_exact = {.walk_scale = 1};
+const struct sim_sight sim_seen = {
+	.walk_scale = 1, .walk_noise = 0.05, .progress_noise = 0.02, .window_faults = 2500};
+
+#define MCF 600, 33e6, 60e3, 0.5
+#define GCC 33e3, 2.7e6, 60e3, 0.54
+
+const struct sim_load sim_named[SIM_NAMED] = {
+	{"mcf-like", 400, 1, {{400, MCF}}},
+	{"gcc-like", 400, 1, {{400, GCC}}},
+	{"DSP \"hole\"", 400, 1, {{400, 1260, 42e6, 60e3, 0.5}}},
+	{"20 s phases", 400, 2, {{20, MCF}, {20, GCC}}},
+	{"3 s phases", 400, 2, {{3, MCF}, {3, GCC}}},
+	{"0.7 s adversarial", 400, 2, {{0.7, 0, 40e6, 30e3, 0.5}, {0.7, 40e3, 1e6, 30e3, 0.5}}},
+};
+
+struct sim_load sim_random_load(unsigned i)
+{
+	bool tuning = i < SIM_TUNING;
+	struct sim_random r = {tuning ? 1000 + i : 770000 + i};
+	struct sim_load load = {tuning ? "tuning" : "held out", 300, 1, {{.seconds = 300}}};
+	struct sim_phase *ph = load.phase;
+
+	ph->pf = sim_log_between(&r, 10, 50e3);
+	ph->miss = sim_log_between(&r, 0.1e6, 50e6);
+	ph->pages = sim_log_between(&r, 1e3, 250e3);
+	ph->rho = sim_between(&r, 0.25, 0.7);
+	return load;
+}
+
+struct sim_load sim_random_trace(u64 seed)
+{
+	struct sim_random r = {seed * 7919 + 17};
+	struct sim_load load = {"trace", 0, 1 + (unsigned)(sim_uniform(&r) * 12), {{.seconds = 0}}};
+	double pages = sim_log_between(&r, 1e3, 250e3);
+
+	for (unsigned i = 0; i < load.n; i++) {
+		struct sim_phase *ph = &load.phase[i];
+
+		ph->seconds = sim_log_between(&r, 1, 20);
+		ph->pf = sim_log_between(&r, 10, 50e3);
+		ph->miss = sim_log_between(&r, 0.1e6, 50e6);
+		ph->rho = sim_between(&r, 0.25, 0.7);
+		ph->pages = pages;
+		load.seconds += ph->seconds;
+	}
+	return load;
+}
+
+void sim_params(struct policy_params *p, const struct sim_costs *c)
+{
+	policy_params_init(p, SIM_KHZ);
+	p->rho = 450;
+	p->c_pf = (u64)(1.5 * c->pf * SIM_KHZ * 1000);
+	p->k_hs = (u64)(c->hs * SIM_KHZ * 1000);
+	p->k_leaf = (u64)(c->hs_page * SIM_KHZ * 1000 * 1000);
+	p->k_sh = (u64)(c->sh * SIM_KHZ * 1000);
+}

@@ -1,0 +1,167 @@
+/* Tables of the simulator: make sim
+ *
+ *   sim            named loads and the tuning set
+ *   sim --held-out random loads that tuning does not see
+ *   sim --trace N  named load N (0 first) under regret as a trace for pnpolicy
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "loads.h"
+
+static double percent(const struct sim_result *r)
+{
+	return 100 * (r->seconds / r->native - 1);
+}
+
+static void named_row(const struct sim_load *load, const struct sim_costs *c)
+{
+	struct sim_result h = sim_static(load, c, POLICY_NESTED),
+			  s = sim_static(load, c, POLICY_SHADOW), best = sim_optimum(load, c), dsp,
+			  regret;
+	struct policy_params p;
+
+	sim_params(&p, c);
+	dsp = sim_policy(load, c, &sim_exact, &policy_dsp, &p, 1, NULL, NULL);
+	regret = sim_policy(load, c, &sim_seen, &policy_regret, &p, 1, NULL, NULL);
+	printf("| %-18s | %5.1f | %5.1f | %5.1f/%-3u | %5.1f/%-3u | %5.1f/%-3u |\n", load->name,
+	       percent(&h), percent(&s), percent(&dsp), dsp.switches, percent(&regret),
+	       regret.switches, percent(&best), best.switches);
+}
+
+static void named_table(const struct sim_costs *c)
+{
+	printf("\n%s costs: %% over time without page walks / switches\n\n", c->name);
+	puts("| load               | nested | shadow | dsp       | regret    | optimum   |");
+	puts("|--------------------|-------|-------|-----------|-----------|-----------|");
+	for (unsigned i = 0; i < SIM_NAMED; i++)
+		named_row(&sim_named[i], c);
+}
+
+/* --- excess over the best static mode --------------------------------------------------------- */
+
+struct excess {
+	double sum, max, all[SIM_TUNING + SIM_HELD_OUT];
+	unsigned n, at;
+};
+
+static void excess_add(struct excess *e, double seconds, double best, unsigned load)
+{
+	double x = 100 * (seconds / best - 1);
+
+	e->sum += x;
+	e->all[e->n++] = x;
+	if (x > e->max) {
+		e->max = x;
+		e->at = load;
+	}
+}
+
+static int by_value(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void excess_row(const char *name, struct excess *e)
+{
+	qsort(e->all, e->n, sizeof(*e->all), by_value);
+	printf("| %-22s | %6.3f | %6.2f | %6.2f | %3u |\n", name, e->sum / e->n,
+	       e->all[e->n * 95 / 100], e->max, e->at);
+}
+
+static void random_table(const struct sim_costs *c, unsigned from, unsigned to)
+{
+	static const double scale[] = {1, 0.3, 3};
+	struct excess nested = {0}, shadow = {0}, dsp = {0}, blind[3] = {{0}}, seen[3] = {{0}};
+	struct policy_params p;
+	char name[32];
+
+	sim_params(&p, c);
+	for (unsigned i = from; i < to; i++) {
+		struct sim_load load = sim_random_load(i);
+		double h = sim_static(&load, c, POLICY_NESTED).seconds,
+		       s = sim_static(&load, c, POLICY_SHADOW).seconds, best = MIN(h, s);
+
+		excess_add(&nested, h, best, i);
+		excess_add(&shadow, s, best, i);
+		excess_add(&dsp,
+			   sim_policy(&load, c, &sim_exact, &policy_dsp, &p, i, NULL, NULL).seconds,
+			   best, i);
+		for (unsigned k = 0; k < ARRAY_SIZE(scale); k++) {
+			struct sim_sight sight = sim_seen;
+
+			sight.walk_scale = scale[k];
+			excess_add(&seen[k],
+				   sim_policy(&load, c, &sight, &policy_regret, &p, i, NULL, NULL)
+					   .seconds,
+				   best, i);
+			sight.progress_noise = 0;
+			excess_add(&blind[k],
+				   sim_policy(&load, c, &sight, &policy_regret, &p, i, NULL, NULL)
+					   .seconds,
+				   best, i);
+		}
+	}
+	printf("\n%s costs, loads %u to %u: %% over the better static mode\n\n", c->name, from,
+	       to - 1);
+	puts("| policy                 | mean   | p95    | max    | at  |");
+	puts("|------------------------|--------|--------|--------|-----|");
+	excess_row("nested", &nested);
+	excess_row("shadow", &shadow);
+	excess_row("dsp", &dsp);
+	for (unsigned k = 0; k < ARRAY_SIZE(scale); k++) {
+		snprintf(name, sizeof(name), "regret, W x%g", scale[k]);
+		excess_row(name, &seen[k]);
+	}
+	for (unsigned k = 0; k < ARRAY_SIZE(scale); k++) {
+		snprintf(name, sizeof(name), "regret blind, W x%g", scale[k]);
+		excess_row(name, &blind[k]);
+	}
+}
+
+/* --- a trace ---------------------------------------------------------------------------------- */
+
+static void print_sample(void *ctx, const struct policy_sample *x, const struct policy_decision *d)
+{
+	char line[512];
+
+	(void)ctx;
+	(void)d;
+	sample_format(x, line, sizeof(line));
+	puts(line);
+}
+
+static int print_trace(const char *number)
+{
+	unsigned i = (unsigned)atoi(number);
+	struct policy_params p;
+
+	if (i >= SIM_NAMED)
+		return 2;
+	sim_params(&p, &sim_own);
+	printf("pntrace 1 khz=%u\n# %s, %s costs, regret\n", SIM_KHZ, sim_named[i].name,
+	       sim_own.name);
+	sim_policy(&sim_named[i], &sim_own, &sim_seen, &policy_regret, &p, 1, print_sample, NULL);
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 2 && !strcmp(argv[1], "--trace"))
+		return print_trace(argv[2]);
+	if (argc > 1 && !strcmp(argv[1], "--held-out")) {
+		random_table(&sim_xen, SIM_TUNING, SIM_TUNING + SIM_HELD_OUT);
+		random_table(&sim_own, SIM_TUNING, SIM_TUNING + SIM_HELD_OUT);
+		return 0;
+	}
+	named_table(&sim_xen);
+	named_table(&sim_own);
+	random_table(&sim_xen, 0, SIM_TUNING);
+	random_table(&sim_own, 0, SIM_TUNING);
+	return 0;
+}

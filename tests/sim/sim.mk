@@ -1,0 +1,11 @@
+# `make sim`: the paging policies in simulated machines (docs/adaptive.md), tables on stdout.
+SIM_POLICY_SRCS := $(wildcard hv/paging/adaptive/*.c) hv/lib/str.c
+SIM_SRCS := $(wildcard tests/sim/*.c) $(SIM_POLICY_SRCS)
+$(B)/sim/sim: $(SIM_SRCS) $(wildcard tests/sim/*.h hv/paging/adaptive/*.h) tests/sim/sim.mk
+	@mkdir -p $(@D)
+	$(call say,SIMCC,$@)
+	$(Q)$(CC) -std=gnu11 -O2 -g -ffp-contract=off -DPN_HOST -Iinclude -Ihv -Itests/sim $(WARN) -o $@ $(SIM_SRCS) -lm
+.PHONY: sim
+sim: $(B)/sim/sim
+	$(Q)$<
+	$(Q)$< --held-out
