@@ -208,7 +208,7 @@ static const struct cpuid_rule rules[] = {
 	 0, "no WAITPKG, CET, TME, LA57, key locker, PKS, ENQCMD; OSPKE dynamic"},
 	{0x7, CPUID_EDX, F7D_FSRM | F7D_MD_CLEAR | F7D_SERIALIZE | F7D_AVX512, 0,
 	 "no UINTR, AMX, hybrid, LBR, CET; no speculation-control MSRs: they are not switched"},
-	{0x15, CPUID_EAX, EVERYTHING, 0, "TSC frequency: the TSC is not scaled"},
+	{0x15, CPUID_EAX, EVERYTHING, 0, "TSC frequency where it is true: the TSC is not scaled"},
 	{0x15, CPUID_EBX, EVERYTHING, 0, "TSC frequency"},
 	{0x15, CPUID_ECX, EVERYTHING, 0, "TSC frequency"},
 	{0x16, CPUID_EAX, 0xffff, 0, "CPU frequency"},
@@ -498,6 +498,22 @@ static void set_maxima(struct cpuid_policy *p, const struct host_cpuid *h)
 	p->ext[0].reg[CPUID_EAX] = EXT + p->max_ext;
 }
 
+/* Kernels believe these two leaves and measure only without them. The TSC is not always what they
+ * say: an overclocked bus, a crystal that the CPU does not know, an emulator. */
+static void check_frequency(struct cpuid_policy *p, u64 measured_khz)
+{
+	u32 *tsc = p->basic[0x15].reg, *base = p->basic[0x16].reg;
+	u64 said_khz = (u64)base[CPUID_EAX] * 1000;
+
+	if (tsc[CPUID_EAX] && tsc[CPUID_EBX] && tsc[CPUID_ECX])
+		said_khz = (u64)tsc[CPUID_ECX] * tsc[CPUID_EBX] / tsc[CPUID_EAX] / 1000;
+	if (!measured_khz || !said_khz ||
+	    MAX(said_khz, measured_khz) - MIN(said_khz, measured_khz) <= said_khz / 64)
+		return;
+	memset(tsc, 0, sizeof(p->basic[0x15].reg));
+	memset(base, 0, sizeof(p->basic[0x16].reg));
+}
+
 void cpuid_policy_build(struct cpuid_policy *p,
 			void (*host)(void *ctx, u32 leaf, u32 sub, u32 out[4]), void *ctx,
 			const struct cpuid_params *params)
@@ -523,6 +539,7 @@ void cpuid_policy_build(struct cpuid_policy *p,
 	build_flags(p, &h);
 	build_xsave(p, &h);
 	build_address_widths(p, &h, params);
+	check_frequency(p, params->tsc_khz);
 	derive_controls(p);
 	p->intel_beyond = vendor_is(p, "GenuineIntel");
 	p->amd = vendor_is(p, "AuthenticAMD") || vendor_is(p, "HygonGenuine");

@@ -27,6 +27,7 @@ struct cpuid_params {
 	u64 xcr0;    /* components whose state is switched; 0 hides XSAVE and all that needs it */
 	bool x2apic; /* the virtual LAPIC has x2APIC mode */
 	bool tsc_deadline; /* ... and TSC-deadline mode */
+	u32 tsc_khz;	   /* as measured; 0: unknown, the host's leaves 15h and 16h are believed */
 };
 
 /* The vCPU's state that shows in CPUID. */

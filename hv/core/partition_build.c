@@ -85,7 +85,8 @@ static void host_cpuid(void *ctx, u32 leaf, u32 sub, u32 out[4])
 
 void partition_build_cpuid(struct partition *p)
 {
-	struct cpuid_params params = {.x2apic = true, .tsc_deadline = true};
+	struct cpuid_params params = {
+		.x2apic = true, .tsc_deadline = true, .tsc_khz = hv_boot_info()->tsc_khz};
 
 	if (read_cr4() & CR4_OSXSAVE) {
 		struct cpuid c = cpuid(0xd, 0);

@@ -451,6 +451,39 @@ TEST(address_widths_are_cut)
 	CHECK_EQ(p.phys_bits, 52);
 }
 
+static void read_icelake_without_crystal(void *ctx, u32 leaf, u32 sub, u32 out[4])
+{
+	(void)ctx;
+	read_machine((void *)(uintptr_t)&machines[ICELAKE], leaf, sub, out);
+	if (leaf == 0x15)
+		out[CPUID_ECX] = 0;
+}
+
+TEST(clock_frequencies_are_shown_where_they_are_true)
+{
+	static const struct {
+		u32 khz;
+		bool shown;
+	} measured[] = {{0, true},	  {2100000, true},  {2130000, true}, {2070000, true},
+			{2140000, false}, {2060000, false}, {100000, false}, {UINT32_MAX, false}};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(measured); i++) {
+		struct cpuid_params params = full;
+		struct cpuid_policy p;
+
+		params.tsc_khz = measured[i].khz;
+		p = build(ICELAKE, &params);
+		CHECK_EQ(all_zero(ask(&p, 0x15, 0)), !measured[i].shown);
+		CHECK_EQ(all_zero(ask(&p, 0x16, 0)), !measured[i].shown);
+		cpuid_policy_build(&p, read_icelake_without_crystal, NULL, &params);
+		CHECK_EQ(all_zero(ask(&p, 0x15, 0)), !measured[i].shown);
+		CHECK_EQ(all_zero(ask(&p, 0x16, 0)), !measured[i].shown);
+		/* A CPU without these leaves. */
+		p = build(HASWELL, &params);
+		CHECK_EQ(p.max_basic, 0xd);
+	}
+}
+
 TEST(leaves_beyond_the_maximum_follow_the_vendor)
 {
 	static const u32 beyond[] = {0x20,	 0x40000000, 0x40000001, 0x7fffffff,
