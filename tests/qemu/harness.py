@@ -290,10 +290,11 @@ debug: action=ignore
 
 class Bochs(Machine):
     """Bochs: other CPUs and other bugs than QEMU's. media: cd | hdd; disk: an image on the second IDE channel;
-    nic: an e1000 in a network of its own. Ends with status 1 also after a proper power-off, so a test
-    judges by records."""
+    nic: an e1000 in a network of its own; debugger: the commands it starts with. Ends with status 1 also after a
+    proper power-off, so a test judges by records."""
 
-    def __init__(self, where, name, iso, model="ryzen", media="cd", cpus=1, memory=512, disk=None, nic=False):
+    def __init__(self, where, name, iso, model="ryzen", media="cd", cpus=1, memory=512, disk=None, nic=False,
+                 debugger=("c",)):
         super().__init__(where, name)
         if not shutil.which("bochs"):
             raise Skip("package bochs is not installed")
@@ -316,6 +317,7 @@ class Bochs(Machine):
                                    port=self.listener.getsockname()[1],
                                    log=os.path.join(where, name + ".bochs")))
         with open(go, "w", encoding="ascii") as f:
-            f.write("c\n")  # the built-in debugger stops at the first instruction
+            # The built-in debugger stops at the first instruction.
+            f.write("".join(command + "\n" for command in debugger))
         self.launch(["bochs", "-q", "-f", rc, "-rc", go],
                     dict(os.environ, SDL_VIDEODRIVER="dummy"))

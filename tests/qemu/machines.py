@@ -11,15 +11,15 @@ import harness
 BOCHS = {
     # VT-x with EPT, unrestricted guest, A/D flags; 1 GiB pages
     "bochs-broadwell": "broadwell_ult",
-    "bochs-skylake": "corei7_skylake_x",              # page-modification log and TSC scaling too
+    "bochs-skylake": "corei7_skylake_x",               # page-modification log and TSC scaling too
     "bochs-sandybridge": "corei7_sandy_bridge_2600k",  # neither A/D flags nor 1 GiB pages
     # VT-x that this hypervisor refuses
-    "bochs-lynnfield": "corei5_lynnfield_750",        # EPT, no unrestricted guest
-    "bochs-penryn": "core2_penryn_t9600",             # no EPT
+    "bochs-lynnfield": "corei5_lynnfield_750",         # EPT, no unrestricted guest
+    "bochs-penryn": "core2_penryn_t9600",              # no EPT
     # AMD-V
-    "bochs-ryzen": "ryzen",                           # next-RIP
+    "bochs-ryzen": "ryzen",                            # next-RIP
     "bochs-zambezi": "zambezi",
-    "bochs-phenom": "phenom_8650_toliman",            # no next-RIP, no flush by ASID
+    "bochs-phenom": "phenom_8650_toliman",             # no next-RIP, no flush by ASID
 }
 AMD = ("bochs-ryzen", "bochs-zambezi", "bochs-phenom")
 # What Bochs 2.7 cannot do for a guest, whatever hypervisor runs it.
@@ -33,7 +33,6 @@ AMD_BUGS = {
 }
 
 
-
 def over(variations, *machines, seconds=90):
     """The same variations on each of @machines, named NAME-MACHINE."""
     return {f"{name}-{on}": dict(arguments, on=on, seconds=seconds)
@@ -45,11 +44,11 @@ def cmdline(on, words):
     return f"{words} exit={'qemu' if on == 'qemu' else 'poweroff'}"
 
 
-def start(t, on, iso, cpus=1, **qemu):
-    """Boot @iso; @qemu (clock, cpu, vga ...) is for QEMU only."""
+def start(t, on, iso, cpus=1, debugger=("c",), **qemu):
+    """Boot @iso; @qemu (clock, cpu, vga ...) is for QEMU only, @debugger for Bochs: its first commands."""
     if on == "qemu":
         return t.boot(iso, cpus=cpus, **qemu)
-    return t.boot(iso, emulator="bochs", model=BOCHS[on], cpus=cpus)
+    return t.boot(iso, emulator="bochs", model=BOCHS[on], cpus=cpus, debugger=debugger)
 
 
 def ended(t, m, on, passed=True, limit=30):
