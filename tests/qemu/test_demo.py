@@ -7,7 +7,7 @@ import machines
 
 TIER = "ci"
 SECONDS = 40
-NIGHTLY = ("epyc", "opteron", "bochs-sandybridge", "bochs-broadwell-lists", "2cpus-bochs-broadwell")
+NIGHTLY = ("epyc", "opteron", "bochs-skylake", "bochs-sandybridge", "bochs-broadwell-lists", "2cpus-bochs-broadwell")
 # Printing is most of what a kernel does there: Bochs counts the serial line's time in instructions.
 QUIET = {"paging": "nested", "image": "linux-cloud-amd64-quiet.iso", "seconds": 90}
 VARIATIONS = {
@@ -19,6 +19,7 @@ VARIATIONS = {
     # By itself QEMU's model promises XSAVE and hangs when CR4.OSXSAVE is set.
     "opteron": {"paging": "nested", "cpu": "Opteron_G5,+xsaveopt"},
     "bochs-broadwell": dict(QUIET, on="bochs-broadwell"),
+    "bochs-skylake": dict(QUIET, on="bochs-skylake"),
     "bochs-sandybridge": dict(QUIET, on="bochs-sandybridge"),
     # EFER and PAT by the MSR lists.
     "bochs-broadwell-lists": dict(QUIET, on="bochs-broadwell", words="msr_controls=off"),

@@ -37,9 +37,11 @@ SETS = (
     ("tables", "tablesout", "virt"), ("msrs", "desc", "cr"), ("lme", "storm", "ipi"), ("disk", "debug", "flood"),
 )
 # On Bochs what the emulator itself cannot do stands alone, so that only that is skipped.
+INTEL_SETS = SETS[:4] + (("msrs", "cr"), ("desc",)) + SETS[5:]
 BOCHS_SETS = {
-    "bochs-broadwell": SETS[:4] + (("msrs", "cr"), ("desc",)) + SETS[5:],
-    "bochs-skylake": (("triple", "cliloop", "ports"), ("lme", "storm", "ipi")),
+    "bochs-broadwell": INTEL_SETS,
+    "bochs-skylake": INTEL_SETS,
+    "bochs-sandybridge": INTEL_SETS,
     "bochs-ryzen": (("triple",), ("cliloop",), ("ports",)) + SETS[1:4] + (("msrs", "cr"), ("desc",)) + SETS[5:6] +
                    (("disk", "flood"), ("debug",)),
 }

@@ -17,13 +17,15 @@ VARIATIONS = {
 # Linux does not run on Bochs's phenom with or without us: that promises POPCNT and has none.
 ON_BOCHS = {
     "cloud": {"image": "linux-cloud-amd64-quiet.iso", "memory": "128M"},
+    "amd64": {"image": "linux-amd64-quiet.iso", "memory": "256M"},
     "686": {"image": "linux-686-quiet.iso", "memory": "128M"},
     "686-pae": {"image": "linux-686-pae-quiet.iso", "memory": "128M"},
 }
-VARIATIONS.update(machines.over(ON_BOCHS, "bochs-broadwell", "bochs-ryzen"))
+VARIATIONS.update(machines.over(ON_BOCHS, "bochs-broadwell", "bochs-skylake", "bochs-sandybridge", "bochs-ryzen"))
 VARIATIONS.update(machines.over({"cloud": ON_BOCHS["cloud"]}, "bochs-zambezi"))
-# demo~bochs-broadwell is "cloud" there.
-del VARIATIONS["cloud-bochs-broadwell"]
+# demo~bochs-* is "cloud" there.
+for same in ("bochs-broadwell", "bochs-skylake", "bochs-sandybridge"):
+    del VARIATIONS["cloud-" + same]
 NIGHTLY = ("amd64",) + tuple(v for v in VARIATIONS if "bochs" in v and v != "cloud-bochs-ryzen")
 
 

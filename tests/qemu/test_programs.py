@@ -90,8 +90,8 @@ ON_BOCHS = {
     "memtest-ia32": {"config": CD.replace("64M", "16M"), "image": "memtest-ia32.iso",
                      "script": memtest_short},
 }
-# Linux takes that Skylake's CPUID 15h at its word, 35 times the clock that Bochs gives: no kernel there.
-VARIATIONS.update(machines.over(ON_BOCHS, "bochs-broadwell", "bochs-skylake", "bochs-ryzen", "bochs-phenom"))
+VARIATIONS.update(machines.over(ON_BOCHS, "bochs-broadwell", "bochs-skylake", "bochs-sandybridge", "bochs-ryzen",
+                                "bochs-phenom"))
 NIGHTLY = tuple(v for v in VARIATIONS if "bochs" in v and v != "grub-selftest-bochs-phenom")
 
 
