@@ -39,7 +39,7 @@ struct sim_load sim_random_load(unsigned i)
 	return load;
 }
 
-struct sim_load sim_random_trace(u64 seed)
+struct sim_load sim_random_trace(u64 seed, double shortest)
 {
 	struct sim_random r = {seed * 7919 + 17};
 	struct sim_load load = {"trace", 0, 1 + (unsigned)(sim_uniform(&r) * 12), {{.seconds = 0}}};
@@ -48,7 +48,7 @@ struct sim_load sim_random_trace(u64 seed)
 	for (unsigned i = 0; i < load.n; i++) {
 		struct sim_phase *ph = &load.phase[i];
 
-		ph->seconds = sim_log_between(&r, 1, 20);
+		ph->seconds = sim_log_between(&r, shortest, 20);
 		ph->pf = sim_log_between(&r, 10, 50e3);
 		ph->miss = sim_log_between(&r, 0.1e6, 50e6);
 		ph->rho = sim_between(&r, 0.25, 0.7);
@@ -58,12 +58,17 @@ struct sim_load sim_random_trace(u64 seed)
 	return load;
 }
 
+static u64 in_cycles(double seconds, double unit)
+{
+	return (u64)(seconds * SIM_KHZ * 1000 * unit + 0.5);
+}
+
 void sim_params(struct policy_params *p, const struct sim_costs *c)
 {
 	policy_params_init(p, SIM_KHZ);
 	p->rho = 450;
-	p->c_pf = (u64)(1.5 * c->pf * SIM_KHZ * 1000);
-	p->k_hs = (u64)(c->hs * SIM_KHZ * 1000);
-	p->k_leaf = (u64)(c->hs_page * SIM_KHZ * 1000 * 1000);
-	p->k_sh = (u64)(c->sh * SIM_KHZ * 1000);
+	p->c_pf = in_cycles(c->pf, 1.5);
+	p->k_hs = in_cycles(c->hs, 1);
+	p->k_leaf = in_cycles(c->hs_page, 1000);
+	p->k_sh = in_cycles(c->sh, 1);
 }

@@ -19,7 +19,7 @@ extern const struct sim_load sim_named[SIM_NAMED];
 #define SIM_HELD_OUT 75
 /* Load @i of the tuning set, or of those held out, behind them. */
 struct sim_load sim_random_load(unsigned i);
-/* A load of 1 to 12 phases of 1 to 20 s for tests of properties. */
-struct sim_load sim_random_trace(u64 seed);
+/* A load of 1 to 12 phases of @shortest to 20 s for tests of properties. */
+struct sim_load sim_random_trace(u64 seed, double shortest);
 
 #endif

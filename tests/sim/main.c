@@ -44,7 +44,8 @@ static void named_table(const struct sim_costs *c)
 /* --- excess over the best static mode --------------------------------------------------------- */
 
 struct excess {
-	double sum, max, all[SIM_TUNING + SIM_HELD_OUT];
+	double sum, max; /* percent */
+	double all[SIM_TUNING + SIM_HELD_OUT];
 	unsigned n, at;
 };
 
@@ -54,7 +55,7 @@ static void excess_add(struct excess *e, double seconds, double best, unsigned l
 
 	e->sum += x;
 	e->all[e->n++] = x;
-	if (x > e->max) {
+	if (x > e->max || e->n == 1) {
 		e->max = x;
 		e->at = load;
 	}
@@ -74,53 +75,82 @@ static void excess_row(const char *name, struct excess *e)
 	       e->all[e->n * 95 / 100], e->max, e->at);
 }
 
-static void random_table(const struct sim_costs *c, unsigned from, unsigned to)
-{
-	static const double scale[] = {1, 0.3, 3};
-	struct excess nested = {0}, shadow = {0}, dsp = {0}, blind[3] = {{0}}, seen[3] = {{0}};
-	struct policy_params p;
-	char name[32];
+/* How regret may see the machine. */
+static const struct {
+	const char *name;
+	struct sim_sight sight;
+} sights[] = {
+#define SEEN .walk_noise = 0.05, .progress_noise = 0.02, .window_faults = 2500
+	{"regret, W x1", {.walk_scale = 1, SEEN}},
+	{"regret, W x0.3", {.walk_scale = 0.3, SEEN}},
+	{"regret, W x3", {.walk_scale = 3, SEEN}},
+	{"regret, W x1, drift", {.walk_scale = 1, .progress_drift = 0.03, SEEN}},
+	{"regret, W x0.3, drift", {.walk_scale = 0.3, .progress_drift = 0.03, SEEN}},
+	{"regret, W x3, drift", {.walk_scale = 3, .progress_drift = 0.03, SEEN}},
+	{"regret, nested W x0.4", {.walk_scale = 0.4, .shadow_scale = 2.5, SEEN}},
+	{"regret, shadow W x0.4", {.walk_scale = 1, .shadow_scale = 0.4, SEEN}},
+#undef SEEN
+#define BLIND .walk_noise = 0.05, .window_faults = 2500
+	{"regret blind, W x1", {.walk_scale = 1, BLIND}},
+	{"regret blind, W x0.3", {.walk_scale = 0.3, BLIND}},
+	{"regret blind, W x3", {.walk_scale = 3, BLIND}},
+#undef BLIND
+};
 
+typedef struct sim_load load_fn(unsigned i);
+
+static struct sim_load phased_load(unsigned i)
+{
+	struct sim_load load = sim_random_trace(5000000 + i, 1);
+
+	load.seconds = 300;
+	return load;
+}
+
+static void random_table(const struct sim_costs *c, load_fn *load_of, unsigned from, unsigned to)
+{
+	struct excess nested = {0}, shadow = {0}, dsp = {0}, best = {0}, seen[ARRAY_SIZE(sights)];
+	struct policy_params p;
+
+	memset(seen, 0, sizeof(seen));
 	sim_params(&p, c);
 	for (unsigned i = from; i < to; i++) {
-		struct sim_load load = sim_random_load(i);
+		struct sim_load load = load_of(i);
 		double h = sim_static(&load, c, POLICY_NESTED).seconds,
-		       s = sim_static(&load, c, POLICY_SHADOW).seconds, best = MIN(h, s);
+		       s = sim_static(&load, c, POLICY_SHADOW).seconds, least = MIN(h, s);
 
-		excess_add(&nested, h, best, i);
-		excess_add(&shadow, s, best, i);
+		excess_add(&nested, h, least, i);
+		excess_add(&shadow, s, least, i);
+		excess_add(&best, sim_optimum(&load, c).seconds, least, i);
 		excess_add(&dsp,
 			   sim_policy(&load, c, &sim_exact, &policy_dsp, &p, i, NULL, NULL).seconds,
-			   best, i);
-		for (unsigned k = 0; k < ARRAY_SIZE(scale); k++) {
-			struct sim_sight sight = sim_seen;
-
-			sight.walk_scale = scale[k];
+			   least, i);
+		for (unsigned k = 0; k < ARRAY_SIZE(sights); k++)
 			excess_add(&seen[k],
-				   sim_policy(&load, c, &sight, &policy_regret, &p, i, NULL, NULL)
+				   sim_policy(&load, c, &sights[k].sight, &policy_regret, &p, i,
+					      NULL, NULL)
 					   .seconds,
-				   best, i);
-			sight.progress_noise = 0;
-			excess_add(&blind[k],
-				   sim_policy(&load, c, &sight, &policy_regret, &p, i, NULL, NULL)
-					   .seconds,
-				   best, i);
-		}
+				   least, i);
 	}
-	printf("\n%s costs, loads %u to %u: %% over the better static mode\n\n", c->name, from,
-	       to - 1);
+	printf("\n%s costs, %s loads %u to %u: %% over the better static mode\n\n", c->name,
+	       load_of == phased_load ? "phased" : "stationary", from, to - 1);
 	puts("| policy                 | mean   | p95    | max    | at  |");
 	puts("|------------------------|--------|--------|--------|-----|");
 	excess_row("nested", &nested);
 	excess_row("shadow", &shadow);
+	excess_row("optimum", &best);
 	excess_row("dsp", &dsp);
-	for (unsigned k = 0; k < ARRAY_SIZE(scale); k++) {
-		snprintf(name, sizeof(name), "regret, W x%g", scale[k]);
-		excess_row(name, &seen[k]);
-	}
-	for (unsigned k = 0; k < ARRAY_SIZE(scale); k++) {
-		snprintf(name, sizeof(name), "regret blind, W x%g", scale[k]);
-		excess_row(name, &blind[k]);
+	for (unsigned k = 0; k < ARRAY_SIZE(sights); k++)
+		excess_row(sights[k].name, &seen[k]);
+}
+
+static void random_tables(unsigned from, unsigned to)
+{
+	static const struct sim_costs *const costs[] = {&sim_xen, &sim_own};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(costs); i++) {
+		random_table(costs[i], sim_random_load, from, to);
+		random_table(costs[i], phased_load, from, to);
 	}
 }
 
@@ -155,13 +185,11 @@ int main(int argc, char **argv)
 	if (argc > 2 && !strcmp(argv[1], "--trace"))
 		return print_trace(argv[2]);
 	if (argc > 1 && !strcmp(argv[1], "--held-out")) {
-		random_table(&sim_xen, SIM_TUNING, SIM_TUNING + SIM_HELD_OUT);
-		random_table(&sim_own, SIM_TUNING, SIM_TUNING + SIM_HELD_OUT);
+		random_tables(SIM_TUNING, SIM_TUNING + SIM_HELD_OUT);
 		return 0;
 	}
 	named_table(&sim_xen);
 	named_table(&sim_own);
-	random_table(&sim_xen, 0, SIM_TUNING);
-	random_table(&sim_own, 0, SIM_TUNING);
+	random_tables(0, SIM_TUNING);
 	return 0;
 }

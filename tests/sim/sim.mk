@@ -9,3 +9,4 @@ $(B)/sim/sim: $(SIM_SRCS) $(wildcard tests/sim/*.h hv/paging/adaptive/*.h) tests
 sim: $(B)/sim/sim
 	$(Q)$<
 	$(Q)$< --held-out
+UNIT_LIBS_test_policy_regret := -lm

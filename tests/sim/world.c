@@ -140,10 +140,32 @@ static double seen_faults(const struct sim_phase *ph, const struct sim_sight *s,
 	return (caught + sqrt(caught) * sim_normal(r)) / duty;
 }
 
-static struct policy_sample observe(const struct sim_phase *ph, const struct sim_costs *c,
-				    const struct sim_sight *s, struct sim_random *r,
-				    enum policy_mode mode, double switched)
+#define DRIFT_STAYS 0.95 /* of it, each tick */
+
+/* What a policy sees through. */
+struct observer {
+	const struct sim_sight *sight;
+	struct sim_random chance;
+	double drift; /* of progress */
+};
+
+static double seen_progress(struct observer *o)
 {
+	const struct sim_sight *s = o->sight;
+
+	o->drift = DRIFT_STAYS * o->drift +
+		   sqrt(1 - DRIFT_STAYS * DRIFT_STAYS) * s->progress_drift * sim_normal(&o->chance);
+	return 1 + o->drift + s->progress_noise * sim_normal(&o->chance);
+}
+
+static struct policy_sample observe(struct observer *o, const struct sim_phase *ph,
+				    const struct sim_costs *c, enum policy_mode mode,
+				    double switched)
+{
+	const struct sim_sight *s = o->sight;
+	struct sim_random *r = &o->chance;
+	double scale = s->walk_scale *
+		       (mode == POLICY_SHADOW && s->shadow_scale > 0 ? s->shadow_scale : 1);
 	double walk = c->walk * ph->miss * SIM_TICK / (mode == POLICY_SHADOW ? 1 : ph->rho);
 	double exits = sim_overhead(ph, c, mode) - (mode == POLICY_SHADOW ? walk : 0);
 	double work = SIM_TICK * HZ;
@@ -156,13 +178,12 @@ static struct policy_sample observe(const struct sim_phase *ph, const struct sim
 	x.instructions = known(work);
 	x.walks = known(ph->miss * SIM_TICK);
 	x.faults = known(seen_faults(ph, s, r));
-	x.walk_cycles =
-		known((double)cycles(walk) * s->walk_scale * (1 + s->walk_noise * sim_normal(r)));
+	x.walk_cycles = known((double)cycles(walk) * scale * (1 + s->walk_noise * sim_normal(r)));
 	x.walk_cycles.value = MIN(MAX(x.walk_cycles.value, 1), x.unhalted);
 	x.shadow_cycles = known((double)cycles(exits) * (1 + s->walk_noise * sim_normal(r)));
 	x.leaves = known(ph->pages);
 	if (s->progress_noise > 0)
-		x.progress = known(work * (1 + s->progress_noise * sim_normal(r)));
+		x.progress = known(work * seen_progress(o));
 	if (switched > 0)
 		x.switch_cycles = known((double)cycles(switched));
 	return x;
@@ -191,7 +212,7 @@ struct sim_result sim_policy(const struct sim_load *load, const struct sim_costs
 			     const struct policy_params *params, u64 seed, sim_watch_fn *watch,
 			     void *ctx)
 {
-	struct sim_random r = {seed};
+	struct observer o = {.sight = sight, .chance = {seed}};
 	struct sim_result res = {0};
 	struct probation trial = {0};
 	enum policy_mode mode = POLICY_NESTED;
@@ -201,7 +222,7 @@ struct sim_result sim_policy(const struct sim_load *load, const struct sim_costs
 	policy_init(&p, ops, params, mode);
 	for (unsigned i = 0; i < sim_ticks(load); i++) {
 		const struct sim_phase *ph = sim_phase_at(load, i);
-		struct policy_sample x = observe(ph, c, sight, &r, mode, switched);
+		struct policy_sample x = observe(&o, ph, c, mode, switched);
 		double own = sim_overhead(ph, c, mode);
 		struct policy_decision d = policy_tick(&p, &x);
 

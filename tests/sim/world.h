@@ -41,8 +41,10 @@ struct sim_costs {
 /* How well a policy sees. */
 struct sim_sight {
 	double walk_scale;     /* W reported / real */
+	double shadow_scale;   /* the same in shadow only, beside it; 0: as in nested */
 	double walk_noise;     /* relative, of each tick's W and X */
 	double progress_noise; /* 0: progress is not known */
+	double progress_drift; /* slow noise besides: deviation; it fades over 2 s */
 	double window_faults;  /* a second that page-fault windows may take; 0: exact */
 };
 

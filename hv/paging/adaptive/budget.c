@@ -6,8 +6,6 @@
 
 #include "paging/adaptive/fixed.h"
 
-#define ROUND_TRIP (2 * Q16_ONE)
-
 void budget_init(struct budget *b, const struct policy_params *p)
 {
 	*b = (struct budget){
@@ -37,15 +35,14 @@ void budget_charge(struct budget *b, const struct policy_params *p, u64 cycles)
 	b->tokens = MAX(b->tokens - (s64)MIN(cycles, BIT(61)), least);
 }
 
-bool budget_can_switch(const struct budget *b, bool to_shadow)
+bool budget_can_switch(const struct budget *b, bool home)
 {
-	return !to_shadow || b->switches >= ROUND_TRIP;
+	return b->switches >= (home ? 1 : 2) * Q16_ONE;
 }
 
-void budget_switched(struct budget *b, bool to_shadow)
+void budget_switched(struct budget *b)
 {
-	if (to_shadow)
-		b->switches = sat_sub(b->switches, ROUND_TRIP);
+	b->switches = sat_sub(b->switches, Q16_ONE);
 }
 
 void budget_back_off(struct budget *b, const struct policy_params *p, u64 now_ns, bool agrees,

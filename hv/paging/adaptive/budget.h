@@ -1,8 +1,9 @@
 /* What exploration and switching may cost.
  *
  * A token bucket, filled with a share of the guest's time, pays for trials that fail. A back-off
- * spaces them while they say the same. A second bucket holds switches: a switch to shadow takes two
- * at once, so that the way back to nested is always open.
+ * spaces them while they say the same. A second bucket holds switches. Its last one is kept for the
+ * way to the mode that is cheaper in the long run: a load that changes faster than switching may
+ * follow rests there.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -24,8 +25,9 @@ void budget_init(struct budget *b, const struct policy_params *p);
 void budget_tick(struct budget *b, const struct policy_params *p, u64 ns, u64 unhalted, u64 k);
 /* A failed trial cost @cycles. */
 void budget_charge(struct budget *b, const struct policy_params *p, u64 cycles);
-bool budget_can_switch(const struct budget *b, bool to_shadow);
-void budget_switched(struct budget *b, bool to_shadow);
+/* @home: that switch leads to the mode that is cheaper in the long run. */
+bool budget_can_switch(const struct budget *b, bool home);
+void budget_switched(struct budget *b);
 /* A trial ended: @agrees with the one before (times @factor longer to the next) or not. */
 void budget_back_off(struct budget *b, const struct policy_params *p, u64 now_ns, bool agrees,
 		     unsigned factor);

@@ -54,6 +54,21 @@ static void new_phase(struct regret *r, const struct policy_params *p)
 	budget_new_phase(&r->budget, p, r->now_ns);
 }
 
+#define LONG_RUN 256 /* ticks */
+
+static void remember(struct regret *r, const struct policy_sample *x, const struct cost_pair *c)
+{
+	s64 excess = (s64)MIN(c->own, x->unhalted) - (s64)MIN(c->other, x->unhalted);
+
+	r->long_run -= r->long_run / LONG_RUN;
+	r->long_run += x->mode == POLICY_NESTED ? excess : -excess;
+}
+
+static enum policy_mode cheaper_mode(const struct regret *r)
+{
+	return r->long_run > 0 ? POLICY_SHADOW : POLICY_NESTED;
+}
+
 /* --- switches --------------------------------------------------------------------------------- */
 
 /* Ask for the other mode. */
@@ -71,7 +86,7 @@ static void mode_changed(struct regret *r, const struct policy_params *p,
 {
 	if (!r->wanted)
 		r->trial.active = r->vetoed = false;
-	budget_switched(&r->budget, x->mode == POLICY_SHADOW);
+	budget_switched(&r->budget);
 	if (measure_known(&x->switch_cycles))
 		cost_learn_switch(&r->cost, x->mode, measure_or_0(&x->leaves),
 				  x->switch_cycles.value);
@@ -195,7 +210,7 @@ static void quiet_tick(struct regret *r, const struct policy_params *p,
 
 	r->sum = sat_sub(sat_add(r->sum, c->own), bearable);
 	d->regret = r->sum;
-	if (!budget_can_switch(&r->budget, to == POLICY_SHADOW))
+	if (!budget_can_switch(&r->budget, to == cheaper_mode(r)))
 		return;
 	due = regret_is_due(r, p, d->switch_cost);
 	if (!due && !look_is_due(r, p, x, c, d->switch_cost))
@@ -244,6 +259,7 @@ static void good_tick(struct regret *r, const struct policy_params *p,
 		d->probe = r->trial.active = false;
 	}
 	take_progress(r, x);
+	remember(r, x, &c);
 	if (r->trial.active)
 		trial_tick(r, p, x, d);
 	else

@@ -28,6 +28,7 @@ struct regret {
 	enum policy_mode mode;	  /* of the last tick */
 	u64 now_ns;		  /* sum of the ticks */
 	u64 sum;		  /* R, cycles */
+	s64 long_run;		  /* cycles by which nested costs more than shadow; old ones fade */
 	u32 settle;		  /* ticks left to pass over */
 	u64 spaces;		  /* of the last tick */
 	bool wanted;		  /* the last decision was a switch */
