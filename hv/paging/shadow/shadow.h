@@ -52,8 +52,8 @@ struct shadow_config {
 	/* Tables at most, at least SHADOW_MIN_PAGES. Each takes a host frame and a second one for
 	 * the copy of what it was made from. */
 	unsigned pool_pages;
-	bool has_1g;	     /* the CPU takes 1 GiB leaves */
-	u8 maxphyaddr;	     /* the CPU's, in bits */
+	bool has_1g;   /* the CPU takes 1 GiB leaves */
+	u8 maxphyaddr; /* the CPU's, in bits */
 	/* The CPU leaves the guest alone with faults on entries that are 0; entries that the core
 	 * must hear of have reserved bits set. Otherwise every fault exits. */
 	bool filters_faults;

@@ -1,0 +1,263 @@
+/* One entry of a shadow table: what it has to be, and what else changes when it does.
+ *
+ * Rights are mirrored: each of our entries carries those of the guest's at the same level, and the
+ * CPU combines them. So a table looks the same from wherever it is reached. Two exceptions:
+ *
+ *   CR0.WP = 0   The CPU runs with WP = 1. Links are writable, W is folded into the leaf (the key
+ *                says what was refused above), and a supervisor's write to a read-only user page
+ *                gets a leaf that is writable and not the user's, until the user wants it.
+ *   direct       Tables of ours for a large leaf of the guest's allow everything; what the guest
+ *                allows stands in the entry that links them.
+ *
+ * A leaf is there only if the guest's has A set, is writable only if that has D set; thus both are
+ * set by the walk of a fault.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "paging/shadow/shadow_int.h"
+
+#define RIGHTS_MASK (PTE_ADDR | PTE_P | PTE_W | PTE_U | PTE_PS | PTE_NX | PTE_PKEY)
+#define DIRECT_ALL  (PTE_P | PTE_W | PTE_U | PTE_A | PTE_D)
+
+u64 sh_direct_source(const struct sh_page *p)
+{
+	u64 key = p->key >> SH_KEY_PKEY_SHIFT & 15;
+
+	return DIRECT_ALL | key << PTE_PKEY_SHIFT | (sh_key_level(p->key) > 1 ? PTE_PS : 0);
+}
+
+gpa_t sh_entry_gpa(const struct shadow *s, const struct sh_page *p, unsigned idx)
+{
+	unsigned level = sh_key_level(p->key);
+
+	if (sh_key_kind(p->key) == SH_DIRECT)
+		return sh_key_gpa(p->key) + ((gpa_t)idx << SH_LEVEL_SHIFT(level));
+	if (sh_pairs(p))
+		return sh_leaf_gpa(s, SH_32, level, sh_src(p, idx >> 1)) +
+		       (idx & 1) * SH_LEVEL_SIZE(2);
+	return sh_leaf_gpa(s, sh_key_kind(p->key), level, sh_src(p, idx));
+}
+
+u64 sh_rights(const struct sh_page *p, u64 e, bool leaf)
+{
+	u64 r = PTE_P | (e & (PTE_U | PTE_NX));
+	bool w = e & PTE_W;
+
+	if (!leaf)
+		return r | (w || (p->key & SH_KEY_WP0) ? PTE_W : 0);
+	if (p->key & SH_KEY_WP0)
+		w = (w && !(p->key & SH_KEY_READONLY)) || !(e & PTE_U) || (p->key & SH_KEY_KERNEL);
+	if (sh_key_kind(p->key) == SH_LONG || sh_key_kind(p->key) == SH_DIRECT)
+		r |= e & PTE_PKEY;
+	return r | (w && (e & PTE_D) ? PTE_W : 0);
+}
+
+u64 sh_child_key(const struct sh_page *p, unsigned idx, u64 e)
+{
+	u64 role = 0;
+
+	if (p->key & SH_KEY_WP0)
+		role = (p->key & (SH_KEY_WP0 | SH_KEY_READONLY | SH_KEY_KERNEL)) |
+		       (e & PTE_W ? 0 : SH_KEY_READONLY) | (e & PTE_U ? 0 : SH_KEY_KERNEL);
+	return sh_key(e & PTE_ADDR, sh_key_kind(p->key), sh_key_level(p->key) - 1,
+		      sh_pairs(p) ? idx & 1 : 0, role);
+}
+
+static u64 direct_key(const struct sh_page *p, gpa_t gpa, u64 e)
+{
+	u64 pkey = 0;
+
+	if (sh_key_kind(p->key) == SH_LONG || sh_key_kind(p->key) == SH_DIRECT)
+		pkey = (e >> PTE_PKEY_SHIFT & 15) << SH_KEY_PKEY_SHIFT;
+	return sh_key(gpa, SH_DIRECT, sh_key_level(p->key) - 1, 0, pkey);
+}
+
+u64 sh_direct_key(const struct shadow *s, const struct sh_page *p, unsigned idx, u64 e)
+{
+	gpa_t gpa = sh_leaf_gpa(s, sh_key_kind(p->key), sh_key_level(p->key), e);
+
+	if (sh_key_kind(p->key) == SH_DIRECT)
+		gpa = sh_entry_gpa(s, p, idx);
+	else if (sh_pairs(p))
+		gpa += (idx & 1) * SH_LEVEL_SIZE(2);
+	return direct_key(p, gpa, e);
+}
+
+static u64 small_leaf(const struct shadow *s, gpa_t gpa, u64 rights)
+{
+	hpa_t hpa;
+	enum p2m_kind kind = p2m_lookup(s->m, gpa, &hpa);
+
+	if (kind != P2M_RAM && kind != P2M_ROM)
+		return s->trap;
+	if (kind == P2M_ROM || (*sh_frame(s, gpa) & SH_FRAME_SYNC))
+		rights &= ~PTE_W;
+	return hpa | rights;
+}
+
+/* Rights of a link carry no key: bits 62:52 are ignored or reserved there. */
+static u64 link_to(const struct shadow *s, const struct sh_page *child, u64 rights)
+{
+	return sh_hpa(s, child) | (rights & ~PTE_PKEY);
+}
+
+static u64 derive_leaf(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
+{
+	unsigned level = sh_key_level(p->key);
+	u64 rights = sh_rights(p, e, true), key, leaf;
+	const struct sh_page *direct;
+	gpa_t gpa;
+	hpa_t hpa;
+
+	if (level == 1) {
+		gpa = sh_key_kind(p->key) == SH_DIRECT ? sh_entry_gpa(s, p, idx) : e & PTE_ADDR;
+		leaf = small_leaf(s, gpa, rights);
+	} else {
+		key = sh_direct_key(s, p, idx, e);
+		gpa = sh_key_gpa(key);
+		if (sh_large_ok(s, gpa, level, rights & PTE_W)) {
+			p2m_lookup(s->m, gpa, &hpa);
+			leaf = hpa | rights | PTE_PS;
+		} else {
+			direct = sh_find(s, key);
+			return direct ? link_to(s, direct, rights) : s->trap;
+		}
+	}
+	return leaf & PTE_W && leaf != s->trap ? leaf | PTE_D : leaf;
+}
+
+static u64 derive_link(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
+{
+	struct sh_page *child = sh_find(s, sh_child_key(p, idx, e));
+
+	if (!child)
+		return s->trap;
+	/* Whoever comes by this way has never seen what the table said before. */
+	if (child->state == SH_OOS)
+		sh_compare(s, child);
+	return link_to(s, child, sh_rights(p, e, false));
+}
+
+u64 sh_derive(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
+{
+	enum sh_kind kind = sh_key_kind(p->key);
+	unsigned level = sh_key_level(p->key);
+
+	if (!(e & PTE_P))
+		return p->state == SH_SYNCED ? s->absent : s->trap;
+	if (kind == SH_DIRECT)
+		return derive_leaf(s, p, idx, e);
+	if (!(e & PTE_A) || (e & s->rsvd[level][level > 1 && (e & PTE_PS)]))
+		return s->trap;
+	if (level == 1 || sh_is_large(s, kind, level, e))
+		return derive_leaf(s, p, idx, e);
+	return derive_link(s, p, idx, e);
+}
+
+/* --- changing one ---------------------------------------------------------------------------- */
+
+/* The chain that has to know of the entry @e, NULL: none. */
+static u32 *chain_of(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
+{
+	unsigned level = sh_key_level(p->key);
+	gpa_t gpa;
+
+	if (sh_is_link(s, p, e))
+		return &sh_target(s, e)->parents;
+	if (!(e & PTE_W))
+		return NULL;
+	gpa = sh_entry_gpa(s, p, idx);
+	if (level == 1)
+		return sh_frame(s, gpa);
+	return level == 2 ? &s->chunk_map[gpa >> P2M_CHUNK_SHIFT] : &s->gib_map[gpa / GIB];
+}
+
+static u32 ref_of(const struct shadow *s, const struct sh_page *p, unsigned idx)
+{
+	return sh_number(s, p) << 9 | idx;
+}
+
+static void take_out(struct shadow *s, struct sh_page *p, unsigned idx)
+{
+	u64 e = p->spt[idx];
+	u32 *chain;
+
+	if (!sh_present(s, e))
+		return;
+	chain = chain_of(s, p, idx, e);
+	if (chain)
+		sh_chain_remove(s, chain, ref_of(s, p, idx));
+	if (sh_key_level(p->key) > 1 && (e & PTE_PS))
+		s->stats.large_leaves--;
+	p->live--;
+	p->spt[idx] = s->trap;
+}
+
+static void put_in(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
+{
+	u32 *chain;
+
+	if (!sh_present(s, e)) {
+		p->spt[idx] = e;
+		return;
+	}
+	chain = chain_of(s, p, idx, e);
+	if (chain && !sh_chain_add(s, chain, ref_of(s, p, idx))) {
+		p->spt[idx] = s->trap;
+		return;
+	}
+	if (sh_key_level(p->key) > 1 && (e & PTE_PS))
+		s->stats.large_leaves++;
+	p->live++;
+	p->spt[idx] = e;
+}
+
+/* Could the CPU do with a copy of @old what @new does not allow? */
+static bool loses(const struct shadow *s, u64 old, u64 new)
+{
+	if (!sh_present(s, old))
+		return false;
+	if (!sh_present(s, new) || ((old ^ new) & (PTE_ADDR | PTE_PS | PTE_PKEY)))
+		return true;
+	return (old & ~new &(PTE_W | PTE_U)) || (new & ~old &PTE_NX);
+}
+
+/* The CPU caches links too, and whatever lies below them, for addresses that no INVLPG of the guest
+ * will name: those go at once. So do halves of a 4 MiB page. */
+static void tell_loss(struct shadow *s, struct sh_page *p, u64 old, u64 new)
+{
+	if (loses(s, old, new))
+		sh_lost(s, p, sh_is_link(s, p, old) || sh_pairs(p));
+}
+
+void sh_put(struct shadow *s, struct sh_page *p, unsigned idx, u64 new)
+{
+	u64 old = p->spt[idx];
+
+	if (((old ^ new) & RIGHTS_MASK) == 0)
+		return;
+	s->changes++;
+	tell_loss(s, p, old, new);
+	take_out(s, p, idx);
+	put_in(s, p, idx, new);
+}
+
+void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e)
+{
+	unsigned first = sh_pairs(p) ? gi << 1 : gi, n = sh_pairs(p) ? 2 : 1;
+	u64 old[2];
+
+	s->changes++;
+	for (unsigned i = 0; i < n; i++) {
+		old[i] = p->spt[first + i];
+		take_out(s, p, first + i);
+	}
+	if (sh_key_kind(p->key) == SH_32)
+		((u32 *)p->src)[gi] = (u32)e;
+	else
+		((u64 *)p->src)[gi] = e;
+	for (unsigned i = 0; i < n; i++) {
+		put_in(s, p, first + i, sh_derive(s, p, first + i, e));
+		tell_loss(s, p, old[i], p->spt[first + i]);
+	}
+}

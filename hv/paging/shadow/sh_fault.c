@@ -1,0 +1,282 @@
+/* A fault of the CPU: the guest's, or ours to fill in.
+ *
+ * What the error code says is what our tables made of the access. What the guest's tables make of
+ * it is found by one walk, and everything follows from that: the guest's own fault with the code
+ * of its tables, a device, or the entries to put in, level by level, from what the walk met.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "paging/shadow/shadow_int.h"
+
+#define PREFETCH    16u
+#define FILL_NODES  64u /* references that one fill may need */
+#define ACCESS_MASK (PFEC_W | PFEC_U | PFEC_I)
+
+struct fill {
+	const struct walk_regs *g;
+	gva_t gva;
+	u32 access;
+	struct sh_walk *w;
+};
+
+/* --- direct tables --------------------------------------------------------------------------- */
+
+/* Everything a new direct table can map without more tables. */
+static void populate(struct shadow *s, struct sh_page *d)
+{
+	for (unsigned i = 0; i < SH_ENTRIES; i++)
+		sh_put(s, d, i, sh_derive(s, d, i, sh_direct_source(d)));
+}
+
+static struct sh_page *get_direct(struct shadow *s, u64 key)
+{
+	struct sh_page *d = sh_find(s, key);
+
+	if (d) {
+		d->pinned = s->op;
+		d->used = true;
+		return d;
+	}
+	d = sh_get(s, key);
+	if (d)
+		populate(s, d);
+	return d;
+}
+
+/* The entry for @gpa below the direct table @d. False: no table to be had. */
+static bool fill_direct(struct shadow *s, struct sh_page *d, gpa_t gpa)
+{
+	for (;;) {
+		unsigned level = sh_key_level(d->key);
+		unsigned idx = gpa >> SH_LEVEL_SHIFT(level) & (SH_ENTRIES - 1);
+		u64 e = sh_derive(s, d, idx, sh_direct_source(d));
+
+		d->pinned = s->op;
+		if (level > 1 && !sh_present(s, e)) {
+			if (!get_direct(s, sh_direct_key(s, d, idx, sh_direct_source(d))))
+				return false;
+			e = sh_derive(s, d, idx, sh_direct_source(d));
+		}
+		sh_put(s, d, idx, e);
+		if (!sh_is_link(s, d, d->spt[idx]))
+			return true;
+		d = sh_target(s, d->spt[idx]);
+	}
+}
+
+/* --- tables of the guest's ------------------------------------------------------------------- */
+
+/* With CR0.WP = 0 the supervisor may write this page although the user may not. */
+static bool kernel_only_form(const struct fill *f, const struct sh_page *p)
+{
+	return (p->key & SH_KEY_WP0) && (f->access & PFEC_W) && !(f->access & PFEC_U) &&
+	       !(f->w->all & PTE_W) && (f->w->all & PTE_U);
+}
+
+static u64 leaf_for(struct shadow *s, const struct fill *f, struct sh_page *p, unsigned idx, u64 e)
+{
+	u64 leaf;
+
+	if (!kernel_only_form(f, p))
+		return sh_derive(s, p, idx, e);
+	leaf = sh_derive(s, p, idx, e & ~PTE_U);
+	/* What is not the user's any more must not look executable to a supervisor with SMEP. */
+	if (sh_present(s, leaf) && (e & PTE_U) && (s->mode.cr4 & CR4_SMEP))
+		leaf |= PTE_NX;
+	return leaf;
+}
+
+/* Neighbours that the guest has used before. */
+static void prefetch(struct shadow *s, struct sh_page *p, unsigned idx)
+{
+	unsigned first = ALIGN_DOWN(idx, PREFETCH);
+
+	for (unsigned i = first; i < first + PREFETCH; i++) {
+		u64 e = sh_guest(p, i);
+
+		if (sh_present(s, p->spt[i]) || (e & (PTE_P | PTE_A)) != (PTE_P | PTE_A))
+			continue;
+		sh_take(s, p, i, e);
+		s->stats.prefetched += sh_present(s, p->spt[i]);
+	}
+}
+
+static bool fill_leaf(struct shadow *s, const struct fill *f, struct sh_page *p, unsigned idx,
+		      u64 e)
+{
+	u64 leaf = leaf_for(s, f, p, idx, e);
+
+	if (sh_key_level(p->key) == 1) {
+		sh_put(s, p, idx, leaf);
+		prefetch(s, p, idx);
+		return true;
+	}
+	if (!sh_present(s, leaf)) {
+		if (!get_direct(s, sh_direct_key(s, p, idx, e)))
+			return false;
+		leaf = leaf_for(s, f, p, idx, e);
+	}
+	sh_put(s, p, idx, leaf);
+	return !sh_is_link(s, p, p->spt[idx]) ||
+	       fill_direct(s, sh_target(s, p->spt[idx]), f->w->gpa);
+}
+
+/* Link the table that @e points to. NULL: none to be had. */
+static struct sh_page *step_down(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
+{
+	u64 key = sh_child_key(p, idx, e), old = p->spt[idx];
+	struct sh_page *child;
+
+	if (sh_is_link(s, p, old) && sh_target(s, old)->key == key) {
+		child = sh_target(s, old);
+	} else {
+		child = sh_get(s, key);
+		if (!child)
+			return NULL;
+		if (child->state == SH_OOS)
+			sh_compare(s, child);
+	}
+	child->pinned = s->op;
+	child->used = true;
+	sh_put(s, p, idx, sh_hpa(s, child) | sh_rights(p, e, false) | PTE_A);
+	return child;
+}
+
+static struct sh_page *top_page(const struct shadow *s, gva_t gva)
+{
+	u32 n = s->current->page[s->mode.kind == SH_LONG ? 0 : gva >> 30 & 3];
+
+	return n ? &s->page[n] : NULL;
+}
+
+static bool fill_once(struct shadow *s, const struct fill *f)
+{
+	struct sh_page *p = top_page(s, f->gva);
+
+	if (!p)
+		return true; /* the root is older than what was walked: it has been loaded anew */
+	p->pinned = s->op;
+	if (s->mode.kind == SH_DIRECT)
+		return fill_direct(s, p, f->w->gpa);
+	for (unsigned i = 0;; i++) {
+		unsigned idx = f->gva >> SH_LEVEL_SHIFT(sh_key_level(p->key)) & (SH_ENTRIES - 1);
+		unsigned gi = sh_pairs(p) ? idx >> 1 : idx;
+		u64 e = f->w->step[i].e;
+
+		if (sh_src(p, gi) != e)
+			sh_take(s, p, gi, e);
+		if (i == f->w->n - 1)
+			return fill_leaf(s, f, p, idx, e);
+		p = step_down(s, p, idx, e);
+		if (!p)
+			return false;
+	}
+}
+
+static void fill(struct shadow *s, const struct fill *f)
+{
+	if (fill_once(s, f))
+		return;
+	sh_drop_all(s);
+	sh_load_root(s);
+	fill_once(s, f);
+}
+
+/* --- classification -------------------------------------------------------------------------- */
+
+/* A supervisor's access that the CPU makes on its own (to a descriptor table, say) is checked by
+ * SMAP whatever AC says, and the error code does not tell it from others. It is one when the tables
+ * allow the access and yet it faults again. */
+static bool implicit_access(struct shadow *s, const struct fill *f, u32 error)
+{
+	bool again = s->last_gva == f->gva && s->last_op + 1 == s->op;
+
+	if (!(f->g->cr4 & CR4_SMAP) || !(f->g->rflags & RFLAGS_AC) || f->g->cpl == 3 ||
+	    (error & (PFEC_U | PFEC_I | PFEC_RSVD)) || !(error & PFEC_P) || !(f->w->all & PTE_U))
+		return false;
+	s->last_gva = f->gva;
+	s->last_op = s->op;
+	return again;
+}
+
+/* No form of an entry lets the supervisor write and has the CPU check what else it would for a
+ * user's page: such a write is carried out in software. */
+static bool beyond_forms(const struct shadow *s, const struct fill *f)
+{
+	return s->mode.role && (f->access & PFEC_W) && !(f->access & PFEC_U) &&
+	       !(f->w->all & PTE_W) && (f->w->all & PTE_U) && (s->mode.cr4 & (CR4_SMAP | CR4_PKE));
+}
+
+static struct shadow_outcome outcome(enum shadow_result result, gpa_t gpa, u32 error)
+{
+	return (struct shadow_outcome){.result = result, .gpa = gpa, .error = error};
+}
+
+static struct shadow_outcome fill_access(struct shadow *s, const struct fill *f, u32 error)
+{
+	u64 before = s->changes;
+
+	fill(s, f);
+	if (s->changes == before && implicit_access(s, f, error) &&
+	    sh_walk(s, f->g, f->gva, f->access | WALK_IMPLICIT, f->w) == SH_WALK_FAULT)
+		return outcome(SHADOW_GUEST, 0, f->w->error);
+	/* The CPU may have kept what the entry was before. */
+	if ((error & (PFEC_P | PFEC_RSVD)) == PFEC_P)
+		s->c.cpu->flush_page(s->c.cpu_ctx, s->tag, f->gva);
+	return outcome(SHADOW_RETRY, f->w->gpa, 0);
+}
+
+static struct shadow_outcome classify(struct shadow *s, const struct fill *f, u32 error)
+{
+	bool write = f->access & PFEC_W;
+	gpa_t gpa = f->w->gpa;
+	hpa_t hpa;
+	enum p2m_kind kind = p2m_lookup(s->m, gpa, &hpa);
+
+	if ((kind != P2M_RAM && kind != P2M_ROM) || (kind == P2M_ROM && write))
+		return outcome(SHADOW_MMIO, gpa, 0);
+	if (write && (*sh_frame(s, gpa) & SH_FRAME_SYNC) &&
+	    sh_table_write(s, ALIGN_DOWN(gpa, PAGE_SIZE)))
+		return outcome(SHADOW_STORE, gpa, 0);
+	if (beyond_forms(s, f))
+		return outcome(SHADOW_MMIO, gpa, 0);
+	return fill_access(s, f, error);
+}
+
+static struct shadow_outcome handle(struct shadow *s, const struct walk_regs *g, gva_t gva,
+				    u32 error)
+{
+	struct sh_walk w = {.gpa = gva, .all = ~0ull};
+	struct fill f = {.g = g, .gva = gva, .access = error & ACCESS_MASK, .w = &w};
+
+	if (s->mode.kind == SH_DIRECT)
+		return classify(s, &f, error);
+	switch (sh_walk(s, g, gva, f.access, &w)) {
+	case SH_WALK_FAULT:
+		return outcome(SHADOW_GUEST, 0, w.error);
+	case SH_WALK_RACE:
+		return outcome(SHADOW_RETRY, 0, 0);
+	default:
+		return classify(s, &f, error);
+	}
+}
+
+struct shadow_outcome shadow_fault(struct shadow *s, const struct walk_regs *g, gva_t gva,
+				   u32 error)
+{
+	static const u8 path[] = {
+		[SHADOW_RETRY] = SHADOW_PATH_FILL,
+		[SHADOW_GUEST] = SHADOW_PATH_GUEST,
+		[SHADOW_MMIO] = SHADOW_PATH_MMIO,
+	};
+	u64 since = sh_now(s);
+	struct shadow_outcome o;
+
+	sh_begin(s);
+	sh_reserve(s, FILL_NODES);
+	o = handle(s, g, s->mode.kind == SH_LONG ? gva : (u32)gva, error);
+	sh_commit(s);
+	if (o.result != SHADOW_STORE) /* counted when it is done */
+		sh_account(s, path[o.result], since);
+	return o;
+}

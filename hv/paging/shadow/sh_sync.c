@@ -1,0 +1,258 @@
+/* The state of a table: in step with the guest's, or out of it.
+ *
+ * A synced table's frame is mapped nowhere writable; what writes it exits. A table out of sync may
+ * be written freely: like a CPU's TLB and paging-structure caches it may be behind the guest's
+ * memory until the guest flushes, when all that the guest can get at is compared with the copy of
+ * what it was made from. All tables made from one frame are in the same state. Tables in ROM, or
+ * where there is no memory, never change and count as synced.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "paging/shadow/shadow_int.h"
+
+#define PATIENCE_LEAF  4u
+#define PATIENCE_LINKS 2u
+#define PATIENCE_MAX   128u
+
+static bool in_ram(const struct shadow *s, gpa_t gpa)
+{
+	return p2m_ptr(s->m, gpa);
+}
+
+/* --- the list of tables out of sync ---------------------------------------------------------- */
+
+static void list_add(struct shadow *s, struct sh_page *p)
+{
+	u32 n = sh_number(s, p);
+
+	p->oos_prev = s->oos_tail;
+	p->oos_next = 0;
+	if (s->oos_tail)
+		s->page[s->oos_tail].oos_next = n;
+	else
+		s->oos_head = n;
+	s->oos_tail = n;
+	s->oos_count++;
+}
+
+static void list_remove(struct shadow *s, struct sh_page *p)
+{
+	if (p->oos_prev)
+		s->page[p->oos_prev].oos_next = p->oos_next;
+	else
+		s->oos_head = p->oos_next;
+	if (p->oos_next)
+		s->page[p->oos_next].oos_prev = p->oos_prev;
+	else
+		s->oos_tail = p->oos_prev;
+	s->oos_count--;
+}
+
+/* --- comparing ------------------------------------------------------------------------------- */
+
+static bool compare_word(struct shadow *s, struct sh_page *p, unsigned word)
+{
+	bool changed = false;
+	unsigned per = 8 / sh_source_size(p);
+
+	for (unsigned gi = word * per; gi < (word + 1) * per; gi++) {
+		u64 e = sh_guest(p, gi);
+
+		if (e == sh_src(p, gi))
+			continue;
+		sh_take(s, p, gi, e);
+		changed = true;
+	}
+	return changed;
+}
+
+bool sh_compare(struct shadow *s, struct sh_page *p)
+{
+	const volatile u64 *now = (const volatile u64 *)(const void *)p->guest;
+	const u64 *was = p->src;
+	unsigned words = sh_sources(p) * sh_source_size(p) / 8;
+	bool changed = false;
+	u64 since;
+
+	if (p->compared == s->op || !now)
+		return false;
+	since = sh_now(s);
+	p->compared = s->op;
+	for (unsigned i = 0; i < words; i += 4) {
+		u64 diff = (now[i] ^ was[i]) | (now[i + 1] ^ was[i + 1]) |
+			   (now[i + 2] ^ was[i + 2]) | (now[i + 3] ^ was[i + 3]);
+
+		for (unsigned k = 0; diff && k < 4; k++)
+			changed |= compare_word(s, p, i + k);
+	}
+	sh_account(s, SHADOW_PATH_RESYNC, since);
+	return changed;
+}
+
+void sh_sync_root(struct shadow *s, const struct sh_root *r)
+{
+	u32 next;
+
+	for (u32 n = s->oos_head; n; n = next) {
+		struct sh_page *p = &s->page[n];
+
+		next = p->oos_next;
+		if (p->compared == s->op || sh_out_of_reach(s, p, r))
+			continue;
+		if (sh_compare(s, p)) {
+			p->clean = 0;
+		} else if (s->c.policy == SHADOW_AUTO && ++p->clean >= p->patience) {
+			sh_go_synced(s, sh_key_gpa(p->key));
+			next = s->oos_head; /* may have lost more than @p; what was compared is
+					       passed over */
+		}
+	}
+}
+
+/* --- changing state -------------------------------------------------------------------------- */
+
+/* An absent entry faults without our hearing of it: only where a write to the guest's does not. */
+static void mark_absent(struct shadow *s, struct sh_page *p)
+{
+	for (unsigned i = 0; s->absent != s->trap && i < SH_ENTRIES; i++)
+		if (!(sh_src(p, sh_pairs(p) ? i >> 1 : i) & PTE_P))
+			p->spt[i] = s->absent;
+}
+
+static void unmark_absent(struct shadow *s, struct sh_page *p)
+{
+	for (unsigned i = 0; s->absent != s->trap && i < SH_ENTRIES; i++)
+		if (p->spt[i] == s->absent)
+			p->spt[i] = s->trap;
+}
+
+static void frame_synced(struct shadow *s, gpa_t gpa)
+{
+	*sh_frame(s, gpa) |= SH_FRAME_SYNC;
+	s->chunk_sync[gpa >> P2M_CHUNK_SHIFT]++;
+	s->gib_sync[gpa / GIB]++;
+	sh_write_protect(s, gpa);
+}
+
+static void frame_unsynced(struct shadow *s, gpa_t gpa)
+{
+	u32 *f = sh_frame(s, gpa);
+
+	if (!(*f & SH_FRAME_SYNC))
+		return;
+	*f &= ~(u32)SH_FRAME_SYNC;
+	s->chunk_sync[gpa >> P2M_CHUNK_SHIFT]--;
+	s->gib_sync[gpa / GIB]--;
+}
+
+static void page_synced(struct shadow *s, struct sh_page *p)
+{
+	p->state = SH_SYNCED;
+	p->writes = 0;
+	mark_absent(s, p);
+}
+
+static void page_out_of_sync(struct shadow *s, struct sh_page *p)
+{
+	p->state = SH_OOS;
+	p->clean = 0;
+	unmark_absent(s, p);
+	list_add(s, p);
+}
+
+/* The one longest out of sync, but for those that this operation is about. */
+static struct sh_page *oldest(const struct shadow *s, gpa_t but)
+{
+	u32 n = s->oos_head;
+
+	while (n && (s->page[n].pinned == s->op || sh_key_gpa(s->page[n].key) == but))
+		n = s->page[n].oos_next;
+	return n ? &s->page[n] : NULL;
+}
+
+static void keep_few(struct shadow *s, gpa_t but)
+{
+	while (s->c.policy == SHADOW_AUTO && s->oos_count > SH_OOS_MAX) {
+		struct sh_page *p = oldest(s, but);
+
+		if (!p)
+			break;
+		sh_go_synced(s, sh_key_gpa(p->key));
+	}
+}
+
+void sh_go_synced(struct shadow *s, gpa_t gpa)
+{
+	struct sh_page *p;
+
+	frame_synced(s, gpa);
+	for (p = sh_next_of(s, gpa, NULL); p; p = sh_next_of(s, gpa, p)) {
+		sh_compare(s, p);
+		list_remove(s, p);
+		page_synced(s, p);
+	}
+}
+
+void sh_go_out_of_sync(struct shadow *s, gpa_t gpa)
+{
+	struct sh_page *p;
+
+	frame_unsynced(s, gpa);
+	s->stats.went_out_of_sync++;
+	for (p = sh_next_of(s, gpa, NULL); p; p = sh_next_of(s, gpa, p)) {
+		page_out_of_sync(s, p);
+		p->patience = (u8)MIN(p->patience * 2u, PATIENCE_MAX);
+	}
+	keep_few(s, gpa);
+}
+
+/* Last-level tables are born out of sync, as they are about to be filled, unless absent
+ * entries are worth something: then each is watched until it turns out to be hammered. */
+static bool born_out_of_sync(const struct shadow *s, const struct sh_page *p)
+{
+	if (s->c.policy == SHADOW_VTLB)
+		return true;
+	return sh_key_level(p->key) == 1 && s->absent == s->trap;
+}
+
+void sh_settle_new(struct shadow *s, struct sh_page *p)
+{
+	gpa_t gpa = sh_key_gpa(p->key);
+	u32 *f;
+
+	p->state = SH_SYNCED;
+	p->patience = sh_key_level(p->key) == 1 ? PATIENCE_LEAF : PATIENCE_LINKS;
+	if (!p->guest)
+		return;
+	if (!in_ram(s, gpa)) {
+		page_synced(s, p);
+		return;
+	}
+	f = sh_frame(s, gpa);
+	if (!(*f & SH_FRAME_HELD) && !born_out_of_sync(s, p))
+		frame_synced(s, gpa);
+	*f |= SH_FRAME_HELD;
+	if (*f & SH_FRAME_SYNC)
+		page_synced(s, p);
+	else
+		page_out_of_sync(s, p);
+	keep_few(s, gpa);
+}
+
+void sh_forget_state(struct shadow *s, struct sh_page *p)
+{
+	gpa_t gpa = sh_key_gpa(p->key);
+	struct sh_page *other;
+
+	if (p->state == SH_OOS)
+		list_remove(s, p);
+	if (!p->guest || !in_ram(s, gpa))
+		return;
+	other = sh_next_of(s, gpa, NULL);
+	if (other == p)
+		other = sh_next_of(s, gpa, p);
+	if (other)
+		return;
+	frame_unsynced(s, gpa);
+	*sh_frame(s, gpa) &= ~(u32)SH_FRAME_HELD;
+}
