@@ -13,7 +13,10 @@
 #define ROUNDS 5
 #define OPS    4000u
 
-#define LAPIC_ID 0xfee00020u
+#define LAPIC_ID    0xfee00020u
+#define LAPIC_TPR   0xfee00080u
+#define LAPIC_EOI   0xfee000b0u
+#define LAPIC_COUNT 0xfee00390u
 
 static u8 code_a[4096] __attribute__((aligned(4096)));
 static u8 code_b[4096] __attribute__((aligned(4096)));
@@ -57,6 +60,9 @@ BENCH(rdmsr, "mov %k1, %%ecx; rdmsr", MSR_APIC_BASE)
 BENCH(rdmsr_fs, "mov %k1, %%ecx; rdmsr", MSR_FS_BASE)
 BENCH(rdtsc, "rdtsc", 0)
 BENCH(mmio, "mov (%1), %%eax", LAPIC_ID)
+BENCH(mmio_eoi, "movl $0, (%1)", LAPIC_EOI)
+BENCH(mmio_tpr, "mov (%1), %%eax; mov %%eax, (%1)", LAPIC_TPR)
+BENCH(mmio_count, "mov (%1), %%eax", LAPIC_COUNT)
 BENCH(callret, "call 2f; jmp 3f; 2: ret; 3:", 0)
 
 /* SYSCALL from ring 0; the handler goes straight back. */
@@ -129,6 +135,9 @@ static const struct {
 	{"k_rdmsr_fsbase", b_rdmsr_fs},
 	{"k_rdtsc", b_rdtsc},
 	{"k_mmio_apic", b_mmio},
+	{"k_mmio_apic_eoi", b_mmio_eoi},
+	{"k_mmio_apic_tpr", b_mmio_tpr},
+	{"k_mmio_apic_count", b_mmio_count},
 	{"k_callret", b_callret},
 	{"k_syscall", b_syscall},
 	{"k_divzero", b_divzero},

@@ -250,6 +250,11 @@ static int set_msr_controls(struct cmdline *c, const char *value)
 	return set_switch(&c->msr_controls, value);
 }
 
+static int set_apic_page(struct cmdline *c, const char *value)
+{
+	return set_switch(&c->apic_page, value);
+}
+
 static int set_vpid(struct cmdline *c, const char *value)
 {
 	return set_switch(&c->vpid, value);
@@ -427,6 +432,7 @@ static const struct cmdline_key keys[] = {
 	{"unrestricted", set_unrestricted, EXPECT_SWITCH, false},
 	{"vpid", set_vpid, EXPECT_SWITCH, false},
 	{"msr_controls", set_msr_controls, EXPECT_SWITCH, false},
+	{"apic_page", set_apic_page, EXPECT_SWITCH, false},
 	{"console", set_console,
 	 "com1..com4, 0xPORT (eight-aligned) or pci, then ,BAUD (a divisor of 115200) or ,auto and "
 	 ",8n1; or vga or none",
@@ -576,7 +582,7 @@ static bool is_file_name(const char *word)
 static void set_defaults(struct cmdline *c)
 {
 	memset(c, 0, sizeof(*c));
-	c->nested = c->unrestricted = c->vpid = c->msr_controls = true;
+	c->nested = c->unrestricted = c->vpid = c->msr_controls = c->apic_page = true;
 	c->results = RESULTS_JSON;
 	c->log = LOG_INFO;
 	c->control = true;

@@ -39,7 +39,8 @@ struct cmdline {
 	enum paging_kind paging;
 	char policy[16];
 	char engine[8]; /* one of the words that engine= takes; "auto": any */
-	bool nested, unrestricted, vpid, msr_controls; /* false: pretend the CPU lacks it */
+	/* false: pretend the CPU lacks it */
+	bool nested, unrestricted, vpid, msr_controls, apic_page;
 	struct console_param console;
 	unsigned results;
 	u64 stats_ns; /* 0: off */

@@ -242,6 +242,8 @@ static int build(struct build *b, const struct config *c, const struct partition
 	if (!err)
 		err = control_board_init(b->p);
 	if (!err)
+		partition_serve_apic(b->p);
+	if (!err)
 		err = prepare_vcpu(b);
 	if (!err)
 		add_channel(b->p);

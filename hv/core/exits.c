@@ -420,6 +420,11 @@ static void exit_invalid(struct vcpu *v, struct exit *x)
 	(void)x;
 }
 
+static void exit_apic(struct vcpu *v, struct exit *x)
+{
+	lapic_wrote(&v->part->board.lapic, x->apic.offset);
+}
+
 static void exit_unknown(struct vcpu *v, struct exit *x)
 {
 	partition_end(v->part, STATUS_FAIL, "crash", "unexpected exit 0x%llx",
@@ -453,5 +458,6 @@ void (*const vcpu_exit_handler[EXIT_REASONS])(struct vcpu *v, struct exit *x) = 
 	[EXIT_SHUTDOWN] = exit_shutdown,
 	[EXIT_INIT] = exit_nothing,
 	[EXIT_INVALID] = exit_invalid,
+	[EXIT_APIC] = exit_apic,
 	[EXIT_UNKNOWN] = exit_unknown,
 };

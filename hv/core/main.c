@@ -361,7 +361,8 @@ static void pick_engine(void)
 	engine_pretend((hv.cmdline.nested ? 0 : CPU_LACKS_NESTED) |
 		       (hv.cmdline.unrestricted ? 0 : CPU_LACKS_UNRESTRICTED) |
 		       (hv.cmdline.vpid ? 0 : CPU_LACKS_TAGS) |
-		       (hv.cmdline.msr_controls ? 0 : CPU_LACKS_MSR_CONTROLS));
+		       (hv.cmdline.msr_controls ? 0 : CPU_LACKS_MSR_CONTROLS) |
+		       (hv.cmdline.apic_page ? 0 : CPU_LACKS_APIC_PAGE));
 	hv.engine = engine_select(hv.cmdline.engine, &hv.caps, why, sizeof(why));
 	if (!hv.engine)
 		refuse("this machine cannot run guests: %s", why);

@@ -244,6 +244,7 @@ static void power_on(struct partition *p)
 		partition_end(p, STATUS_FAIL, "crash", "the board could not be built");
 		return;
 	}
+	partition_serve_apic(p);
 	load_rom(p);
 	nested_map_update_low(&p->nested, 0, MIB);
 	reset_cpu(p);

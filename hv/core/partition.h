@@ -168,6 +168,8 @@ struct partition *partition_new(const struct partition_ops *ops, unsigned index)
 /* Any partition's CPUID policy, vCPU without memory and sources of lines on the serial line. */
 void partition_build_cpuid(struct partition *p);
 int partition_build_vcpu(struct partition *p);
+/* Let the CPU handle what it can of the local APIC by itself. vCPU and board are there. */
+void partition_serve_apic(struct partition *p);
 /* End the guest: @event for the record, @status for the result. Takes effect before the next entry.
  */
 void partition_end(struct partition *p, enum partition_status status, const char *event,

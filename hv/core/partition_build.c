@@ -146,6 +146,26 @@ int partition_build_vcpu(struct partition *p)
 	return 0;
 }
 
+static void lapic_placed(void *owner)
+{
+	struct partition *p = owner;
+
+	nested_map_place(&p->nested, p->board.lapic_at,
+			 p->board.lapic_mapped ? p->vcpu.apic_access : 0);
+	p->vcpu.apic_at = p->board.lapic_at;
+	p->vcpu.paging->flush(&p->vcpu);
+}
+
+void partition_serve_apic(struct partition *p)
+{
+	if (!p->vcpu.apic_access)
+		return;
+	lapic_share(&p->board.lapic, p->vcpu.apic_page);
+	p->board.owner = p;
+	p->board.lapic_placed = lapic_placed;
+	lapic_placed(p);
+}
+
 static void add_sources(struct partition *p)
 {
 	char name[CONFIG_NAME_MAX + 4];

@@ -35,6 +35,8 @@ void board_place_lapic(struct board *b, gpa_t base, bool mapped)
 	b->lapic_at = base;
 	b->lapic_mapped =
 		mapped && !bus_add_mmio(&b->bus, base, LAPIC_MMIO_SIZE, &lapic_mmio_ops, &b->lapic);
+	if (b->lapic_placed)
+		b->lapic_placed(b->owner);
 }
 
 unsigned board_apic_send(struct board *b, const struct lapic *from, const struct apic_msg *msg)

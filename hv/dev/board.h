@@ -24,6 +24,9 @@ struct board {
 	struct bus bus;
 	gpa_t lapic_at; /* where the local APIC's page is decoded */
 	bool lapic_mapped;
+	/* Who has its page in a map of the CPU's is told of each change. NULL: nobody. */
+	void (*lapic_placed)(void *owner);
+	void *owner;
 };
 
 /* Decode the local APIC's page at @base (gpa), or nowhere. Where the guest puts it over something

@@ -86,6 +86,7 @@ void lapic_set_irr(struct lapic *l, u8 vector, bool level)
 	}
 	l->irr[word] |= bit;
 	l->tmr[word] = level ? l->tmr[word] | bit : l->tmr[word] & ~bit;
+	lapic_show_vector(l, vector);
 	if (vector > l->irr_max) {
 		l->irr_max = vector;
 		update(l);
@@ -101,6 +102,7 @@ void lapic_ack(struct lapic *l, u8 vector)
 	l->irr_max = (s16)highest(l->irr);
 	if (vector > l->isr_max)
 		l->isr_max = vector;
+	lapic_show_vector(l, vector);
 	update(l);
 }
 
@@ -112,6 +114,7 @@ static void lint_eoi(struct lapic *l, unsigned pin, u8 vector)
 	if (!(*lvt & LVT_REMOTE_IRR) || (u8)*lvt != vector)
 		return;
 	*lvt &= ~(u32)LVT_REMOTE_IRR;
+	lapic_show_lvt(l, LAPIC_LVT_LINT0 + pin);
 	if (l->lint_level[pin])
 		lapic_lvt_fire(l, LAPIC_LVT_LINT0 + pin);
 }
@@ -127,6 +130,7 @@ void lapic_eoi_fast(struct lapic *l)
 	bit = 1u << (vector & 31);
 	l->isr[vector >> 5] &= ~bit;
 	l->isr_max = (s16)highest(l->isr);
+	lapic_show_vector(l, vector);
 	update(l);
 	if (!(l->tmr[vector >> 5] & bit))
 		return;
@@ -153,8 +157,10 @@ void lapic_lvt_fire(struct lapic *l, enum lapic_lvt which)
 	else if (mode == APIC_INIT)
 		l->ops->init(l->ctx);
 	else if (mode == APIC_FIXED) {
-		if (level)
+		if (level) {
 			l->lvt[which] |= LVT_REMOTE_IRR;
+			lapic_show_lvt(l, which);
+		}
 		lapic_set_irr(l, (u8)lvt, level);
 	}
 }
@@ -206,7 +212,7 @@ static void lapic_clear(struct lapic *l)
 	l->dfr = UINT32_MAX;
 	l->svr = 0xff;
 	l->esr = l->esr_pending = 0;
-	l->icr = 0;
+	lapic_set_icr(l, 0);
 	for (unsigned i = 0; i < LAPIC_LVT_COUNT; i++)
 		l->lvt[i] = LVT_MASKED;
 	if (l->cfg.bsp)
@@ -223,11 +229,12 @@ static void x2apic_derive(struct lapic *l)
 {
 	l->id = l->cfg.id;
 	l->ldr = (l->id >> 4) << 16 | 1u << (l->id & 0xf);
-	l->icr = 0;
+	lapic_set_icr(l, 0);
 }
 
 static void report_base(struct lapic *l)
 {
+	lapic_show(l);
 	l->ops->base_changed(l->ctx, l->base & ~(PAGE_SIZE - 1), lapic_page_on(l));
 }
 
@@ -267,6 +274,7 @@ void lapic_reset_init(struct lapic *l)
 	lapic_clear(l);
 	if (lapic_x2apic(l))
 		x2apic_derive(l);
+	lapic_show(l);
 }
 
 void lapic_reset(struct lapic *l)

@@ -79,6 +79,7 @@ struct lapic {
 	u32 lvt[LAPIC_LVT_COUNT];
 	bool lint_level[2];
 
+	u32 *page; /* see lapic_share() */
 	u32 timer_init;
 	u32 timer_div; /* register value */
 	u64 timer_end; /* machine ns when the count reaches 0; TIMER_OFF: stopped */
@@ -90,6 +91,15 @@ struct lapic {
 	void *ctx;
 	struct lapic_config cfg;
 };
+
+/* For a CPU that answers reads of the register page by itself and puts what is written there: from
+ * now on @page (LAPIC_MMIO_SIZE bytes, the registers at their offsets) shows what they read as. Not
+ * those that nobody stores (PPR, current count), which the CPU has to leave to the MMIO handlers,
+ * nor TPR, which is the CPU's. NULL: no more. Of the writes ICR's high half is the CPU's alone;
+ * each other one is followed by lapic_wrote(). */
+void lapic_share(struct lapic *l, u32 *page);
+/* The CPU has put a guest's write to the register at @offset into the page: it takes effect. */
+void lapic_wrote(struct lapic *l, unsigned offset);
 
 /* MMIO handlers; dev is the struct lapic, offsets relative to the page. */
 extern const struct mmio_ops lapic_mmio_ops;

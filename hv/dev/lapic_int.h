@@ -25,6 +25,14 @@
 #define ICR_WRITABLE 0x000ccfffu
 #define FIRST_VECTOR 16u
 
+/* Bring the shared page up to date: every register, or LVT entry @which, or what the page has of
+ * @vector. */
+void lapic_show(struct lapic *l);
+void lapic_show_lvt(struct lapic *l, enum lapic_lvt which);
+void lapic_show_vector(struct lapic *l, u8 vector);
+/* ICR as a whole, to be asked for where the CPU writes a half of it too. */
+void lapic_set_icr(struct lapic *l, u64 value);
+
 /* Note error @bit (ESR_*) and raise the error LVT. */
 void lapic_error(struct lapic *l, u32 bit);
 /* Deliver what LVT entry @which says, unless it is masked. */

@@ -37,6 +37,9 @@
 #define VERSION_VALUE (BIT(24) | (LAPIC_LVT_COUNT - 1) << 16 | 0x14u)
 
 #define DFR_ONES 0x0fffffffu
+#define ICR_HIGH 0xff000000u /* of its upper half */
+
+#define WORDS 4u /* of the page, from one register to the next */
 
 static const u32 lvt_writable[LAPIC_LVT_COUNT] = {
 	[LAPIC_LVT_TIMER] = 0x000700ff, [LAPIC_LVT_THERMAL] = 0x000107ff,
@@ -78,6 +81,20 @@ static void write_svr(struct lapic *l, u32 value)
 		lapic_timer_arm(l);
 	}
 	lapic_soft_enable(l);
+}
+
+/* The high half of ICR, which a CPU that shares the page writes on its own. */
+static void take_icr_high(struct lapic *l)
+{
+	if (l->page && lapic_page_on(l))
+		l->icr = (u32)l->icr | (u64)(l->page[REG_ICR_HIGH * WORDS] & ICR_HIGH) << 32;
+}
+
+void lapic_set_icr(struct lapic *l, u64 value)
+{
+	l->icr = value;
+	if (l->page)
+		l->page[REG_ICR_HIGH * WORDS] = (u32)(value >> 32);
 }
 
 static u32 read_id(const struct lapic *l)
@@ -128,6 +145,7 @@ static bool reg_read(struct lapic *l, unsigned reg, u32 *v)
 		*v = (u32)l->icr;
 		return true;
 	case REG_ICR_HIGH:
+		take_icr_high(l);
 		*v = (u32)(l->icr >> 32);
 		return true;
 	case REG_TIMER_INIT:
@@ -203,11 +221,12 @@ static void xapic_write(struct lapic *l, unsigned reg, u32 v)
 		lapic_accepts(l);
 		break;
 	case REG_ICR:
+		take_icr_high(l);
 		l->icr = (l->icr & ~0xffffffffull) | (v & ICR_WRITABLE);
 		lapic_icr_send(l);
 		break;
 	case REG_ICR_HIGH:
-		l->icr = (u32)l->icr | (u64)(v & 0xff000000u) << 32;
+		lapic_set_icr(l, (u32)l->icr | (u64)(v & ICR_HIGH) << 32);
 		break;
 	case REG_VERSION:
 	case REG_APR:
@@ -222,6 +241,68 @@ static void xapic_write(struct lapic *l, unsigned reg, u32 v)
 			lapic_error(l, ESR_REGISTER);
 	}
 }
+
+/* --- the shared page --- */
+
+static void show(struct lapic *l, unsigned reg)
+{
+	u32 v;
+
+	if (reg != REG_TPR && reg_read(l, reg, &v))
+		l->page[reg * WORDS] = v;
+}
+
+void lapic_show_vector(struct lapic *l, u8 vector)
+{
+	unsigned word = vector >> 5;
+
+	if (!l->page)
+		return;
+	l->page[(REG_ISR + word) * WORDS] = l->isr[word];
+	l->page[(REG_TMR + word) * WORDS] = l->tmr[word];
+	l->page[(REG_IRR + word) * WORDS] = l->irr[word];
+}
+
+void lapic_show_lvt(struct lapic *l, enum lapic_lvt which)
+{
+	if (l->page)
+		show(l, REG_LVT_TIMER + which);
+}
+
+void lapic_show(struct lapic *l)
+{
+	for (unsigned reg = REG_ID; l->page && reg < REG_SELF_IPI; reg++)
+		show(l, reg);
+}
+
+void lapic_share(struct lapic *l, u32 *page)
+{
+	l->page = page;
+	lapic_set_icr(l, l->icr);
+	lapic_show(l);
+}
+
+/* Whether a register took what was written to it. The timer's mode and the enable bit change
+ * others too. */
+static void show_written(struct lapic *l, unsigned reg)
+{
+	if (reg == REG_SVR || reg == REG_LVT_TIMER)
+		lapic_show(l);
+	else
+		show(l, reg);
+}
+
+void lapic_wrote(struct lapic *l, unsigned offset)
+{
+	unsigned reg = offset >> 4;
+
+	if (!l->page || offset >= LAPIC_MMIO_SIZE || !lapic_page_on(l))
+		return;
+	xapic_write(l, reg, l->page[reg * WORDS]);
+	show_written(l, reg);
+}
+
+/* --- accesses --- */
 
 /* Registers are 32 bits wide on 16-byte borders; the bytes between read as zero (SDM §11.4.1 leaves
  * other accesses undefined). */
@@ -248,6 +329,8 @@ static void lapic_mmio_write(void *dev, u64 off, unsigned size, u64 value)
 	if (!lapic_page_on(l) || off >= LAPIC_MMIO_SIZE || (off & 0xf) || size < 4)
 		return;
 	xapic_write(l, (unsigned)off >> 4, (u32)value);
+	if (l->page)
+		show_written(l, (unsigned)off >> 4);
 }
 
 const struct mmio_ops lapic_mmio_ops = {

@@ -10,11 +10,12 @@
 #include "lib/cpuops.h"
 #include "penumbra/types.h"
 
-/* cpu_source.lacks: nested=off, unrestricted=off, vpid=off, msr_controls=off */
+/* cpu_source.lacks: nested=off, unrestricted=off, vpid=off, msr_controls=off, apic_page=off */
 #define CPU_LACKS_NESTED       BIT(0)
 #define CPU_LACKS_UNRESTRICTED BIT(1)
 #define CPU_LACKS_TAGS	       BIT(2)
 #define CPU_LACKS_MSR_CONTROLS BIT(3)
+#define CPU_LACKS_APIC_PAGE    BIT(4)
 
 struct cpu_source {
 	/* 0, or -EFAULT where the CPU raises #GP (@value is then 0). */

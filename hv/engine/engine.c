@@ -11,20 +11,20 @@ extern const struct engine_ops *const __start_engines[];
 extern const struct engine_ops *const __stop_engines[];
 
 const char *const exit_reason_name[EXIT_REASONS] = {
-	[EXIT_NONE] = "none",	    [EXIT_INTR] = "intr",
-	[EXIT_NMI] = "nmi",	    [EXIT_WINDOW] = "window",
-	[EXIT_CPUID] = "cpuid",	    [EXIT_HLT] = "hlt",
-	[EXIT_PAUSE] = "pause",	    [EXIT_IO] = "io",
-	[EXIT_RDMSR] = "rdmsr",	    [EXIT_WRMSR] = "wrmsr",
-	[EXIT_CR] = "cr",	    [EXIT_DR] = "dr",
-	[EXIT_NESTED] = "nested",   [EXIT_EXCEPTION] = "exception",
-	[EXIT_RDTSC] = "rdtsc",	    [EXIT_RDPMC] = "rdpmc",
-	[EXIT_INVLPG] = "invlpg",   [EXIT_CACHE] = "cache",
-	[EXIT_XSETBV] = "xsetbv",   [EXIT_VIRT] = "virt",
-	[EXIT_MWAIT] = "mwait",	    [EXIT_IRET] = "iret",
-	[EXIT_TASK] = "task",	    [EXIT_SHUTDOWN] = "shutdown",
-	[EXIT_INIT] = "init",	    [EXIT_INVALID] = "invalid",
-	[EXIT_UNKNOWN] = "unknown",
+	[EXIT_NONE] = "none",	  [EXIT_INTR] = "intr",
+	[EXIT_NMI] = "nmi",	  [EXIT_WINDOW] = "window",
+	[EXIT_CPUID] = "cpuid",	  [EXIT_HLT] = "hlt",
+	[EXIT_PAUSE] = "pause",	  [EXIT_IO] = "io",
+	[EXIT_RDMSR] = "rdmsr",	  [EXIT_WRMSR] = "wrmsr",
+	[EXIT_CR] = "cr",	  [EXIT_DR] = "dr",
+	[EXIT_NESTED] = "nested", [EXIT_EXCEPTION] = "exception",
+	[EXIT_RDTSC] = "rdtsc",	  [EXIT_RDPMC] = "rdpmc",
+	[EXIT_INVLPG] = "invlpg", [EXIT_CACHE] = "cache",
+	[EXIT_XSETBV] = "xsetbv", [EXIT_VIRT] = "virt",
+	[EXIT_MWAIT] = "mwait",	  [EXIT_IRET] = "iret",
+	[EXIT_TASK] = "task",	  [EXIT_SHUTDOWN] = "shutdown",
+	[EXIT_INIT] = "init",	  [EXIT_INVALID] = "invalid",
+	[EXIT_APIC] = "apic",	  [EXIT_UNKNOWN] = "unknown",
 };
 
 static int host_rdmsr(void *ctx, u32 msr, u64 *value)

@@ -39,6 +39,7 @@ enum exit_reason {
 	EXIT_SHUTDOWN, /* triple fault */
 	EXIT_INIT,
 	EXIT_INVALID, /* the CPU refused the guest state */
+	EXIT_APIC,    /* a register in v->apic_page has been written */
 	EXIT_UNKNOWN,
 	EXIT_REASONS
 };
@@ -75,6 +76,9 @@ struct exit {
 			u32 error;
 			u64 cr2;
 		} exc;
+		struct {
+			u16 offset; /* in the page */
+		} apic;
 		/* insn_len is 0 where no instruction asked for it; what did is in v->event then. */
 		struct {
 			u16 selector; /* of the new TSS */

@@ -72,6 +72,11 @@ struct vcpu {
 
 	const struct engine_ops *engine;
 	void *engine_data;
+	/* What the CPU does by itself where the guest has its local APIC's page, as far as its
+	 * kind can; vcpu_init() sets the first two. Each access is an exit where they are 0. */
+	hpa_t apic_access; /* a page to map there, which nobody ever gets to see; 0: none */
+	u32 *apic_page;	   /* the registers that the CPU reads and writes then; NULL: only TPR */
+	gpa_t apic_at;	   /* where that is */
 	const struct paging_ops *paging;
 	struct nested_map *nested;
 	struct tlb_tag tags[VCPU_TAGS];

@@ -63,7 +63,8 @@ TEST(defaults)
 		CHECK_STR(log_text, "");
 		CHECK(cl.paging == PAGING_ADAPTIVE);
 		CHECK_STR(cl.engine, "auto");
-		CHECK(cl.nested && cl.unrestricted && cl.vpid && cl.msr_controls && cl.control);
+		CHECK(cl.nested && cl.unrestricted && cl.vpid && cl.msr_controls && cl.apic_page &&
+		      cl.control);
 		CHECK_STR(cl.policy, "regret");
 		CHECK(cl.console.kind == CONSOLE_UART && cl.console.port == 0x3f8);
 		CHECK(cl.console.baud == 115200 && cl.console.bits == 8 && cl.console.stop == 1 &&
@@ -81,14 +82,15 @@ TEST(defaults)
 TEST(every_key)
 {
 	parse("paging=nested policy=dsp engine=svm nested=off unrestricted=off vpid=off "
-	      "msr_controls=off "
+	      "msr_controls=off apic_page=off "
 	      "console=com2,9600,7e2 results=ktap,lava stats=500ms log=debug trace=exits "
 	      "guests=alpha,b-2 control=off shadow=audit:16 pmu=replay:trace.bin "
 	      "paging.per_as=on screen=2s exit=poweroff hwcheck verbose");
 	CHECK_STR(log_text, "");
 	CHECK(cl.paging == PAGING_NESTED);
 	CHECK_STR(cl.engine, "svm");
-	CHECK(!cl.nested && !cl.unrestricted && !cl.vpid && !cl.msr_controls && !cl.control);
+	CHECK(!cl.nested && !cl.unrestricted && !cl.vpid && !cl.msr_controls && !cl.apic_page &&
+	      !cl.control);
 	CHECK_STR(cl.policy, "dsp");
 	CHECK(cl.console.port == 0x2f8 && cl.console.baud == 9600 && cl.console.bits == 7 &&
 	      cl.console.parity == 'e' && cl.console.stop == 2);

@@ -67,8 +67,10 @@ struct intel {
 #define EPT_INFO  0xf0106734141ull /* and exit information on the access */
 
 #define ON_BASE                                                                                    \
-	(SEC_CTL_EPT | SEC_CTL_RDTSCP | SEC_CTL_VPID | SEC_CTL_WBINVD | SEC_CTL_UNRESTRICTED)
-#define ON_PLE (ON_BASE | SEC_CTL_PAUSE_LOOP)
+	(SEC_CTL_EPT | SEC_CTL_RDTSCP | SEC_CTL_VPID | SEC_CTL_WBINVD | SEC_CTL_UNRESTRICTED |     \
+	 SEC_CTL_APIC_ACCESS)
+#define ON_PLE	(ON_BASE | SEC_CTL_PAUSE_LOOP)
+#define ON_APIC (ON_PLE | SEC_CTL_APIC_REGISTERS)
 
 static const struct intel intels[] = {
 	{"Core 2 T7600 (Merom)", "D, BASIC and pin I", 0x1a040000000007, 0x1f00000016,
@@ -98,27 +100,27 @@ static const struct intel intels[] = {
 	 ON_PLE},
 	{"Xeon E5-2683 v4 (Broadwell-EP)", "D", 0xda040000000012, PIN_POST, PRI_CORE,
 	 0x77fff00000000, EXIT_I7, ENTRY_I7, 0x300481e5, 0x3767ff, EPT_AD, 46, NULL,
-	 F_BASE | F_1G | F_AD | F_PLE | F_PML | F_APICV | F_POSTED, ON_PLE},
+	 F_BASE | F_1G | F_AD | F_PLE | F_PML | F_APICV | F_POSTED, ON_APIC},
 	{"Core i7-8850H (Skylake generation)", "D", 0xda040000000004, PIN_I7, PRI_CORE,
 	 0x5ffcff00000000, EXIT_SKL, ENTRY_SKL, 0x7004c1e7, 0x3767ff, EPT_INFO, 39, NULL,
 	 F_BASE | F_1G | F_AD | F_PLE | F_PML, ON_PLE},
 	{"Cascade Lake", "I", 0xda040000000004, PIN_POST, PRI_CORE, 0x25fffff00000000, EXIT_SKL,
 	 ENTRY_SKL, 0x7004c1e7, 0x7767ff, EPT_INFO, 46, NULL,
-	 F_BASE | F_1G | F_AD | F_PLE | F_PML | F_APICV | F_POSTED | F_TSC, ON_PLE},
+	 F_BASE | F_1G | F_AD | F_PLE | F_PML | F_APICV | F_POSTED | F_TSC, ON_APIC},
 	/* 5-level EPT (bit 7) and SPP: there, and of no use here. */
 	{"Ice Lake-SP", "I", 0xda040000000004, PIN_POST, PRI_CORE, 0x3dfffff00000000, EXIT_SKL,
 	 ENTRY_SKL, 0x7004c1e7, 0x777fff, 0xf01067341c1, 46, NULL,
-	 F_BASE | F_1G | F_AD | F_PLE | F_PML | F_APICV | F_POSTED | F_TSC, ON_PLE},
+	 F_BASE | F_1G | F_AD | F_PLE | F_PML | F_APICV | F_POSTED | F_TSC, ON_APIC},
 	{"Alder Lake", "I", 0xda040000000004, PIN_POST, 0xfffbfffe0401e172, 0x75f7fff00000000,
 	 EXIT_SKL, ENTRY_SKL, 0x7004c1e7, 0xf77fff, 0xf0106f34141, 39, NULL,
-	 F_BASE | F_1G | F_AD | F_PLE | F_PML | F_APICV | F_POSTED | F_TSC, ON_PLE},
+	 F_BASE | F_1G | F_AD | F_PLE | F_PML | F_APICV | F_POSTED | F_TSC, ON_APIC},
 	{"Sapphire Rapids", "I", 0xda040000000004, PIN_POST, 0xfffbfffe0401e172, 0x77fffff00000000,
 	 EXIT_SKL, ENTRY_SKL, 0x7004c1e7, 0xf77fff, 0xf0106f341c1, 52, NULL,
-	 F_BASE | F_1G | F_AD | F_PLE | F_PML | F_APICV | F_POSTED | F_TSC, ON_PLE},
+	 F_BASE | F_1G | F_AD | F_PLE | F_PML | F_APICV | F_POSTED | F_TSC, ON_APIC},
 	{"Core Ultra 7 255U", "D, controls but pin I", 0x3da050000000013, PIN_POST,
 	 0xfffbfffe0401e172, 0x75f7fff00000000, EXIT_SKL, ENTRY_SKL, 0x7004c1e7, 0x1f76fff,
 	 0xf0106f34141, 42, NULL, F_BASE | F_1G | F_AD | F_PLE | F_PML | F_APICV | F_POSTED | F_TSC,
-	 ON_PLE},
+	 ON_APIC},
 	{"Pentium N3530 (Bay Trail)", "D", 0xda040000000002, PIN_I7, PRI_CORE, 0x28ef00000000,
 	 EXIT_I7, ENTRY_I7, 0x481e6, 0x1027ff, EPT_OLD, 36, NULL, F_BASE, ON_BASE},
 };
@@ -338,6 +340,22 @@ TEST(what_the_command_line_takes_away_is_gone_and_named)
 	CHECK_STR(probe(&f, CPU_LACKS_TAGS, &config), "");
 	CHECK(!config.vpid && !(config.controls.secondary & SEC_CTL_VPID));
 	CHECK_EQ(config.tags, 1);
+}
+
+TEST(the_cpu_serves_local_apic_registers_only_on_a_page_of_its_own)
+{
+	struct intel cpu = *intel_named("E5-2683");
+	struct fake f = {.cpu = &cpu, .feature = 5, .vmx = true};
+	u32 both = SEC_CTL_APIC_ACCESS | SEC_CTL_APIC_REGISTERS;
+	struct vmx_config config;
+
+	CHECK_STR(probe(&f, 0, &config), "");
+	CHECK(config.apic_access && config.apic_registers);
+	CHECK_STR(probe(&f, CPU_LACKS_APIC_PAGE, &config), "");
+	CHECK(!config.apic_access && !config.apic_registers && !(config.controls.secondary & both));
+	cpu.secondary &= ~(SEC_CTL_APIC_ACCESS << 32);
+	CHECK_STR(probe(&f, 0, &config), "");
+	CHECK(!config.apic_access && !config.apic_registers && !(config.controls.secondary & both));
 }
 
 /* EFER and PAT go all the way by controls, or all the way by the lists. */

@@ -730,3 +730,118 @@ TEST(random_register_traffic_keeps_the_caches_right)
 	}
 	free(r);
 }
+
+/* --- a page that the CPU shares --- */
+
+/* As the SDM has it for APIC-register virtualization (vol. 3 §30.4): what the CPU reads and writes
+ * there by itself. */
+static bool cpu_reads(unsigned reg)
+{
+	return reg == 0x02 || reg == 0x03 || reg == 0x08 || reg == 0x0b || reg == 0x28 ||
+	       reg == 0x3e || (reg >= 0x0d && reg < 0x28) || (reg >= 0x30 && reg <= 0x38);
+}
+static bool cpu_writes(unsigned reg)
+{
+	return reg == 0x02 || reg == 0x08 || reg == 0x0b || reg == 0x28 || reg == 0x3e ||
+	       (reg >= 0x0d && reg <= 0x0f) || (reg >= 0x30 && reg <= 0x38);
+}
+
+static void cpu_write(struct lapic *l, u32 *page, unsigned reg, u32 v)
+{
+	if (!cpu_writes(reg)) {
+		lapic_mmio_ops.write(l, reg << 4, 4, v);
+	} else if (reg == 0x08) {
+		page[reg * 4] = v & 0xff;
+		lapic_set_tpr(l, (u8)v);
+	} else if (reg == 0x31) {
+		page[reg * 4] = v & 0xff000000u;
+	} else {
+		page[reg * 4] = v;
+		lapic_wrote(l, reg << 4);
+	}
+}
+
+static u32 cpu_read(struct lapic *l, const u32 *page, unsigned reg)
+{
+	return cpu_reads(reg) ? page[reg * 4] : (u32)lapic_mmio_ops.read(l, reg << 4, 4);
+}
+
+/* One APIC through the page, one through MMIO, the same program: no read tells them apart. Some
+ * accesses to the first go by MMIO too, as those do that the CPU leaves to software. */
+TEST(a_shared_page_shows_what_the_registers_hold)
+{
+	struct rig *a = rig_new(), *b = rig_new();
+	struct lapic *l = &a->l[0], *m = &b->l[0];
+	static u32 page[1024];
+
+	srand(11);
+	memset(page, 0xa5, sizeof(page));
+	page[0x08 * 4] = 0;
+	lapic_share(l, page);
+	for (unsigned i = 0; i < 200000 && !unit_failures; i++) {
+		unsigned reg = 2 + (unsigned)rand() % 0x3d;
+		u32 v = (u32)rand() << (rand() % 20);
+		bool by_cpu = reg == 0x08 || rand() % 4;
+
+		/* The enable bit mostly stays on, or nothing ever happens. */
+		if (reg == 0x0f && rand() % 8)
+			v |= 0x100;
+		switch (rand() % 8) {
+		default:
+			if (by_cpu)
+				cpu_write(l, page, reg, v);
+			else
+				lapic_mmio_ops.write(l, reg << 4, 4, v);
+			lapic_mmio_ops.write(m, reg << 4, 4, v);
+			break;
+		case 0:
+			lapic_set_irr(l, (u8)v, v & 0x100);
+			lapic_set_irr(m, (u8)v, v & 0x100);
+			break;
+		case 1:
+			lapic_lint(l, v & 1, v & 2);
+			lapic_lint(m, v & 1, v & 2);
+			break;
+		case 2:
+			if (rand() % 64)
+				break;
+			page[0x08 * 4] = 0;
+			lapic_reset_init(l);
+			lapic_reset_init(m);
+			break;
+		}
+		CHECK_EQ(lapic_pending(l), lapic_pending(m));
+		if (lapic_pending(l) >= 0 && rand() % 2) {
+			lapic_ack(m, (u8)lapic_pending(m));
+			lapic_ack(l, (u8)lapic_pending(l));
+		}
+		fake_advance(&a->f, 500);
+		fake_advance(&b->f, 500);
+		for (unsigned r = 2; r < 0x3f; r++)
+			if (r != 0x0b && !(r >= 0x29 && r < 0x30)) /* no register there */
+				CHECK_EQ(cpu_read(l, page, r),
+					 (u32)lapic_mmio_ops.read(m, r << 4, 4));
+	}
+	CHECK_EQ(a->cpu[0].eois, b->cpu[0].eois);
+	free(a);
+	free(b);
+}
+
+TEST(a_shared_page_is_left_alone_where_it_is_not_decoded)
+{
+	struct rig *r = rig_new();
+	struct lapic *l = &r->l[0];
+	static u32 page[1024];
+
+	lapic_share(l, page);
+	CHECK_EQ(page[0x0f * 4], 0x1ff);
+	lapic_base_write(l, l->base | LAPIC_BASE_X2APIC);
+	page[0x0f * 4] = 0xff;
+	lapic_wrote(l, 0xf0);
+	CHECK(l->soft_enabled);
+	lapic_wrote(l, 0x1000); /* nor beyond it */
+	lapic_reset(l);
+	CHECK_EQ(page[0x0f * 4], 0xff);
+	CHECK_EQ(page[0x32 * 4], 0x10000);
+	free(r);
+}

@@ -548,3 +548,66 @@ TEST(tables_for_devices_are_limited)
 	CHECK(map.device_tables <= NESTED_DEVICE_TABLES);
 	demolish();
 }
+
+/* --- a page that is no memory ----------------------------------------------------------------- */
+
+TEST(a_placed_page_is_mapped_and_survives_until_it_is_taken_away)
+{
+	unsigned level;
+	hpa_t page;
+	u64 gen;
+
+	build(16 * MIB, 0, false);
+	page = frames_alloc(1, 1, OWNER_HYPERVISOR);
+	gen = m.gen;
+	CHECK_EQ(nested_map_place(&map, PC_LAPIC_BASE, page), 0);
+	CHECK_EQ(nested_map_place(&map, PC_LAPIC_BASE, page), 0);
+	CHECK_EQ(m.gen, gen);
+	CHECK_EQ(*walk(PC_LAPIC_BASE, &level), fake_leaf(page, 1, true, true));
+	CHECK_EQ(level_at(PC_LAPIC_BASE + PAGE_SIZE), 0);
+	CHECK_EQ(nested_map_audit(&map), 0);
+	CHECK_EQ(nested_map_place(&map, PC_LAPIC_BASE, 0), 0);
+	CHECK_EQ(level_at(PC_LAPIC_BASE), 0);
+	CHECK_EQ(m.gen, gen + 1);
+	CHECK_EQ(nested_map_audit(&map), 0);
+	frames_free(page, 1, OWNER_HYPERVISOR);
+	demolish();
+}
+
+TEST(a_placed_page_stays_when_devices_go)
+{
+	hpa_t page;
+
+	build_identity();
+	page = frames_alloc(1, 1, OWNER_HYPERVISOR);
+	taboo = PC_LAPIC_BASE;
+	CHECK_EQ(nested_map_device(&map, PC_LAPIC_BASE + PAGE_SIZE), 0);
+	CHECK_EQ(nested_map_place(&map, PC_LAPIC_BASE, page), 0);
+	nested_map_drop_devices(&map);
+	CHECK_EQ(level_at(PC_LAPIC_BASE), 1);
+	CHECK_EQ(level_at(PC_LAPIC_BASE + PAGE_SIZE), 0);
+	CHECK_EQ(nested_map_audit(&map), 0);
+	frames_free(page, 1, OWNER_HYPERVISOR);
+	demolish();
+}
+
+/* The guest says where. */
+TEST(a_page_is_placed_neither_over_memory_nor_all_over_the_place)
+{
+	unsigned level;
+	u64 leaf, tables;
+	hpa_t page;
+
+	build(16 * MIB, 0, false);
+	page = frames_alloc(1, 1, OWNER_HYPERVISOR);
+	leaf = *walk(MIB, &level);
+	tables = map.tables;
+	CHECK_EQ(nested_map_place(&map, MIB, page), -EINVAL);
+	CHECK_EQ(*walk(MIB, &level), leaf);
+	for (gpa_t gpa = 4 * GIB; gpa < 64 * GIB; gpa += GIB)
+		CHECK_EQ(nested_map_place(&map, gpa, page), -EINVAL);
+	CHECK_EQ(map.tables, tables);
+	CHECK_EQ(nested_map_audit(&map), 0);
+	frames_free(page, 1, OWNER_HYPERVISOR);
+	demolish();
+}

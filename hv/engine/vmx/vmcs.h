@@ -396,6 +396,18 @@ enum cr_access { CR_MOV_TO = 0, CR_MOV_FROM = 1, CR_CLTS = 2, CR_LMSW = 3 };
 #define IO_QUAL_STRING	   BIT(4)
 #define IO_QUAL_REP	   BIT(5)
 #define IO_QUAL_PORT_SHIFT 16
+/* of an APIC access, of an APIC write */
+#define APIC_QUAL_OFFSET     0xfffu
+#define APIC_QUAL_TYPE_SHIFT 12
+#define APIC_QUAL_TYPE_MASK  0xfu
+enum apic_access {
+	APIC_LINEAR_READ = 0,
+	APIC_LINEAR_WRITE = 1,
+	APIC_LINEAR_FETCH = 2,
+	APIC_LINEAR_EVENT = 3,	  /* read or written by the delivery of an event */
+	APIC_PHYSICAL_EVENT = 10, /* a walk of page tables for that */
+	APIC_PHYSICAL = 15,	  /* another one */
+};
 /* of an EPT violation */
 #define EPT_QUAL_READ	       BIT(0)
 #define EPT_QUAL_WRITE	       BIT(1)

@@ -82,6 +82,8 @@ static int vmx_vcpu_init(struct vcpu *v)
 	s->vmcs_pa = vmcs;
 	s->vapic_tpr = (u32 *)((u8 *)hpa_va(vapic) + VAPIC_TPR);
 	s->port_map = vmx_default_ports();
+	v->apic_access = vmx_config.apic_access ? vmx_apic_access() : 0;
+	v->apic_page = vmx_config.apic_registers ? hpa_va(vapic) : NULL;
 	v->tags[VCPU_TAG_NESTED].id = next_tag++;
 	v->engine_data = s;
 	v->live = (struct vcpu_live){.cr3 = &s->live_cr3,
@@ -155,7 +157,9 @@ static void store_tpr(const struct vcpu *v, struct vmx_vcpu *s)
 {
 	u32 threshold = v->want_tpr_exit ? v->tpr : 0;
 
-	*s->vapic_tpr = (u32)v->tpr << 4;
+	/* The guest's own write of TPR may have lower bits too. */
+	if (*s->vapic_tpr >> 4 != v->tpr)
+		*s->vapic_tpr = (u32)v->tpr << 4;
 	if (threshold == s->tpr_threshold)
 		return;
 	s->tpr_threshold = threshold;

@@ -103,6 +103,7 @@ extern struct vmx_vcpu *vmx_current[];
 /* The permission maps that all guests share. -ENOMEM. */
 int vmx_perms_init(void);
 hpa_t vmx_default_ports(void);
+hpa_t vmx_apic_access(void);
 
 /* --- vmx_state.c: registers --- */
 void vmx_get_code(const struct vcpu *v, struct vcpu_code *c);

@@ -58,6 +58,8 @@ static void read_controls(const struct cpu_source *src, struct vmx_caps *caps)
 		second->may &= ~(u32)SEC_CTL_UNRESTRICTED;
 	if (src->lacks & CPU_LACKS_TAGS)
 		second->may &= ~(u32)SEC_CTL_VPID;
+	if (src->lacks & CPU_LACKS_APIC_PAGE)
+		second->may &= ~(u32)(SEC_CTL_APIC_ACCESS | SEC_CTL_APIC_REGISTERS);
 	if (src->lacks & CPU_LACKS_MSR_CONTROLS) {
 		caps->allowed[VMX_EXIT].may &= ~(u32)(EXIT_EFER | EXIT_CTL_LOAD_PAT);
 		caps->allowed[VMX_ENTRY].may &= ~(u32)(ENTRY_CTL_LOAD_EFER | ENTRY_CTL_LOAD_PAT);
@@ -171,7 +173,8 @@ static const struct {
 /* Taken where they are. */
 static const u32 wishes[VMX_WORDS] = {
 	[VMX_PRIMARY] = PRI_CTL_SECONDARY,
-	[VMX_SECONDARY] = SEC_CTL_VPID | SEC_CTL_RDTSCP | SEC_CTL_WBINVD | SEC_CTL_PAUSE_LOOP,
+	[VMX_SECONDARY] = SEC_CTL_VPID | SEC_CTL_RDTSCP | SEC_CTL_WBINVD | SEC_CTL_PAUSE_LOOP |
+			  SEC_CTL_APIC_ACCESS | SEC_CTL_APIC_REGISTERS,
 	[VMX_EXIT] = EXIT_EFER | EXIT_CTL_LOAD_PAT,
 	[VMX_ENTRY] = ENTRY_CTL_LOAD_EFER | ENTRY_CTL_LOAD_PAT,
 };
@@ -245,6 +248,8 @@ static void choose_controls(const struct vmx_caps *caps, const struct vmx_config
 	word[VMX_ENTRY] &= ~(u32)ENTRY_CTL_IA32E; /* a vCPU begins in real mode */
 	if (!config->vpid)
 		word[VMX_SECONDARY] &= ~(u32)SEC_CTL_VPID;
+	if (!config->apic_access)
+		word[VMX_SECONDARY] &= ~(u32)SEC_CTL_APIC_REGISTERS;
 	if (config->efer_list) {
 		word[VMX_EXIT] &= ~(u32)EXIT_EFER;
 		word[VMX_ENTRY] &= ~(u32)ENTRY_CTL_LOAD_EFER;
@@ -288,6 +293,12 @@ static void choose_vpid(const struct vmx_caps *caps, struct vmx_config *c)
 	c->invvpid_address = has & EPT_CAP_INVVPID_ADDRESS;
 }
 
+static void choose_apic(const struct vmx_caps *caps, struct vmx_config *c)
+{
+	c->apic_access = may(caps, VMX_SECONDARY, SEC_CTL_APIC_ACCESS);
+	c->apic_registers = c->apic_access && may(caps, VMX_SECONDARY, SEC_CTL_APIC_REGISTERS);
+}
+
 /* Choose the controls. 0, or -ENODEV with @why. */
 static int configure(const struct vmx_caps *caps, struct vmx_config *config, char *why,
 		     size_t why_len)
@@ -301,9 +312,9 @@ static int configure(const struct vmx_caps *caps, struct vmx_config *config, cha
 	choose_ept(caps, config);
 	choose_vpid(caps, config);
 	choose_lists(caps, config);
+	choose_apic(caps, config);
 	choose_controls(caps, config, &config->controls);
 	config->preemption_timer = may(caps, VMX_PIN, PIN_CTL_TIMER);
-	config->apic_access = may(caps, VMX_SECONDARY, SEC_CTL_APIC_ACCESS);
 	config->apicv = may(caps, VMX_SECONDARY, SEC_CTL_APIC_REGISTERS | SEC_CTL_INTR_DELIVERY);
 	/* Processing needs acknowledged exits too (§27.2.1.1). */
 	config->posted = config->apicv && may(caps, VMX_PIN, PIN_CTL_POSTED) &&

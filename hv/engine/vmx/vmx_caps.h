@@ -60,8 +60,9 @@ struct vmx_config {
 	u8 invvpid;  /* INVVPID_ONE or INVVPID_ALL likewise; only with vpid */
 	bool invvpid_address;
 	bool preemption_timer;
-	bool apic_access; /* virtualize APIC accesses */
-	bool apicv;	  /* APIC-register virtualization and virtual-interrupt delivery */
+	bool apic_access;    /* on */
+	bool apic_registers; /* on: APIC-register virtualization */
+	bool apicv;	     /* virtual-interrupt delivery too */
 	bool posted;
 	bool pml;
 	bool tsc_scaling;

@@ -91,6 +91,27 @@ static void decode_nested(struct vcpu *v, struct exit *x, u64 qual, u32 vectorin
 	x->nested.table = (qual & EPT_QUAL_LINEAR) && !(qual & EPT_QUAL_FINAL);
 }
 
+/* The same exit as where the page is not mapped at all, except that the CPU says less of it. */
+static void decode_apic_access(struct vcpu *v, struct exit *x, u64 qual)
+{
+	unsigned type = (qual >> APIC_QUAL_TYPE_SHIFT) & APIC_QUAL_TYPE_MASK;
+
+	show_code(v);
+	x->reason = EXIT_NESTED;
+	x->nested.gpa = v->apic_at + (qual & APIC_QUAL_OFFSET);
+	x->nested.present = false;
+	x->nested.access = type == APIC_LINEAR_WRITE   ? ACCESS_WRITE
+			   : type == APIC_LINEAR_FETCH ? ACCESS_FETCH
+						       : 0;
+	x->nested.table = type == APIC_PHYSICAL || type == APIC_PHYSICAL_EVENT;
+}
+
+static void decode_apic_write(struct exit *x, u64 qual)
+{
+	x->reason = EXIT_APIC;
+	x->apic.offset = qual & APIC_QUAL_OFFSET;
+}
+
 static void decode_cr(struct exit *x, u64 qual)
 {
 	unsigned type = (qual >> CR_QUAL_TYPE_SHIFT) & CR_QUAL_TYPE_MASK;
@@ -198,6 +219,10 @@ void vmx_decode_exit(struct vcpu *v, u32 reason, struct exit *x)
 		decode_io(x, qual);
 	else if (reason == VMX_EXIT_EPT_VIOLATION)
 		decode_nested(v, x, qual, vectoring);
+	else if (reason == VMX_EXIT_APIC_ACCESS)
+		decode_apic_access(v, x, qual);
+	else if (reason == VMX_EXIT_APIC_WRITE)
+		decode_apic_write(x, qual);
 	else if (reason == VMX_EXIT_CR)
 		decode_cr(x, qual);
 	else if (reason == VMX_EXIT_TASK_SWITCH)

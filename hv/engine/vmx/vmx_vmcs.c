@@ -27,7 +27,7 @@
 #define MSR_BITMAP_HIGH	 0x400u
 
 struct vmx_vcpu *vmx_current[BOOT_MAX_CPUS];
-static hpa_t msr_bitmap, default_ports;
+static hpa_t msr_bitmap, default_ports, apic_access;
 
 extern const char vmx_exit_point[];
 
@@ -62,8 +62,10 @@ int vmx_perms_init(void)
 {
 	msr_bitmap = frames_alloc(1, 1, OWNER_HYPERVISOR);
 	default_ports = frames_alloc(PORT_MAP_PAGES, 1, OWNER_HYPERVISOR);
-	if (!msr_bitmap || !default_ports)
+	apic_access = frames_alloc(1, 1, OWNER_HYPERVISOR);
+	if (!msr_bitmap || !default_ports || !apic_access)
 		return -ENOMEM;
+	memset(hpa_va(apic_access), 0, PAGE_SIZE);
 	memset(hpa_va(default_ports), 0xff, PORT_MAP_PAGES * PAGE_SIZE);
 	clear_bit(hpa_va(default_ports), PC_PORT_POST);
 	memset(hpa_va(msr_bitmap), 0xff, PAGE_SIZE);
@@ -75,6 +77,11 @@ int vmx_perms_init(void)
 hpa_t vmx_default_ports(void)
 {
 	return default_ports;
+}
+
+hpa_t vmx_apic_access(void)
+{
+	return apic_access;
 }
 
 /* Base of the task-state segment that the GDT's descriptor at @sel names. */
@@ -140,6 +147,8 @@ static void write_controls(const struct vcpu *v, struct vmx_vcpu *s)
 	vmwrite(VMCS_MSR_BITMAP, msr_bitmap);
 	vmwrite(VMCS_VAPIC_PAGE, va_hpa(s->vapic_tpr) & ~(u64)(PAGE_SIZE - 1));
 	vmwrite(VMCS_TPR_THRESHOLD, 0);
+	if (vmx_config.apic_access)
+		vmwrite(VMCS_APIC_ACCESS_PAGE, apic_access);
 	vmwrite(VMCS_CR0_MASK, vmx_cr0_owned());
 	vmwrite(VMCS_CR4_MASK, vmx_cr4_owned());
 	if (vmx_config.controls.secondary & SEC_CTL_VPID)

@@ -48,10 +48,20 @@ static u64 *entry_at(struct nested_map *n, gpa_t gpa, unsigned level)
 	return &table[table_index(gpa, level)];
 }
 
+/* p2m_lookup(), and the page that was placed. */
+static enum p2m_kind lookup(const struct nested_map *n, gpa_t gpa, hpa_t *hpa)
+{
+	if (n->placed_hpa && gpa == n->placed_gpa) {
+		*hpa = n->placed_hpa;
+		return P2M_RAM;
+	}
+	return p2m_lookup(n->p2m, gpa, hpa);
+}
+
 static u64 leaf_for(const struct nested_map *n, gpa_t gpa, unsigned level)
 {
 	hpa_t hpa;
-	enum p2m_kind kind = p2m_lookup(n->p2m, gpa, &hpa);
+	enum p2m_kind kind = lookup(n, gpa, &hpa);
 
 	if (kind != P2M_RAM && kind != P2M_ROM)
 		return 0; /* devices come on demand */
@@ -242,7 +252,7 @@ static void drop_devices(struct nested_map *n, hpa_t table, unsigned level, gpa_
 			continue;
 		if (!n->fmt->is_leaf(entry[i], level)) {
 			drop_devices(n, n->fmt->address(entry[i]), level - 1, gpa);
-		} else if (p2m_lookup(n->p2m, gpa, &hpa) != P2M_RAM) {
+		} else if (lookup(n, gpa, &hpa) != P2M_RAM) {
 			entry[i] = 0;
 			n->leaves[level]--;
 			n->p2m->gen++;
@@ -253,6 +263,42 @@ static void drop_devices(struct nested_map *n, hpa_t table, unsigned level, gpa_
 void nested_map_drop_devices(struct nested_map *n)
 {
 	drop_devices(n, n->root, n->fmt->levels, 0);
+}
+
+/* --- a page that is no memory ------------------------------------------------------------------
+ */
+
+static void take_away(struct nested_map *n)
+{
+	u64 *e = n->placed_hpa ? entry_at(n, n->placed_gpa, 1) : NULL;
+
+	n->placed_hpa = 0;
+	if (!e || !n->fmt->present(*e))
+		return;
+	*e = 0;
+	n->leaves[1]--;
+	n->p2m->gen++;
+}
+
+int nested_map_place(struct nested_map *n, gpa_t gpa, hpa_t hpa)
+{
+	hpa_t other;
+	int err;
+
+	if (n->placed_hpa == hpa && n->placed_gpa == gpa)
+		return 0;
+	take_away(n);
+	if (!hpa)
+		return 0;
+	/* A guest that moves it about must not make tables everywhere. */
+	if (gpa != PC_LAPIC_BASE || p2m_lookup(n->p2m, gpa, &other) != P2M_NONE || mapped(n, gpa))
+		return -EINVAL;
+	n->placed_gpa = gpa;
+	n->placed_hpa = hpa;
+	err = map_leaf(n, gpa, 1);
+	if (err)
+		n->placed_hpa = 0;
+	return err;
 }
 
 /* --- audit ------------------------------------------------------------------------------------ */
@@ -268,7 +314,7 @@ static bool leaf_right(const struct nested_map *n, u64 e, gpa_t gpa, unsigned le
 {
 	for (u64 off = 0; off < LEVEL_SIZE(level); off += p2m_step(gpa + off)) {
 		hpa_t hpa;
-		enum p2m_kind kind = p2m_lookup(n->p2m, gpa + off, &hpa);
+		enum p2m_kind kind = lookup(n, gpa + off, &hpa);
 
 		if (kind == P2M_NONE || e != n->fmt->leaf(hpa - off, level, kind != P2M_ROM, true))
 			return false;

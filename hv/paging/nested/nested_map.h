@@ -18,6 +18,8 @@ struct nested_map {
 	u64 tables;	   /* pages in use */
 	u64 device_tables; /* of them made for devices while the guest ran */
 	u64 leaves[4];	   /* by level: [1] 4K, [2] 2M, [3] 1G */
+	gpa_t placed_gpa;  /* see nested_map_place() */
+	hpa_t placed_hpa;
 };
 
 /* Build complete tables for @p2m: largest leaves that the memory's alignment allows. -ENOMEM leaves
@@ -35,6 +37,11 @@ int nested_map_device(struct nested_map *n, gpa_t gpa);
 /* Take every leaf to a device away again; those still allowed come back on demand. Counts a
  * generation; the caller then flushes every tag. */
 void nested_map_drop_devices(struct nested_map *n);
+/* Map the one page @hpa, which is no memory of the guest's, at @gpa, or with 0 nothing any more.
+ * Not where the p2m has something, nor where it would take many tables (-EINVAL), or without memory
+ * for them (-ENOMEM): nothing is mapped then. Taking it away counts a generation; the caller
+ * flushes every tag. */
+int nested_map_place(struct nested_map *n, gpa_t gpa, hpa_t hpa);
 /* Leaves that differ from what the p2m asks for, anywhere within them, and memory of the p2m that
  * no leaf maps. */
 unsigned nested_map_audit(const struct nested_map *n);
