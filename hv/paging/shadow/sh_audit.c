@@ -1,13 +1,329 @@
 /* Comparing everything with its source.
  *
+ * Whatever an entry says has to follow from the guest's entry it was made from (its @src); @src has
+ * to be what the guest's memory says, unless the table is out of sync; everything that points
+ * somewhere has to be known there, and nothing else. docs/paging.md tells how to read a complaint.
+ *
  * SPDX-License-Identifier: MIT
  */
 #include "lib/str.h"
 #include "paging/shadow/shadow_int.h"
 
+#define SAID_MAX 20u /* complaints told; the rest is only counted */
+
+struct audit {
+	struct shadow *s;
+	void (*say)(void *ctx, const char *text);
+	void *ctx;
+	unsigned wrong;
+	u64 refs; /* entries that a chain has to know */
+};
+
+__attribute__((format(printf, 4, 5))) static void complain(struct audit *a, const struct sh_page *p,
+							   int idx, const char *fmt, ...)
+{
+	char text[160];
+	int n = 0;
+	va_list ap;
+
+	if (++a->wrong > SAID_MAX)
+		return;
+	if (p)
+		n = snprintf(text, sizeof(text),
+			     "table %llx[%d] is %llx: ", (unsigned long long)p->key, idx,
+			     (unsigned long long)(idx < 0 ? 0 : p->spt[idx]));
+	va_start(ap, fmt);
+	vsnprintf(text + n, sizeof(text) - (size_t)n, fmt, ap);
+	va_end(ap);
+	a->say(a->ctx, text);
+}
+
+/* --- chains -------------------------------------------------------------------------------------
+ */
+
+static bool chain_has(const struct shadow *s, u32 head, u32 ref)
+{
+	u32 n = head & SH_CHAIN_MASK;
+
+	if (!(head & SH_CHAIN_LIST))
+		return n == ref;
+	while (n && s->node[n].ref != ref)
+		n = s->node[n].next;
+	return n;
+}
+
+static u64 chain_length(const struct shadow *s, u32 head, u64 *nodes)
+{
+	u64 len = 0;
+
+	if (!(head & SH_CHAIN_LIST))
+		return (head & SH_CHAIN_MASK) != 0;
+	for (u32 n = head & SH_CHAIN_MASK; n; n = s->node[n].next)
+		len++;
+	*nodes += len;
+	return len;
+}
+
+/* As every entry was found in its chain, chains that hold as many references hold no others. */
+static void audit_chains(struct audit *a)
+{
+	struct shadow *s = a->s;
+	u64 refs = 0, nodes = 0;
+
+	for (u64 f = 0; f < s->nframes; f++)
+		if (s->frame[f] & ~(u32)(SH_FRAME_SYNC | SH_FRAME_HELD))
+			refs += chain_length(s, s->frame[f], &nodes);
+	for (u64 c = 0; c < s->m->nchunks; c++)
+		refs += chain_length(s, s->chunk_map[c], &nodes);
+	for (u64 i = 0; i <= s->m->nchunks * P2M_CHUNK / GIB; i++)
+		refs += chain_length(s, s->gib_map[i], &nodes);
+	for (u32 i = 1; i <= s->npages; i++)
+		if (s->page[i].state != SH_FREE)
+			refs += chain_length(s, s->page[i].parents, &nodes);
+	if (refs != a->refs)
+		complain(a, NULL, 0, "%llu references for %llu entries", (unsigned long long)refs,
+			 (unsigned long long)a->refs);
+	if (nodes + s->nodes_left != s->nnodes)
+		complain(a, NULL, 0, "%llu nodes in use, %u left of %u", (unsigned long long)nodes,
+			 s->nodes_left, s->nnodes);
+}
+
+/* --- entries ------------------------------------------------------------------------------------
+ */
+
+/* What of the guest's entry @src an entry must not exceed, and must not fall short of. */
+static void audit_rights(struct audit *a, const struct sh_page *p, unsigned idx, u64 src, bool leaf)
+{
+	u64 e = p->spt[idx], w = e & PTE_W;
+	bool folded = p->key & SH_KEY_WP0;
+
+	if (!(src & PTE_P) || !(src & PTE_A))
+		complain(a, p, (int)idx, "the guest's %llx is not present or not accessed",
+			 (unsigned long long)src);
+	if (leaf && w && !(src & PTE_D))
+		complain(a, p, (int)idx, "writable, the guest's %llx is not dirty",
+			 (unsigned long long)src);
+	if (folded && leaf && !(e & PTE_U))
+		return; /* the supervisor's form */
+	if (!folded && w && !(src & PTE_W))
+		complain(a, p, (int)idx, "writable, the guest's %llx is not",
+			 (unsigned long long)src);
+	if (folded && leaf && w && (!(src & PTE_W) || (p->key & SH_KEY_READONLY)) &&
+	    !(p->key & SH_KEY_KERNEL))
+		complain(a, p, (int)idx, "writable for the user, the guest's %llx is not",
+			 (unsigned long long)src);
+	if ((e ^ src) & (PTE_U | (sh_key_kind(p->key) == SH_32 ? 0 : PTE_NX)))
+		complain(a, p, (int)idx, "rights differ from the guest's %llx",
+			 (unsigned long long)src);
+}
+
+static void audit_link(struct audit *a, const struct sh_page *p, unsigned idx, u64 src, bool large)
+{
+	struct shadow *s = a->s;
+	u64 key = large ? sh_direct_key(s, p, idx, src) : sh_child_key(p, idx, src);
+	hpa_t at = (p->spt[idx] & PTE_ADDR) - s->spt_base;
+	const struct sh_page *child;
+
+	a->refs++;
+	if (at >= (u64)s->npages * PAGE_SIZE) {
+		complain(a, p, (int)idx, "links no table of ours");
+		return;
+	}
+	child = sh_target(s, p->spt[idx]);
+	if (child->state == SH_FREE || child->key != key)
+		complain(a, p, (int)idx, "links %llx, not %llx",
+			 (unsigned long long)(child->state == SH_FREE ? 0 : child->key),
+			 (unsigned long long)key);
+	else if (!chain_has(s, child->parents, sh_number(s, p) << 9 | idx))
+		complain(a, p, (int)idx, "not known to the table it links");
+}
+
+static u32 leaf_chain(const struct shadow *s, gpa_t gpa, unsigned level)
+{
+	if (level == 1)
+		return *sh_frame(s, gpa);
+	return level == 2 ? s->chunk_map[gpa >> P2M_CHUNK_SHIFT] : s->gib_map[gpa / GIB];
+}
+
+static void audit_writable_leaf(struct audit *a, const struct sh_page *p, unsigned idx, gpa_t gpa,
+				unsigned level)
+{
+	struct shadow *s = a->s;
+
+	a->refs++;
+	if (!sh_frame(s, gpa) ||
+	    !chain_has(s, leaf_chain(s, gpa, level), sh_number(s, p) << 9 | idx)) {
+		complain(a, p, (int)idx, "writable, not known to %llx", (unsigned long long)gpa);
+		return;
+	}
+	for (gpa_t f = gpa; f < gpa + SH_LEVEL_SIZE(level); f += PAGE_SIZE)
+		if (*sh_frame(s, f) & SH_FRAME_SYNC)
+			complain(a, p, (int)idx, "writable, but %llx holds a synced table",
+				 (unsigned long long)f);
+}
+
+static void audit_leaf(struct audit *a, const struct sh_page *p, unsigned idx)
+{
+	unsigned level = sh_key_level(p->key);
+	gpa_t gpa = sh_entry_gpa(a->s, p, idx);
+	u64 step = level == 1 ? PAGE_SIZE : P2M_CHUNK;
+	bool w = p->spt[idx] & PTE_W;
+
+	for (u64 off = 0; off < SH_LEVEL_SIZE(level); off += step) {
+		hpa_t hpa = 0;
+		enum p2m_kind kind = p2m_lookup(a->s->m, gpa + off, &hpa);
+
+		if ((kind != P2M_RAM && (kind != P2M_ROM || w)) ||
+		    hpa != (p->spt[idx] & PTE_ADDR) + off)
+			complain(a, p, (int)idx, "%llx is kind %d at %llx",
+				 (unsigned long long)(gpa + off), kind, (unsigned long long)hpa);
+	}
+	if (w)
+		audit_writable_leaf(a, p, idx, gpa, level);
+}
+
+static void audit_entry(struct audit *a, const struct sh_page *p, unsigned idx, u64 src)
+{
+	struct shadow *s = a->s;
+	enum sh_kind kind = sh_key_kind(p->key);
+	unsigned level = sh_key_level(p->key);
+	bool large = kind == SH_DIRECT ? level > 1 : sh_is_large(s, kind, level, src);
+
+	if (kind != SH_DIRECT) {
+		if (src & s->rsvd[level][level > 1 && (src & PTE_PS)])
+			complain(a, p, (int)idx, "the guest's %llx is reserved",
+				 (unsigned long long)src);
+		audit_rights(a, p, idx, src, large || level == 1);
+	}
+	if (sh_is_link(s, p, p->spt[idx]))
+		audit_link(a, p, idx, src, large);
+	else
+		audit_leaf(a, p, idx);
+}
+
+/* --- tables --------------------------------------------------------------------------------------
+ */
+
+static void audit_entries(struct audit *a, const struct sh_page *p)
+{
+	const struct shadow *s = a->s;
+	unsigned live = 0;
+
+	for (unsigned i = 0; i < SH_ENTRIES; i++) {
+		u64 e = p->spt[i], src;
+
+		if (e == s->trap)
+			continue;
+		src = p->guest ? sh_src(p, sh_pairs(p) ? i >> 1 : i) : sh_direct_source(p);
+		if (sh_present(s, e)) {
+			live++;
+			audit_entry(a, p, i, src);
+		} else if (e || p->state != SH_SYNCED || (src & PTE_P)) {
+			complain(a, p, (int)i, "absent, the guest's is %llx",
+				 (unsigned long long)src);
+		}
+	}
+	if (live != p->live)
+		complain(a, p, -1, "%u entries present, %u counted", live, p->live);
+}
+
+/* The walks of others set accessed and dirty bits behind our back: more of them is no difference.
+ */
+static void audit_source(struct audit *a, const struct sh_page *p)
+{
+	for (unsigned gi = 0; gi < sh_sources(p); gi++) {
+		u64 now = sh_guest(p, gi), was = sh_src(p, gi);
+
+		if ((now ^ was) & ~(u64)(PTE_A | PTE_D) || (was & ~now))
+			complain(a, p, (int)(sh_pairs(p) ? gi << 1 : gi),
+				 "made from %llx, synced, but the guest's is %llx",
+				 (unsigned long long)was, (unsigned long long)now);
+	}
+}
+
+static void audit_state(struct audit *a, const struct sh_page *p, u32 *oos)
+{
+	const u32 *f = p->guest ? sh_frame(a->s, sh_key_gpa(p->key)) : NULL;
+	bool ram = f && p2m_ptr(a->s->m, sh_key_gpa(p->key));
+
+	*oos += p->state == SH_OOS;
+	if (!ram && p->state != SH_SYNCED)
+		complain(a, p, -1, "out of sync, but not in RAM");
+	if (ram && (!(*f & SH_FRAME_HELD) || !(*f & SH_FRAME_SYNC) != (p->state == SH_OOS)))
+		complain(a, p, -1, "state %u, its frame's flags are %x", p->state, *f);
+	if (sh_find(a->s, p->key) != p)
+		complain(a, p, -1, "not found by its key, or not alone");
+}
+
+static void audit_counts(struct audit *a, u32 used, u32 oos)
+{
+	struct shadow *s = a->s;
+	u32 listed = 0;
+	u64 synced = 0, counted = 0;
+
+	for (u32 n = s->oos_head; n && listed <= s->npages; n = s->page[n].oos_next)
+		listed++;
+	for (u64 f = 0; f < s->nframes; f++)
+		synced += (s->frame[f] & SH_FRAME_SYNC) != 0;
+	for (u64 c = 0; c < s->m->nchunks; c++)
+		counted += s->chunk_sync[c];
+	if (used != s->used || oos != listed || listed != s->oos_count || synced != counted)
+		complain(a, NULL, 0,
+			 "%u tables of %u, %u out of sync, %u listed of %u, %llu frames of %llu",
+			 used, s->used, oos, listed, s->oos_count, (unsigned long long)synced,
+			 (unsigned long long)counted);
+}
+
+static void audit_roots(struct audit *a)
+{
+	struct shadow *s = a->s;
+	u64 tops = 0, counted = 0;
+
+	for (unsigned i = 0; i < SH_ROOTS; i++) {
+		struct sh_root *r = &s->root[i];
+
+		for (unsigned k = 0; r->valid && k < 4; k++) {
+			const struct sh_page *p = &s->page[r->page[k]];
+
+			tops += r->page[k] != 0;
+			if (r->page[k] && (p->state == SH_FREE || !p->roots ||
+					   (r->pdpt[k] & PTE_ADDR) != sh_hpa(s, p)))
+				complain(a, p, -1, "not the top of root %u that it was", i);
+		}
+		if (r->valid && r->tag != SHADOW_TAG_SHARED && s->tag_owner[r->tag] != r)
+			complain(a, NULL, 0, "root %u does not own tag %u", i, r->tag);
+	}
+	for (u32 i = 1; i <= s->npages; i++)
+		counted += s->page[i].state != SH_FREE ? s->page[i].roots : 0;
+	if (tops != counted)
+		complain(a, NULL, 0, "%llu tops of roots, %llu counted", (unsigned long long)tops,
+			 (unsigned long long)counted);
+	if (s->active && (!s->current || s->flush_now))
+		complain(a, NULL, 0, "no root, or a flush not done");
+}
+
 unsigned shadow_audit(struct shadow *s, const struct walk_regs *g,
 		      void (*say)(void *ctx, const char *text), void *ctx)
 {
-	(void)s, (void)g, (void)say, (void)ctx;
-	return 0;
+	struct audit a = {.s = s, .say = say, .ctx = ctx};
+	u32 used = 0, oos = 0;
+
+	for (u32 i = 1; i <= s->npages; i++) {
+		const struct sh_page *p = &s->page[i];
+
+		if (p->state == SH_FREE)
+			continue;
+		used++;
+		audit_state(&a, p, &oos);
+		audit_entries(&a, p);
+		if (s->active && p->guest && p->state == SH_SYNCED)
+			audit_source(&a, p);
+	}
+	audit_counts(&a, used, oos);
+	audit_chains(&a);
+	audit_roots(&a);
+	if (s->active && (s->mode.cr3 != g->cr3 || (s->mode.cr0 ^ g->cr0) & (CR0_PG | CR0_WP)))
+		complain(&a, NULL, 0, "root made for CR3 %llx, the guest's is %llx",
+			 (unsigned long long)s->mode.cr3, (unsigned long long)g->cr3);
+	return a.wrong;
 }

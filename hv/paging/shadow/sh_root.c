@@ -14,11 +14,6 @@
 
 #define ALL_TAGS ((u32)BIT(SHADOW_TAGS) - 1)
 
-/* What the meaning of the guest's entries depends on, beside the key of a table. */
-#define FORMAT_PSE  BIT(8)
-#define FORMAT_NXE  BIT(9)
-#define FORMAT_SMEP BIT(10)
-
 /* Changes of these empty the guest's TLB. */
 #define CR4_FLUSHES (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PKE)
 /* Changes of these load the PDPTEs (SDM vol. 3 section 4.4.1). */
@@ -64,17 +59,19 @@ static enum sh_kind kind_of(const struct walk_regs *g)
 
 static void set_format(struct shadow *s)
 {
-	u64 format = s->mode.kind | (s->mode.cr4 & CR4_PSE ? FORMAT_PSE : 0) |
-		     (s->mode.efer & EFER_NXE ? FORMAT_NXE : 0) |
-		     (s->mode.cr4 & CR4_SMEP ? FORMAT_SMEP : 0);
+	u64 format = s->mode.kind | (s->mode.cr4 & CR4_PSE ? SH_FORMAT_PSE : 0) |
+		     (s->mode.efer & EFER_NXE ? SH_FORMAT_NXE : 0) |
+		     (s->mode.cr4 & CR4_SMEP ? SH_FORMAT_SMEP : 0);
 
 	bool fetches =
 		(s->mode.efer & EFER_NXE && s->mode.cr4 & CR4_PAE) || (s->mode.cr4 & CR4_SMEP);
 
+	/* Without paging, tables are kept as they were read last. */
 	if (s->mode.kind == SH_DIRECT || format == s->format)
 		return;
 	sh_drop_all(s);
 	s->format = format;
+	set_reserved(s);
 	/* The CPU, with NX on, tells fetches from reads in an error code: not for this guest. */
 	s->absent = fetches ? 0 : s->trap;
 }
@@ -92,7 +89,6 @@ void sh_set_mode(struct shadow *s, const struct walk_regs *g)
 	m->pml4_g_rsvd = g->pml4_g_rsvd;
 	m->kind = kind_of(g);
 	m->role = m->kind != SH_DIRECT && !(g->cr0 & CR0_WP) ? SH_KEY_WP0 : 0;
-	set_reserved(s);
 	set_format(s);
 }
 

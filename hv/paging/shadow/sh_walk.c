@@ -25,7 +25,7 @@ bool sh_is_large(const struct shadow *s, enum sh_kind kind, unsigned level, u64 
 {
 	if (level == 1 || !(e & PTE_PS))
 		return false;
-	return kind != SH_32 || (s->mode.cr4 & CR4_PSE);
+	return kind != SH_32 || (s->format & SH_FORMAT_PSE);
 }
 
 /* PSE-36: physical bits 39:32 of a 4 MiB page are bits 20:13 of its entry. */

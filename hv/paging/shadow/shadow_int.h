@@ -123,6 +123,12 @@ struct sh_mode {
 	bool has_1g, pml4_g_rsvd;
 };
 
+/* What the meaning of the guest's entries depends on, beside the key of a table: enum sh_kind and
+ * these. All tables in the pool were made for one such format. */
+#define SH_FORMAT_PSE  BIT(8)
+#define SH_FORMAT_NXE  BIT(9)
+#define SH_FORMAT_SMEP BIT(10)
+
 struct shadow {
 	struct shadow_config c;
 	struct p2m *m;
@@ -160,7 +166,7 @@ struct shadow {
 	u64 changes;	/* of entries */
 	gva_t last_gva; /* of the last fault for which there was nothing to change */
 	u64 last_op;
-	u64 format; /* what the reading of the guest's tables depends on: FORMAT_* in sh_root.c */
+	u64 format; /* enum sh_kind and SH_FORMAT_*, of the last paged mode */
 
 	u64 arena_pages;
 	struct shadow_stats stats;
