@@ -5,7 +5,7 @@ UNIT_CC ?= gcc
 UNIT_CFLAGS := -std=gnu11 -O1 -g -DPN_HOST -Iinclude -Ihv -I. -Itests/unit $(WARN) \
 	-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer $(ZYDIS_INC)
 # Any header may be in any of them.
-TEST_HEADERS := $(wildcard tests/*/*.h hv/*/*.h hv/*/*/*.h include/penumbra/*.h firmware/*.h guestbios/*.h guestbios/*/*.h \
+TEST_HEADERS := $(wildcard tests/*/*.h tests/*/*/*.h hv/*/*.h hv/*/*/*.h include/penumbra/*.h firmware/*.h guestbios/*.h guestbios/*/*.h \
 	rootfs/*/*.h tools/*/*.h)
 unit_srcs = $(shell sed -n 's/.*SRCS: *//p' tests/unit/$(1).c)
 
