@@ -132,9 +132,7 @@ static u64 derive_link(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
 
 	if (!child)
 		return s->trap;
-	/* Whoever comes by this way has never seen what the table said before. */
-	if (child->state == SH_OOS)
-		sh_compare(s, child);
+	sh_sync_below(s, child);
 	return link_to(s, child, sh_rights(p, e, false));
 }
 

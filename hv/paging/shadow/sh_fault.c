@@ -133,8 +133,7 @@ static struct sh_page *step_down(struct shadow *s, struct sh_page *p, unsigned i
 		child = sh_get(s, key);
 		if (!child)
 			return NULL;
-		if (child->state == SH_OOS)
-			sh_compare(s, child);
+		sh_sync_below(s, child);
 	}
 	child->pinned = s->op;
 	child->used = true;

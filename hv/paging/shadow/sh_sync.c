@@ -89,6 +89,33 @@ bool sh_compare(struct shadow *s, struct sh_page *p)
 	return changed;
 }
 
+/* Can a walk through @top come to @p? */
+static bool may_be_below(const struct shadow *s, const struct sh_page *p, const struct sh_page *top)
+{
+	while (sh_key_level(p->key) < sh_key_level(top->key)) {
+		u32 ref = sh_chain_first(s, p->parents);
+
+		if (!ref)
+			return false;
+		if (!sh_chain_single(p->parents))
+			return true;
+		p = &s->page[ref >> 9];
+	}
+	return p == top;
+}
+
+/* Whoever comes by a new way has never seen what the tables along it said before. */
+void sh_sync_below(struct shadow *s, struct sh_page *top)
+{
+	if (top->state == SH_OOS)
+		sh_compare(s, top);
+	if (sh_key_level(top->key) == 1)
+		return;
+	for (u32 n = s->oos_head; n; n = s->page[n].oos_next)
+		if (s->page[n].compared != s->op && may_be_below(s, &s->page[n], top))
+			sh_compare(s, &s->page[n]);
+}
+
 void sh_sync_root(struct shadow *s, const struct sh_root *r)
 {
 	u32 next;

@@ -325,6 +325,8 @@ bool sh_compare(struct shadow *s, struct sh_page *p);
 /* The guest may write the table at @gpa unheard of; it may not any more. */
 void sh_go_out_of_sync(struct shadow *s, gpa_t gpa);
 void sh_go_synced(struct shadow *s, gpa_t gpa);
+/* A link to @top is being made: compare it and what lies below it. */
+void sh_sync_below(struct shadow *s, struct sh_page *top);
 /* Compare what the root @r can reach and is out of sync. */
 void sh_sync_root(struct shadow *s, const struct sh_root *r);
 
