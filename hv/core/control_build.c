@@ -8,6 +8,7 @@
 #include "core/ctl.h"
 #include "core/hv.h"
 #include "core/log.h"
+#include "core/partition_paging.h"
 #include "core/report.h"
 #include "core/vcpu_run.h"
 #include "lib/cpuops.h"
@@ -77,7 +78,7 @@ static int take_memory(struct build *b, const struct config *c)
 static void give_back(struct build *b)
 {
 	if (b->p) {
-		nested_map_free(&b->p->nested);
+		partition_free_paging(b->p);
 		p2m_free(&b->p->p2m);
 	}
 	if (b->base)
@@ -94,8 +95,7 @@ static int build_maps(struct build *b)
 		return err;
 	p->p2m.device = control_may_reach;
 	p->p2m.device_ctx = p;
-	return nested_map_init(&p->nested, hv_engine()->nested_format,
-			       hv_engine_caps()->nested_1g && p->cpuid.has_1g, &p->p2m);
+	return partition_build_nested(p);
 }
 
 /* --- kernel ----------------------------------------------------------------------------------- */
@@ -257,6 +257,11 @@ struct partition *control_build(const struct config *c, const struct boot_module
 {
 	struct build b = {.kernel = kernel, .rootfs = rootfs};
 
+	/* Its devices are reached through leaves of their own, which shadow tables do not have. */
+	if (!hv_engine_caps()->nested) {
+		fail("paging", "the CPU has no nested paging; control=off is right here", -ENODEV);
+		return NULL;
+	}
 	if (build(&b, c, ops) == 0)
 		return b.p;
 	give_back(&b);

@@ -43,12 +43,30 @@ static int load_pdptes(struct vcpu *v, const struct vcpu_sregs *r)
 	return 0;
 }
 
+/* The same where it is software that keeps them. */
+static bool refused(struct vcpu *v, const struct vcpu_sregs *r)
+{
+	struct walk_regs after;
+
+	if (!v->paging->cr_refused)
+		return false;
+	vcpu_walk_regs(v, &after);
+	after.cr0 = r->cr0;
+	after.cr3 = r->cr3;
+	after.cr4 = r->cr4;
+	after.efer = r->efer & ~EFER_LMA;
+	if ((r->cr0 & CR0_PG) && (r->efer & EFER_LME))
+		after.efer |= EFER_LMA;
+	after.pdpte = NULL;
+	return v->paging->cr_refused(v, &after);
+}
+
 /* CR@n becomes @value; @r is the state with it. @pae: the change makes a CPU load the four entries
  * of PAE paging. -EINVAL: one of them is bad, nothing has changed. */
 static int set_cr(struct vcpu *v, const struct vcpu_sregs *r, unsigned n, u64 old, u64 value,
 		  bool pae)
 {
-	if (pae && load_pdptes(v, r) != 0)
+	if (pae && (refused(v, r) || load_pdptes(v, r) != 0))
 		return -EINVAL;
 	v->engine->set_cr(v, n, value);
 	v->paging->cr_write(v, n, old, value);

@@ -7,6 +7,7 @@
  */
 #include "core/ctl_int.h"
 #include "core/hv.h"
+#include "core/partition_paging.h"
 #include "lib/errno.h"
 #include "lib/str.h"
 #include "paging/paging.h"
@@ -161,7 +162,7 @@ static void paging(struct ctl *c)
 						[CHAN_PAGING_NESTED] = PAGING_NESTED,
 						[CHAN_PAGING_SHADOW] = PAGING_SHADOW};
 	struct partition *p = ctl_guest(c);
-	const char *name;
+	const char *why;
 
 	if (!p)
 		return;
@@ -170,12 +171,17 @@ static void paging(struct ctl *c)
 			(unsigned long long)c->req.arg);
 		return;
 	}
-	name = paging_kind_name[kind[c->req.arg]];
-	if (!strcmp(p->vcpu.paging->name, name))
-		ctl_ok(c);
-	else
-		ctl_end(c, -ENOSYS, "paging mode %s is not built yet: %s stays %s", name,
-			p->cfg.name, p->vcpu.paging->name);
+	if (!paging_possible(kind[c->req.arg], &why)) {
+		ctl_end(c, -ENOSYS, "paging mode %s %s: %s stays %s",
+			paging_kind_name[kind[c->req.arg]], why, p->cfg.name, p->vcpu.paging->name);
+		return;
+	}
+	if (!lives(p)) {
+		wrong_state(c, p, "paging is for one that runs");
+		return;
+	}
+	partition_request(p, kind[c->req.arg] == PAGING_SHADOW ? REQUEST_SHADOW : REQUEST_NESTED);
+	ctl_ok(c);
 }
 
 static void power(struct ctl *c)

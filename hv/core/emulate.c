@@ -188,15 +188,15 @@ bool vcpu_try_emulate(struct vcpu *v)
 /* A plain move of one aligned unit between a register and a device: no need to translate, because
  * the CPU has done so, rights included, and says where it ended. The offset in the page shows that
  * it tells of this operand. False, nothing changed: anything else. */
-static bool move_mmio(struct vcpu *v, const struct exit *x)
+static bool move_mmio(struct vcpu *v, const struct paging_fault *f)
 {
 	const u8 *bytes = vcpu_insn_bytes(v);
-	gpa_t gpa = x->nested.gpa;
+	gpa_t gpa = f->gpa;
 	const struct mmio_range *r;
 	struct mov64 m;
 
 	if (!bytes || !mov64_decode(bytes, v->gpr, v->rip, &m) || (gpa & (m.size - 1u)) ||
-	    ((gpa ^ m.gva) & (PAGE_SIZE - 1)) || m.store != !!(x->nested.access & PFEC_W))
+	    ((gpa ^ m.gva) & (PAGE_SIZE - 1)) || m.store != !!(f->access & PFEC_W))
 		return false;
 	r = bus_find_mmio(&v->part->board.bus, gpa);
 	if (!r)
@@ -211,8 +211,8 @@ static bool move_mmio(struct vcpu *v, const struct exit *x)
 	return true;
 }
 
-void vcpu_emulate_mmio(struct vcpu *v, const struct exit *x)
+void vcpu_emulate_mmio(struct vcpu *v, const struct paging_fault *f)
 {
-	if (!move_mmio(v, x))
+	if (!move_mmio(v, f))
 		emulate(v, false);
 }

@@ -294,29 +294,38 @@ static void exit_cr(struct vcpu *v, struct exit *x)
 			store_cr(v, &i, 0);
 		break;
 	default:
-		/* Gone since the exit: run whatever is there now. */
-		if (++v->part->lost_insns > 1000)
-			partition_end(v->part, STATUS_FAIL, "crash", "undecodable CR%u access",
-				      x->cr.cr);
+		vcpu_insn_lost(v, x);
 	}
 }
 
-static void exit_nested(struct vcpu *v, struct exit *x)
+/* No RAM where the guest wants to go: a device's register is the instruction's to access. A
+ * descriptor table, stack or page table cannot be emulated as one. */
+static void access_device(struct vcpu *v, const struct paging_fault *f)
 {
-	switch (v->paging->fault(v, x)) {
+	if (v->event.type != EVENT_NONE || f->table)
+		partition_end(v->part, STATUS_FAIL, "crash", "%s outside RAM at gpa 0x%llx",
+			      f->table ? "page table" : "event delivery",
+			      (unsigned long long)f->gpa);
+	else
+		vcpu_emulate_mmio(v, f);
+}
+
+/* A nested fault, or a page fault while the CPU walks tables of ours. */
+static void exit_translation(struct vcpu *v, struct exit *x)
+{
+	struct paging_fault f;
+
+	switch (v->paging->fault(v, x, &f)) {
 	case PAGING_RETRY:
 		break;
 	case PAGING_GUEST:
+		vcpu_inject_pf(v, f.error, f.gva);
 		break;
 	case PAGING_MMIO:
-		/* A descriptor table, stack or page table in device space cannot be emulated as an
-		 * instruction of the guest. */
-		if (v->event.type != EVENT_NONE || x->nested.table)
-			partition_end(v->part, STATUS_FAIL, "crash", "%s outside RAM at gpa 0x%llx",
-				      x->nested.table ? "page table" : "event delivery",
-				      (unsigned long long)x->nested.gpa);
-		else
-			vcpu_emulate_mmio(v, x);
+		access_device(v, &f);
+		break;
+	case PAGING_DONE:
+		vcpu_advance(v, 0);
 		break;
 	}
 }
@@ -344,6 +353,52 @@ static void exit_cache(struct vcpu *v, struct exit *x)
 		return;
 	if (v->part->p2m.device)
 		asm volatile("wbinvd" : : : "memory");
+	vcpu_advance(v, i.len);
+}
+
+/* The linear address of @i's memory operand. */
+static gva_t operand_address(const struct vcpu *v, const struct exitop_insn *i, bool long_code)
+{
+	u64 ea = (u64)i->disp + (i->rip_rel ? v->rip + i->len : 0);
+	struct vcpu_sregs r;
+
+	if (i->base < GPR_COUNT)
+		ea += v->gpr[i->base];
+	if (i->index < GPR_COUNT)
+		ea += v->gpr[i->index] * i->scale;
+	if (i->addr_size < 8)
+		ea &= BIT(8 * i->addr_size) - 1;
+	if (long_code && i->seg >= SEG_COUNT)
+		return ea;
+	v->engine->get_sregs(v, &r);
+	ea += r.seg[i->seg < SEG_COUNT			       ? i->seg
+		    : i->base == GPR_RSP || i->base == GPR_RBP ? SEG_SS
+							       : SEG_DS]
+		      .base;
+	return long_code ? ea : (u32)ea;
+}
+
+static void exit_invlpg(struct vcpu *v, struct exit *x)
+{
+	const u8 *bytes = vcpu_insn_bytes(v);
+	enum code_mode mode = CODE_64;
+	struct exitop_insn i;
+	unsigned n = INSN_MAX;
+	struct vcpu_code c;
+	u8 buf[INSN_MAX];
+
+	(void)x;
+	if (!bytes) {
+		v->engine->get_code(v, &c);
+		mode = vcpu_code_mode(&c);
+		n = vcpu_fetch(v, buf);
+		bytes = buf;
+	}
+	if (exitop_decode(bytes, n, mode, &i) != EXITOP_INVLPG) {
+		vcpu_insn_lost(v, x);
+		return;
+	}
+	v->paging->invlpg(v, operand_address(v, &i, mode == CODE_64));
 	vcpu_advance(v, i.len);
 }
 
@@ -391,7 +446,9 @@ static void exit_shutdown(struct vcpu *v, struct exit *x)
 static void exit_exception(struct vcpu *v, struct exit *x)
 {
 	/* Machine checks are the host's: its handler runs now, with the event still pending. */
-	if (x->exc.vector == VEC_MC)
+	if (x->exc.vector == VEC_PF)
+		exit_translation(v, x);
+	else if (x->exc.vector == VEC_MC)
 		asm volatile("int $18");
 	else
 		vcpu_inject(v, x->exc.vector, x->exc.vector == VEC_AC, 0);
@@ -444,11 +501,11 @@ void (*const vcpu_exit_handler[EXIT_REASONS])(struct vcpu *v, struct exit *x) = 
 	[EXIT_WRMSR] = exit_wrmsr,
 	[EXIT_CR] = exit_cr,
 	[EXIT_DR] = exit_unknown,
-	[EXIT_NESTED] = exit_nested,
+	[EXIT_NESTED] = exit_translation,
 	[EXIT_EXCEPTION] = exit_exception,
 	[EXIT_RDTSC] = exit_unknown,
 	[EXIT_RDPMC] = exit_rdpmc,
-	[EXIT_INVLPG] = exit_unknown,
+	[EXIT_INVLPG] = exit_invlpg,
 	[EXIT_CACHE] = exit_cache,
 	[EXIT_XSETBV] = exit_xsetbv,
 	[EXIT_VIRT] = exit_undefined,

@@ -5,6 +5,7 @@
  */
 #include "core/partition.h"
 #include "core/vcpu_run.h"
+#include "lib/cpuops.h"
 #include "lib/str.h"
 #include "paging/look.h"
 
@@ -25,6 +26,18 @@ const struct walk_mem *vcpu_walk_mem(const struct vcpu *v, struct walk_mem *m)
 	return m;
 }
 
+/* The instruction wants protection keys switched on; they do not reach the hypervisor's pages. */
+u32 vcpu_pkru(void)
+{
+	u64 cr4 = read_cr4();
+	u32 pkru;
+
+	write_cr4(cr4 | CR4_PKE);
+	pkru = rdpkru();
+	write_cr4(cr4);
+	return pkru;
+}
+
 static void walk_regs_from_code(const struct vcpu *v, const struct vcpu_code *c,
 				struct walk_regs *r)
 {
@@ -35,12 +48,12 @@ static void walk_regs_from_code(const struct vcpu *v, const struct vcpu_code *c,
 	r->cr4 = c->cr4;
 	r->efer = c->efer;
 	r->rflags = v->rflags;
-	r->pkru = 0;
+	r->pkru = c->cr4 & CR4_PKE ? vcpu_pkru() : 0;
 	r->cpl = c->cpl;
 	r->maxphyaddr = p->phys_bits;
 	r->has_1g = p->cpuid.has_1g;
 	r->pml4_g_rsvd = p->cpuid.amd;
-	r->pdpte = NULL;
+	r->pdpte = v->pdptes;
 }
 
 void vcpu_walk_regs(const struct vcpu *v, struct walk_regs *r)
@@ -158,15 +171,21 @@ static bool has_lock(const u8 *bytes, unsigned n)
 	return false;
 }
 
+void vcpu_insn_lost(struct vcpu *v, const struct exit *x)
+{
+	if (++v->part->lost_insns > LOST_INSN_LIMIT)
+		partition_end(v->part, STATUS_FAIL, "crash",
+			      "no instruction of exit 0x%llx at rip 0x%llx",
+			      (unsigned long long)x->code, (unsigned long long)v->rip);
+}
+
 /* What stands at RIP is not what exited. */
 static void insn_lost(struct vcpu *v, const struct exit *x, const u8 *bytes, unsigned n)
 {
 	if (has_lock(bytes, n))
 		vcpu_inject(v, VEC_UD, false, 0);
-	else if (++v->part->lost_insns > LOST_INSN_LIMIT)
-		partition_end(v->part, STATUS_FAIL, "crash",
-			      "no instruction of exit 0x%llx at rip 0x%llx",
-			      (unsigned long long)x->code, (unsigned long long)v->rip);
+	else
+		vcpu_insn_lost(v, x);
 }
 
 /* Everything but the plain case: prefixes (@bytes are there), other modes, page borders, what is

@@ -40,6 +40,12 @@ static void key_pause(const char *arg)
 	request_all(REQUEST_PAUSE);
 }
 
+static void key_mode(const char *arg)
+{
+	(void)arg;
+	request_all(REQUEST_TOGGLE);
+}
+
 static void key_audit(const char *arg)
 {
 	(void)arg;
@@ -101,6 +107,7 @@ static const struct {
 	{'T', key_export, "the whole trace as records, for pncollect trace"},
 	{'p', key_pause, "pause or resume all guests"},
 	{'a', key_audit, "audit the translations of all guests"},
+	{'m', key_mode, "all guests to the other paging mode: nested or shadow"},
 	{'r', key_repeat, "FROM-TO Enter: repeat records"},
 };
 

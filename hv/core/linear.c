@@ -119,10 +119,12 @@ static void phys_write_any(struct partition *p, gpa_t gpa, const u8 *buf, unsign
 {
 	void *ram = p2m_ptr(&p->p2m, gpa);
 
-	if (ram)
+	if (ram) {
 		memcpy(ram, buf, len);
-	else if (!p2m_ptr_read(&p->p2m, gpa))
+		p2m_written(&p->p2m, gpa, len);
+	} else if (!p2m_ptr_read(&p->p2m, gpa)) {
 		mmio_write(p, gpa, buf, len, item);
+	}
 }
 
 int linear_read(struct linear *l, gva_t gva, void *buf, unsigned len, u32 access, unsigned item,

@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "core/panic.h"
 #include "core/partition.h"
+#include "core/partition_paging.h"
 #include "core/report.h"
 #include "core/sched.h"
 #include "core/timer.h"
@@ -366,9 +367,10 @@ static void pick_engine(void)
 	hv.engine = engine_select(hv.cmdline.engine, &hv.caps, why, sizeof(why));
 	if (!hv.engine)
 		refuse("this machine cannot run guests: %s", why);
-	if (!hv.caps.nested)
+	if (!hv.caps.nested && !(hv.caps.shadow && hv.caps.shadow_unpaged))
 		refuse("this machine cannot run guests: %s",
-		       "the CPU has no nested paging and shadow paging is not built yet");
+		       "the CPU has no nested paging, and real mode needs it");
+	hv.engine = paging_audited_engine(hv.engine);
 }
 
 static void start_trace(void)

@@ -8,6 +8,7 @@
 #include "core/log.h"
 #include "core/media.h"
 #include "core/partition_int.h"
+#include "core/partition_paging.h"
 #include "core/report.h"
 #include "core/sched.h"
 #include "core/timer.h"
@@ -155,7 +156,7 @@ void partition_reset(struct partition *p, const char *cause)
 {
 	pc_reset(&p->pc);
 	load_rom(p);
-	nested_map_update_low(&p->nested, 0, MIB);
+	partition_low_changed(p, 0, MIB);
 	reset_cpu(p);
 	p->watch_serial = p->watch_vga = (struct line_watch){0};
 	p->bios_len = 0;
@@ -246,12 +247,16 @@ static void power_on(struct partition *p)
 	}
 	partition_serve_apic(p);
 	load_rom(p);
-	nested_map_update_low(&p->nested, 0, MIB);
+	partition_low_changed(p, 0, MIB);
 	reset_cpu(p);
-	v->paging->enter(v);
+	if (v->paging->enter(v) != 0) {
+		partition_end(p, STATUS_FAIL, "crash", "no memory for paging=%s", v->paging->name);
+		return;
+	}
 	v->engine->moved(v);
 	p->state = PARTITION_RUNNING;
 	p->started_ns = clock_ns();
+	partition_paging_begin(p);
 	start_timers(p);
 	v->state = VCPU_RUNNABLE;
 	report_guest(p, "start", NULL);

@@ -16,6 +16,7 @@
 #include "engine/engine.h"
 #include "mem/p2m.h"
 #include "paging/nested/nested_map.h"
+#include "paging/shadow/shadow_ops.h"
 
 #define PARTITION_MAX_GUESTS 5 /* what the serial multiplexer can tell apart */
 #define PARTITION_INPUT_SIZE 256
@@ -49,6 +50,10 @@ enum partition_status { STATUS_NONE, STATUS_PASS, STATUS_FAIL, STATUS_TIMEOUT };
 #define REQUEST_RESUME	BIT(13)
 #define REQUEST_DESTROY BIT(14)
 #define REQUEST_INTX	BIT(16) /* the channel's interrupt changed */
+/* The paging mode from now on. */
+#define REQUEST_NESTED BIT(17)
+#define REQUEST_SHADOW BIT(18)
+#define REQUEST_TOGGLE BIT(19) /* the other one */
 
 struct blk_chan;
 struct net_chan;
@@ -87,6 +92,7 @@ struct partition {
 	enum partition_state state;
 	struct p2m p2m;
 	struct nested_map nested;
+	struct shadow_paging shadow; /* of use where vcpu.shadow points here */
 	struct vcpu vcpu;
 	/* Its chips: what the vCPU meets, and the whole board, which begins with it. */
 	union {
@@ -137,6 +143,10 @@ struct partition {
 	unsigned triple_run; /* triple faults in close succession */
 	struct timer timeout, screen, stats_timer;
 	enum vcpu_state paused_state;
+
+	/* Paging modes (partition_paging.h) */
+	u64 mode_ns[PAGING_KINDS], mode_since_ns;
+	u64 switches;
 
 	struct exit_stats exits;
 	u64 emulated;	/* instructions */

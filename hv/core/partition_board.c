@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/media.h"
 #include "core/partition_int.h"
+#include "core/partition_paging.h"
 #include "core/report.h"
 #include "lib/str.h"
 #include "mem/hostmap.h"
@@ -129,7 +130,7 @@ static void board_pam(void *ctx, gpa_t base, u32 len, unsigned attr)
 	struct partition *p = ctx;
 
 	p2m_set_low_kind(&p->p2m, base, len, attr & PAM_WRITE ? P2M_RAM : P2M_ROM);
-	nested_map_update_low(&p->nested, base, len);
+	partition_low_changed(p, base, len);
 	p->vcpu.paging->flush(&p->vcpu);
 }
 

@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/media.h"
 #include "core/partition.h"
+#include "core/partition_paging.h"
 #include "core/report.h"
 #include "core/sched.h"
 #include "core/vcpu_run.h"
@@ -97,17 +98,6 @@ void partition_build_cpuid(struct partition *p)
 	p->phys_bits = p->cpuid.phys_bits;
 }
 
-/* The mode really in effect goes into every record; the config's wish is kept as "asked". */
-static void choose_paging(struct partition *p)
-{
-	if (p->cfg.paging != PAGING_NESTED)
-		report_error(p->cfg.name, "paging",
-			     "paging=%s is not built yet: the guest runs nested",
-			     paging_kind_name[p->cfg.paging]);
-	p->vcpu.paging = &paging_nested;
-	p->vcpu.nested = &p->nested;
-}
-
 static int build_memory(struct partition *p)
 {
 	u64 had = frames_owned(OWNER_FREE);
@@ -121,8 +111,7 @@ static int build_memory(struct partition *p)
 	p->p2m.alias_base = PC_BIOS_ALIAS;
 	p->p2m.alias_target = PC_BIOS_BASE;
 	p->p2m.alias_len = PC_BIOS_SIZE;
-	return nested_map_init(&p->nested, hv_engine()->nested_format,
-			       hv_engine_caps()->nested_1g && p->cpuid.has_1g, &p->p2m);
+	return partition_build_nested(p);
 }
 
 int partition_build_vcpu(struct partition *p)
@@ -142,8 +131,7 @@ int partition_build_vcpu(struct partition *p)
 		report_error(p->cfg.name, "cpus", "no room for another virtual CPU (%d)", err);
 		return err;
 	}
-	choose_paging(p);
-	return 0;
+	return partition_build_paging(p);
 }
 
 static void lapic_placed(void *owner)
@@ -198,7 +186,7 @@ struct partition *partition_new(const struct partition_ops *ops, unsigned index)
 
 static void free_memory(struct partition *p)
 {
-	nested_map_free(&p->nested);
+	partition_free_paging(p);
 	p2m_free(&p->p2m);
 }
 

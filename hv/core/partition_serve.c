@@ -10,6 +10,7 @@
 #include "core/log.h"
 #include "core/media.h"
 #include "core/partition_int.h"
+#include "core/partition_paging.h"
 #include "core/report.h"
 #include "core/sched.h"
 #include "core/timer.h"
@@ -208,6 +209,16 @@ static void press(struct partition *p, u32 r)
 		partition_want_reset(p, "pnctl");
 }
 
+static void change_paging(struct partition *p, u32 r)
+{
+	if (r & REQUEST_NESTED)
+		partition_switch_paging(p, PAGING_NESTED, "pnctl");
+	if (r & REQUEST_SHADOW)
+		partition_switch_paging(p, PAGING_SHADOW, "pnctl");
+	if (r & REQUEST_TOGGLE)
+		partition_toggle_paging(p);
+}
+
 static void serve(struct partition *p)
 {
 	u32 r = __atomic_exchange_n(&p->requests, 0, __ATOMIC_ACQUIRE);
@@ -222,6 +233,7 @@ static void serve(struct partition *p)
 	press(p, r);
 	pause_by(p, r);
 	reset_when_room(p);
+	change_paging(p, r);
 	if (r & REQUEST_SCREEN)
 		partition_show_screen(p);
 	if (r & REQUEST_STATS)

@@ -7,6 +7,7 @@
 #include "core/cpu.h"
 #include "core/hv.h"
 #include "core/log.h"
+#include "core/partition_paging.h"
 #include "core/tracelog.h"
 #include "core/vcpu_run.h"
 #include "core/version.h"
@@ -77,6 +78,7 @@ void report_boot(const struct boot_info *bi, const struct engine_ops *engine,
 	record_object(&r, "features");
 	record_u64(&r, "nested", caps->nested);
 	record_u64(&r, "nested_1g", caps->nested_1g);
+	record_u64(&r, "shadow", caps->shadow);
 	record_u64(&r, "flush_by_tag", caps->flush_by_tag);
 	record_u64(&r, "next_rip", caps->next_rip);
 	record_u64(&r, "decode", caps->decode);
@@ -230,6 +232,50 @@ static void report_control(struct record *r, const struct partition *p)
 	record_u64(r, "pci_refused", p->ctl.pci.refused);
 }
 
+/* Of each path of shadow paging: how often, then cycles: mean, standard deviation, least, most. */
+static void report_paths(struct record *r, const struct shadow_stats *st)
+{
+	record_object(r, "paths");
+	for (unsigned i = 0; i < SHADOW_PATHS; i++) {
+		const struct shadow_timing *t = &st->path[i];
+
+		if (!t->count)
+			continue;
+		record_array(r, shadow_path_name[i]);
+		record_u64(r, NULL, t->count);
+		record_u64(r, NULL, shadow_path_mean(t));
+		record_u64(r, NULL, shadow_path_deviation(t));
+		record_u64(r, NULL, t->min);
+		record_u64(r, NULL, t->max);
+		record_close(r);
+	}
+	record_close(r);
+}
+
+static void report_shadow(struct record *r, const struct shadow_paging *s)
+{
+	struct shadow_stats st;
+
+	shadow_get_stats(s->tables, &st);
+	record_object(r, "shadow");
+	record_str(r, "policy", s->setup.policy == SHADOW_VTLB ? "vtlb" : "auto");
+	record_u64(r, "tables", st.tables);
+	record_u64(r, "synced", st.synced);
+	record_u64(r, "out_of_sync", st.out_of_sync);
+	record_u64(r, "pool_used", st.pool_used);
+	record_u64(r, "pool_pages", st.pool_pages);
+	record_u64(r, "prefetched", st.prefetched);
+	record_u64(r, "large_leaves", st.large_leaves);
+	record_u64(r, "went_out_of_sync", st.went_out_of_sync);
+	record_u64(r, "root_hits", st.root_hits);
+	record_u64(r, "root_misses", st.root_misses);
+	record_u64(r, "mode_changes", s->mode_changes);
+	record_u64(r, "audits", s->audits);
+	record_u64(r, "violations", s->violations);
+	report_paths(r, &st);
+	record_close(r);
+}
+
 void report_stats(const struct partition *p, bool periodic)
 {
 	const struct vcpu *v = &p->vcpu;
@@ -257,6 +303,8 @@ void report_stats(const struct partition *p, bool periodic)
 		record_u64(&r, NULL, p->nested.leaves[level]);
 	record_close(&r);
 	record_u64(&r, "nested_tables", p->nested.tables);
+	if (v->shadow)
+		report_shadow(&r, v->shadow);
 	record_u64(&r, "cpu", v->cpu);
 	report_timers(&r, &cpus[v->cpu].late);
 	record_u64(&r, "records_dropped", log_records_dropped());
@@ -301,6 +349,19 @@ static void result_lines(const char *guest, enum partition_status status, unsign
 		result_lava(guest, status, ms);
 }
 
+/* ms in each paging mode. */
+static void report_modes(struct record *r, const struct partition *p)
+{
+	record_object(r, "modes");
+	for (unsigned i = 0; i < PAGING_KINDS; i++) {
+		u64 ns = partition_mode_ns(p, i, p->ended_ns);
+
+		if (ns)
+			record_u64(r, paging_kind_name[i], ns / NSEC_PER_MSEC);
+	}
+	record_close(r);
+}
+
 void report_result(const struct partition *p, unsigned results)
 {
 	u64 ms = (p->ended_ns - p->started_ns) / NSEC_PER_MSEC;
@@ -313,10 +374,8 @@ void report_result(const struct partition *p, unsigned results)
 	record_str(&r, "paging", p->vcpu.paging->name);
 	record_str(&r, "detail", p->end_detail);
 	record_u64(&r, "ms", ms);
-	record_object(&r, "modes");
-	record_u64(&r, p->vcpu.paging->name, ms);
-	record_close(&r);
-	record_u64(&r, "switches", 0);
+	report_modes(&r, p);
+	record_u64(&r, "switches", p->switches);
 	send_for(p, &r);
 	result_lines(p->cfg.name, p->status, results, p->cfg.timeout_ns, ms);
 }
@@ -382,7 +441,8 @@ void report_hwcheck(void)
 	hv_log(LOG_WARN, "hwcheck: %s, %u CPUs, %llu MiB RAM, TSC %u kHz by %s", brand, ncpus,
 	       (unsigned long long)(frames_total() / MIB), bi->tsc_khz, bi->tsc_source);
 	hv_log(LOG_WARN, "hwcheck: engine %s, %u TLB tags", hv_engine()->name, c->tags);
-	check(c->nested, "nested paging", "no: guests cannot run until shadow paging is built");
+	check(c->nested, "nested paging", "no: guests run by shadow paging, no control partition");
+	check(c->shadow, "shadow paging", "no: not built for this CPU yet");
 	check(c->nested_1g, "1 GiB nested pages", "no: 2 MiB pages serve, with longer walks");
 	check(c->flush_by_tag, "flush by tag", "no: flushes drop every tag");
 	check(c->next_rip, "next instruction pointer", "no: lengths are decoded, slower exits");

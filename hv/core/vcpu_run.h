@@ -8,6 +8,7 @@
 #include "emul/emul.h"
 #include "emul/exitop.h"
 #include "engine/engine.h"
+#include "paging/paging.h"
 #include "paging/walk.h"
 
 /* Run @v until it halts, ends, is paused, or another vCPU's turn comes. Interrupts off. */
@@ -76,13 +77,18 @@ static inline unsigned vcpu_insn_len(struct vcpu *v, const struct exit *x, enum 
 	return x->insn_len ? x->insn_len : vcpu_decode_len(v, x, op);
 }
 
+/* The instruction of @x is gone: run whatever is there now, but not for ever. */
+void vcpu_insn_lost(struct vcpu *v, const struct exit *x);
+/* PKRU of the vCPU whose state is in the CPU, which has protection keys. */
+u32 vcpu_pkru(void);
+
 /* EXIT_TASK (task_exit.c). */
 void vcpu_exit_task(struct vcpu *v, struct exit *x);
 
 /* Execute the current instruction in software (emulate.c). */
 void vcpu_emulate(struct vcpu *v);
-/* The same for one whose access to a device's memory exited as @x tells. */
-void vcpu_emulate_mmio(struct vcpu *v, const struct exit *x);
+/* The same for one whose access to a device's memory exited as @f tells. */
+void vcpu_emulate_mmio(struct vcpu *v, const struct paging_fault *f);
 /* The same where the CPU could do it as well: false when the emulator does not know the
  * instruction. */
 bool vcpu_try_emulate(struct vcpu *v);

@@ -157,6 +157,7 @@ struct nested_format {
 struct engine_caps {
 	bool nested;	     /* nested paging */
 	bool shadow;	     /* TRANSLATION_SHADOW */
+	bool shadow_1g;	     /* 1 GiB leaves in shadow tables */
 	bool shadow_unpaged; /* the same for a guest that has paging off */
 	bool nested_1g;
 	bool flush_by_tag; /* one tag can be flushed alone */
@@ -164,7 +165,8 @@ struct engine_caps {
 	bool decode;	   /* exits tell operands and bytes */
 	bool clean_bits;
 	bool pause_filter;
-	u32 tags; /* TLB tags per CPU, tag 0 is the host's */
+	u8 phys_bits; /* of a physical address in the CPU's tables */
+	u32 tags;     /* TLB tags per CPU, tag 0 is the host's */
 };
 
 struct engine_ops {
@@ -200,9 +202,11 @@ struct engine_ops {
 	 * the third page all ones (ports beyond FFFFh). Without this call all but harmless ones do.
 	 */
 	void (*set_port_map)(struct vcpu *v, hpa_t map);
-	/* The four page-directory pointers that a mode change to PAE paging has loaded. NULL where
-	 * the CPU reads them itself. */
+	/* The four page-directory pointers that the guest has loaded, for when it runs on nested
+	 * tables. NULL where the CPU reads them itself. */
 	void (*set_pdptes)(struct vcpu *v, const u64 pdpte[4]);
+	/* Those in force while the guest runs on nested tables. NULL likewise. */
+	void (*get_pdptes)(const struct vcpu *v, u64 pdpte[4]);
 	/* After EXIT_INVALID: what of the guest's state the CPU refuses, in words. NULL where
 	 * nobody can say. */
 	void (*explain)(const struct vcpu *v, char *text, size_t size);

@@ -16,6 +16,7 @@ struct engine_ops;
 struct paging_ops;
 struct partition;
 struct nested_map;
+struct shadow_paging;
 
 enum event_type { EVENT_NONE, EVENT_EXTINT, EVENT_NMI, EVENT_EXCEPTION };
 
@@ -79,6 +80,8 @@ struct vcpu {
 	gpa_t apic_at;	   /* where that is */
 	const struct paging_ops *paging;
 	struct nested_map *nested;
+	struct shadow_paging *shadow; /* NULL: not made */
+	const u64 *pdptes; /* of PAE paging, where they are not those in memory; else NULL */
 	struct tlb_tag tags[VCPU_TAGS];
 	unsigned tag; /* the one that runs */
 

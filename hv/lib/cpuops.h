@@ -321,4 +321,13 @@ static inline u16 str_sel(void)
 	return sel;
 }
 
+/* CR4.PKE is set. */
+static inline u32 rdpkru(void)
+{
+	u32 eax, edx;
+
+	asm volatile("rdpkru" : "=a"(eax), "=d"(edx) : "c"(0));
+	return eax;
+}
+
 #endif

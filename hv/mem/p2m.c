@@ -257,6 +257,7 @@ int p2m_write(struct p2m *m, gpa_t gpa, const void *buf, size_t len)
 
 	if (whole) {
 		memcpy(whole, buf, len);
+		p2m_written(m, gpa, len);
 		return 0;
 	}
 	if (range_wraps(gpa, len))
@@ -268,6 +269,7 @@ int p2m_write(struct p2m *m, gpa_t gpa, const void *buf, size_t len)
 		size_t n = MIN(len, PAGE_SIZE - (gpa & (PAGE_SIZE - 1)));
 
 		memcpy(p2m_ptr(m, gpa), buf, n);
+		p2m_written(m, gpa, n);
 		buf = (const u8 *)buf + n;
 		gpa += n;
 		len -= n;

@@ -40,6 +40,10 @@ struct p2m {
 	 * nowhere. */
 	bool (*device)(void *ctx, gpa_t gpa, u64 len);
 	void *device_ctx;
+	/* Told of every write to RAM that is not the guest CPU's own, after it. NULL: nobody asks.
+	 */
+	void (*written)(void *ctx, gpa_t gpa, u64 len);
+	void *written_ctx;
 };
 
 /* Allocate @bytes (rounded down to chunks, at least one) for guest @owner, low RAM first up to the
@@ -88,6 +92,13 @@ static inline void *p2m_ptr(const struct p2m *m, gpa_t gpa)
 }
 /* The same for reading: ROM too. */
 const void *p2m_ptr_read(const struct p2m *m, gpa_t gpa);
+
+/* Whoever has written RAM through p2m_ptr() for a device or in the CPU's place says so here. */
+static inline void p2m_written(const struct p2m *m, gpa_t gpa, u64 len)
+{
+	if (__builtin_expect(m->written != NULL, 0))
+		m->written(m->written_ctx, gpa, len);
+}
 
 /* Copy between the hypervisor and guest RAM. -EFAULT, nothing copied, when any page is not RAM (or,
  * for reads, ROM). */

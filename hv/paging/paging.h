@@ -10,11 +10,22 @@
 #define HV_PAGING_PAGING_H
 
 #include "engine/engine.h"
+#include "paging/walk.h"
 
 enum paging_result {
 	PAGING_RETRY, /* translation repaired: run the instruction again */
 	PAGING_MMIO,  /* no RAM there: emulate the access */
 	PAGING_GUEST, /* the guest's own fault: inject it */
+	PAGING_DONE,  /* the instruction was carried out; what follows one is the caller's */
+};
+
+/* What fault() found out: all of it for PAGING_MMIO, @gva and @error for PAGING_GUEST. */
+struct paging_fault {
+	gva_t gva;
+	gpa_t gpa;
+	u32 error;  /* as the CPU would push it */
+	u32 access; /* PFEC_W, PFEC_I */
+	bool table; /* the guest's own page walk met it */
 };
 
 struct paging_ops {
@@ -24,16 +35,19 @@ struct paging_ops {
 	int (*enter)(struct vcpu *v);
 	void (*leave)(struct vcpu *v);
 	/* A translation exit (nested or page fault). */
-	enum paging_result (*fault)(struct vcpu *v, const struct exit *x);
+	enum paging_result (*fault)(struct vcpu *v, const struct exit *x, struct paging_fault *f);
 	/* The guest changed CR0, CR3, CR4 or EFER (@cr 0, 3, 4; 0x80 for EFER). */
 	void (*cr_write)(struct vcpu *v, unsigned cr, u64 old, u64 val);
+	/* Would loading CR3, or changing the mode, so that @after holds be #GP for what stands in
+	 * memory? NULL: the CPU finds out. */
+	bool (*cr_refused)(struct vcpu *v, const struct walk_regs *after);
 	void (*invlpg)(struct vcpu *v, gva_t gva);
-	/* Forget cached translations after the map below changed. */
+	/* Forget cached translations after the map below changed, or the guest was reset. */
 	void (*flush)(struct vcpu *v);
 	/* Compare every translation with its source; number of wrong ones, each logged. */
 	unsigned (*audit)(struct vcpu *v);
 };
 
-extern const struct paging_ops paging_nested;
+extern const struct paging_ops paging_nested, paging_shadow;
 
 #endif

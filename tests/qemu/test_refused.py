@@ -16,7 +16,6 @@ VARIATIONS = {
     "pretended-ept": {"on": "bochs-broadwell", "words": "nested=off", "said": LACKS + r"EPT .*\[nested=off\]"},
     "pretended-unrestricted": {"on": "bochs-broadwell", "words": "unrestricted=off",
                                "said": LACKS + r"unrestricted guest .*\[unrestricted=off\]$"},
-    "pretended-npt": {"on": "qemu", "words": "nested=off", "said": "no nested paging"},
     "other-vendor": {"on": "qemu", "words": "engine=vmx", "said": "the CPU has no VT-x"},
 }
 

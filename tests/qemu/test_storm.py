@@ -10,12 +10,13 @@ SECONDS = 40
 IMAGES = {"ia32": "storm32", "amd64": "storm64"}
 ENDS = ("storm: begin", "storm: end")
 SUMS = {"ia32": 20, "amd64": 10}
-MODES = {"nested": "paging=nested"}
+MODES = {"nested": "paging=nested", "shadow": "paging=shadow", "vtlb": "paging=shadow shadow=vtlb",
+         "shadow-alone": "paging=shadow nested=off"}
 MACHINES = {"qemu": 40, "bochs-broadwell": 60, "bochs-ryzen": 60}  # seconds
 VARIATIONS = {f"{kernel}-{mode}" + f"-{on}" * (on != "qemu"):
               {"kernel": kernel, "mode": mode, "on": on, "seconds": seconds}
               for on, seconds in MACHINES.items() for kernel in IMAGES for mode in MODES}
-NIGHTLY = tuple(v for v in VARIATIONS if "bochs" in v)
+NIGHTLY = tuple(v for v in VARIATIONS if "bochs" in v or "vtlb" in v or "alone" in v) + ("ia32-shadow",)
 CONFIG = "[guest alpha]\nmemory = 32M\ncdrom = module:{}.iso\nboot = cdrom\n"
 
 

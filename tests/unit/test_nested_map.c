@@ -402,19 +402,20 @@ TEST(ledger_catches_a_page_that_moved)
 /* More rights need no flush: the fault that an old translation gives repairs itself. */
 TEST(gains_need_no_flush_and_repair_themselves)
 {
+	struct paging_fault f;
 	struct exit x = {.reason = EXIT_NESTED, .nested = {.gpa = 0xc0000, .present = true}};
 
 	start();
 	change(0xc0000, PAGE_SIZE, P2M_ROM);
 	cpu.paging->flush(&cpu);
 	touch(0xc0);
-	CHECK_EQ(cpu.paging->fault(&cpu, &x), PAGING_MMIO);
+	CHECK_EQ(cpu.paging->fault(&cpu, &x, &f), PAGING_MMIO);
 	change(0xc0000, PAGE_SIZE, P2M_RAM);
 	CHECK(clean() && !stale() && !flush_wanted);
-	CHECK_EQ(cpu.paging->fault(&cpu, &x), PAGING_RETRY);
+	CHECK_EQ(cpu.paging->fault(&cpu, &x, &f), PAGING_RETRY);
 	CHECK(flush_wanted);
 	x.nested.gpa = 16 * MIB;
-	CHECK_EQ(cpu.paging->fault(&cpu, &x), PAGING_MMIO);
+	CHECK_EQ(cpu.paging->fault(&cpu, &x, &f), PAGING_MMIO);
 	demolish();
 }
 

@@ -8,6 +8,7 @@
 #include "lib/str.h"
 
 #define CPUID_EXT		0x80000000u
+#define CPUID_EXT_ADDRESSES	0x80000008u
 #define CPUID_EXT_ECX_SVM	BIT(2)
 #define CPUID_EXT_EDX_1G	BIT(26)
 #define SVM_EDX_NPT		BIT(0)
@@ -17,6 +18,14 @@
 #define SVM_EDX_DECODE		BIT(7)
 #define SVM_EDX_PAUSE		BIT(10)
 #define SVM_EDX_PAUSE_THRESHOLD BIT(12)
+
+static u8 phys_bits(const struct cpu_source *src)
+{
+	u32 max = src->cpuid(src->ctx, CPUID_EXT, 0).eax;
+
+	return max >= CPUID_EXT_ADDRESSES ? (u8)src->cpuid(src->ctx, CPUID_EXT_ADDRESSES, 0).eax
+					  : 36;
+}
 
 static void read_caps(const struct cpu_source *src, struct engine_caps *caps)
 {
@@ -35,6 +44,8 @@ static void read_caps(const struct cpu_source *src, struct engine_caps *caps)
 		/* Without a threshold PAUSEs far apart would add up to an exit too. */
 		.pause_filter = (c.edx & SVM_EDX_PAUSE) && (c.edx & SVM_EDX_PAUSE_THRESHOLD),
 	};
+	caps->shadow_1g = features & CPUID_EXT_EDX_1G;
+	caps->phys_bits = phys_bits(src);
 	caps->nested_1g = caps->nested && (features & CPUID_EXT_EDX_1G);
 }
 

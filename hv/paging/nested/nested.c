@@ -30,11 +30,14 @@ static void nested_leave(struct vcpu *v)
 /* The tables are complete for memory, so a fault means that there is no RAM, or a ROM that was
  * written to, or a device that the guest may have itself and meets for the first time. It can also
  * be a leftover of a change made since: then the p2m allows the access and it is run again. */
-static enum paging_result nested_fault(struct vcpu *v, const struct exit *x)
+static enum paging_result nested_fault(struct vcpu *v, const struct exit *x, struct paging_fault *f)
 {
 	hpa_t hpa;
 	enum p2m_kind kind = p2m_lookup(v->nested->p2m, x->nested.gpa, &hpa);
 
+	f->gpa = x->nested.gpa;
+	f->access = x->nested.access;
+	f->table = x->nested.table;
 	if (kind == P2M_RAM) {
 		nested_flush(v);
 		return PAGING_RETRY;
