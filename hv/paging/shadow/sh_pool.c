@@ -32,7 +32,7 @@ struct sh_page *sh_find(const struct shadow *s, u64 key)
 	return n ? &s->page[n] : NULL;
 }
 
-struct sh_page *sh_next_of(const struct shadow *s, gpa_t gpa, struct sh_page *p)
+struct sh_page *sh_next_of(const struct shadow *s, gpa_t gpa, const struct sh_page *p)
 {
 	u32 n = p ? p->hash_next : s->hash[bucket(s, gpa)];
 

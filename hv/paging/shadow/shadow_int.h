@@ -85,10 +85,11 @@ struct sh_page {
 	u32 parents; /* chain of entries that link it */
 	u32 oos_prev, oos_next;
 	u16 live;	    /* entries present */
+	u16 written;	    /* the entry that the guest wrote last while it was synced */
 	u8 state;	    /* enum sh_state */
-	u8 writes;	    /* to the guest's table, while synced, in this epoch */
+	u8 writes, cleared; /* by the guest while synced; of those, that made an entry absent */
 	u8 clean, patience; /* out of sync: compared without a difference; how often until synced */
-	u8 roots;	    /* roots it is, or is at the top of */
+	u8 roots;	    /* roots it is at the top of */
 	bool used;	    /* since the clock passed */
 };
 
@@ -211,7 +212,7 @@ gpa_t sh_leaf_gpa(const struct shadow *s, enum sh_kind kind, unsigned level, u64
 
 struct sh_page *sh_find(const struct shadow *s, u64 key);
 /* Next table made from the guest table at @gpa, after @p (NULL: the first). */
-struct sh_page *sh_next_of(const struct shadow *s, gpa_t gpa, struct sh_page *p);
+struct sh_page *sh_next_of(const struct shadow *s, gpa_t gpa, const struct sh_page *p);
 /* The table of that key, made if there is none; all entries of a new one trap. NULL: every page is
  * in use by this very operation. */
 struct sh_page *sh_get(struct shadow *s, u64 key);
@@ -350,7 +351,7 @@ void sh_set_mode(struct shadow *s, const struct walk_regs *g);
 /* The guest is about to write the synced table at @gpa: true when that is worth emulating, false
  * when the frame may be written now. */
 bool sh_table_write(struct shadow *s, gpa_t gpa);
-/* [@gpa, @gpa + @len), within a page, was written. */
+/* [@gpa, @gpa + @len), within a synced table, was written. */
 void sh_table_written(struct shadow *s, gpa_t gpa, u64 len);
 
 /* --- timing (sh_stats.c) --------------------------------------------------------------------- */
