@@ -48,6 +48,8 @@ static struct {
 	struct tlb_entry tlb[TLB_SIZE];
 	u64 faults, flushes, page_flushes, stores;
 	bool filtered;
+	const u64 *value; /* that a write writes; NULL: what is there */
+	unsigned value_size;
 	u64 random;
 } cpu;
 
@@ -257,7 +259,30 @@ static inline struct cpu_result hit(const struct tlb_entry *t, gva_t gva, u32 ac
 	/* Nothing that is no RAM is ever writable. */
 	if (access & PFEC_W)
 		CHECK(ram_ptr(r.gpa) != NULL);
+	if ((access & PFEC_W) && cpu.value)
+		memcpy(ram_ptr(r.gpa), cpu.value, cpu.value_size);
 	return r;
+}
+
+/* MOV to a table that is kept in step, as the shadow carries it out. */
+static inline bool cpu_move(const struct walk_regs *g, gva_t gva, gpa_t gpa)
+{
+	u8 wide[] = {0x48, 0x89, 0x07}, narrow[] = {0x89, 0x07}; /* mov [rdi], rax or eax */
+	bool is_wide = !cpu.value || cpu.value_size == 8;
+	u64 gpr[16] = {[GPR_RDI] = gva}, rip = 0x1000, flags = 2;
+	struct shadow_insn insn = {.gpr = gpr,
+				   .rip = &rip,
+				   .rflags = &flags,
+				   .bytes = is_wide ? wide : narrow,
+				   .len = is_wide ? 3 : 2,
+				   .width = 64};
+
+	memcpy(&gpr[GPR_RAX], cpu.value ? cpu.value : ram_ptr(gpa & ~7ull), is_wide ? 8 : 4);
+	if (!shadow_store(cpu.s, g, &insn, gva, gpa))
+		return false;
+	CHECK_EQ(rip, 0x1000 + insn.len);
+	cpu.stores++;
+	return true;
 }
 
 /* One access as the guest does it; a store puts back what was there. */
@@ -288,21 +313,8 @@ static struct cpu_result cpu_run(const struct walk_regs *g, gva_t gva, u32 acces
 		if (o.result == SHADOW_MMIO)
 			return (struct cpu_result){.kind = CPU_MMIO, .gpa = o.gpa};
 		if (o.result == SHADOW_STORE) {
-			u8 bytes[] = {0x48, 0x89, 0x07}; /* mov [rdi], rax */
-			u64 gpr[16] = {[GPR_RDI] = gva}, rip = 0x1000, flags = 2;
-			struct shadow_insn insn = {.gpr = gpr,
-						   .rip = &rip,
-						   .rflags = &flags,
-						   .bytes = bytes,
-						   .len = 3,
-						   .width = 64};
-
-			memcpy(&gpr[GPR_RAX], ram_ptr(o.gpa & ~7ull), 8);
-			if (shadow_store(cpu.s, g, &insn, gva, o.gpa)) {
-				CHECK_EQ(rip, 0x1003);
-				cpu.stores++;
+			if (cpu_move(g, gva, o.gpa))
 				return (struct cpu_result){.kind = CPU_RAM, .gpa = o.gpa};
-			}
 		}
 	}
 	return (struct cpu_result){.kind = CPU_STUCK};
@@ -311,6 +323,19 @@ static struct cpu_result cpu_run(const struct walk_regs *g, gva_t gva, u32 acces
 static inline struct cpu_result cpu_access(const struct walk_regs *g, gva_t gva, u32 access)
 {
 	return cpu_run(g, gva, access);
+}
+
+/* The guest writes @value at @gva, an entry's size. */
+static inline struct cpu_result cpu_write(const struct walk_regs *g, gva_t gva, u32 access,
+					  u64 value, unsigned size)
+{
+	struct cpu_result r;
+
+	cpu.value = &value;
+	cpu.value_size = size;
+	r = cpu_run(g, gva, access | PFEC_W);
+	cpu.value = NULL;
+	return r;
 }
 
 /* The guest stores to its own memory, by a mapping that is not part of the test: as a device's

@@ -124,6 +124,17 @@ static void change_entry(void)
 	cpu_store(&g, table + idx * size, e, size);
 }
 
+/* The guest writes some table by a mapping of it, if there is one. */
+static void change_mapped_entry(void)
+{
+	unsigned size = mode < MPAE ? 4 : 8;
+	gva_t gva = random_gva() + places[rnd(ARRAY_SIZE(places))] * size;
+	struct cpu_result r = cpu_access(&g, gva, 0);
+
+	if (r.kind == CPU_RAM && r.gpa - TABLE(0) < TABLES * PAGE_SIZE)
+		cpu_write(&g, gva, 0, random_entry(), size);
+}
+
 static void fill_tables(void)
 {
 	for (unsigned i = 0; i < TABLES; i++)
@@ -199,6 +210,7 @@ static void run_program(unsigned m, unsigned variant, const struct shadow_config
 		for (unsigned n = rnd(4); n; n--) {
 			change_entry();
 			cpu_access(&g, random_gva(), random_access_kind());
+			change_mapped_entry();
 		}
 		if (!rnd(40)) {
 			set_mode(m, variant ^ rnd(2));

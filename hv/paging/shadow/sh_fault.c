@@ -198,12 +198,23 @@ static bool implicit_access(struct shadow *s, const struct fill *f, u32 error)
 	return again;
 }
 
-/* No form of an entry lets the supervisor write and has the CPU check what else it would for a
- * user's page: such a write is carried out in software. */
+/* Does the leaf's protection key forbid writes, which with WP = 0 is nothing to a supervisor? */
+static bool key_forbids_write(const struct fill *f)
+{
+	unsigned key = f->w->step[f->w->n - 1].e >> PTE_PKEY_SHIFT & 15;
+
+	return (f->g->cr4 & CR4_PKE) && (f->g->pkru >> (key * 2) & 2);
+}
+
+/* With CR0.WP = 0 no form of an entry lets the supervisor write and has the CPU, whose WP is 1,
+ * check what else it would for a user's page: such a write is carried out in software. */
 static bool beyond_forms(const struct shadow *s, const struct fill *f)
 {
-	return s->mode.role && (f->access & PFEC_W) && !(f->access & PFEC_U) &&
-	       !(f->w->all & PTE_W) && (f->w->all & PTE_U) && (s->mode.cr4 & (CR4_SMAP | CR4_PKE));
+	if (!s->mode.role || !(f->access & PFEC_W) || (f->access & PFEC_U) || !(f->w->all & PTE_U))
+		return false;
+	if (s->mode.kind == SH_LONG && key_forbids_write(f))
+		return true;
+	return !(f->w->all & PTE_W) && (s->mode.cr4 & (CR4_SMAP | CR4_PKE));
 }
 
 static struct shadow_outcome outcome(enum shadow_result result, gpa_t gpa, u32 error)
