@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: MIT
 """The benchmark: the same workloads natively and as a guest, in the same emulator, in one go.
 
-    run.py BUILD-DIR [--runs N]
+    run.py BUILD-DIR [--runs N] [--modes nested,shadow]
 
-Instructions per operation come from a run counted by instructions (it repeats exactly); N interleaved pairs of
-native and nested give medians of the emulator's CPU time, shown as ratios only: an emulator's time says nothing
-about hardware.  Writes BUILD-DIR/bench/{results,exits}.jsonl, ratios.svg and the serial logs.  Exit status 0
+Instructions per operation come from a run counted by instructions (it repeats exactly); N interleaved rounds of
+native and each paging mode give medians of the emulator's CPU time, shown as ratios only: an emulator's time says
+nothing about hardware.  Writes BUILD-DIR/bench/{results,exits}.jsonl, ratios-MODE.svg and the serial logs.  Exit status 0
 when every run finished.  Python's standard library only."""
 import argparse
 import json
@@ -19,27 +19,25 @@ import sys
 import time
 
 import exits
-import peers
+import limits
 import plot
+from figures import GUEST, LINUX_ROUNDS, goals, loop_exits, timed_ratios
 from machine import BenchError, Machine
+from report import report, time_reference, loop_reference
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TOP, "tests", "qemu"))
 from records import SerialLog  # noqa: E402 (needs the path set above)
 
-GUEST = "alpha"
 PREFIX = GUEST.encode() + b"| "
 MEMORY = {"nano": 64, "linux": 512}
+MODES = ("nested", "shadow")
 HOST_EXTRA = 512  # MiB for hypervisor, modules and what the host's firmware takes
 LIMIT = 300  # seconds for one run, on a loaded host
 RESET_VECTOR = 0xfffffff0
 # ISOLINUX puts a kernel's setup code at 1000:0000; the boot protocol enters it at 1020:0000.
 SETUP_CS, SETUP_LINEAR = 0x1020, 0x10200
-# A real-time run is worth something when its plain computing took what it takes natively.
-CPU_RATIO = (0.90, 1.10)
 REPEAT_SECONDS = 180  # so long disturbed pairs are repeated, at most as many as were asked for
-NANO_OPS = 16 + 5 * 4000
-LINUX_ROUNDS = 5
 
 
 class Run:
@@ -86,37 +84,39 @@ class Bench:
         with open(os.path.join(self.dir, "linux", "bench"), "rb") as f:
             self.init_entry = struct.unpack_from("<Q", f.read(64), 24)[0]
 
-    def guest_iso(self, workload):
+    def guest_iso(self, mode, workload):
         """The workload's CD as a guest's, on a medium of ours."""
-        out = os.path.join(self.dir, f"nested-{workload}.iso")
-        config = os.path.join(self.dir, f"nested-{workload}.conf")
+        out = os.path.join(self.dir, f"{mode}-{workload}.iso")
+        config = os.path.join(self.dir, f"{mode}-{workload}.conf")
         with open(config, "w", encoding="ascii") as f:
             f.write(f"[guest {GUEST}]\nmemory = {MEMORY[workload]}M\ncdrom = module:{workload}.iso\n"
                     "boot = cdrom\n")
         subprocess.run([os.path.join(TOP, "iso", "mkiso.sh"), "--elf", f"{self.build}/penumbra.elf", "--module",
                         f"{self.build}/guestbios.bin", "--search", self.dir, "--config", config, "--out", out,
-                        "--cmdline", "paging=nested exit=qemu"], check=True)
+                        "--cmdline", f"paging={mode} exit=qemu"], check=True)
         return out
 
     def boot(self, platform, workload, counted):
-        nested, linux = platform == "nested", workload == "linux"
+        guest, linux = platform != "native", workload == "linux"
         name = f"{platform}-{workload}-{'counted' if counted else 'timed'}"
-        log = os.path.join(self.dir, name + ".exits") if nested and counted else None
-        iso = self.guest_iso(workload) if nested else os.path.join(self.dir, workload + ".iso")
+        log = os.path.join(self.dir, name + ".exits") if guest and counted else None
+        iso = self.guest_iso(platform, workload) if guest else os.path.join(self.dir, workload + ".iso")
         run = Run(platform, workload)
-        with Machine(iso, MEMORY[workload] + (HOST_EXTRA if nested else 0), counted, log, linux) as m:
+        with Machine(iso, MEMORY[workload] + (HOST_EXTRA if guest else 0), counted, log, linux) as m:
             if linux:
-                self.to_marks(m, run, nested)
+                self.to_marks(m, run, guest)
             m.run(LIMIT)
             self.take_lines(m, run, os.path.join(self.dir, name + ".log"))
+        if guest and run.record("result", guest=GUEST).get("paging") != platform:
+            raise BenchError(f"{name}: the guest ran by paging={run.record('result', guest=GUEST).get('paging')}")
         if log:
             self.take_exits(run, log)
         return run
 
-    def to_marks(self, m, run, nested):
+    def to_marks(self, m, run, guest):
         def mark(name):
             run.marks[name] = (m.cpu_ns(), m.emulated_ns(), m.exits_logged())
-        if nested:
+        if guest:
             m.gdb.ask("s")  # away from the machine's own reset
             m.gdb.run_to(RESET_VECTOR, lambda cs, rip: True, LIMIT)
             mark("bios")
@@ -128,7 +128,7 @@ class Bench:
     def take_lines(self, m, run, path):
         with open(path, "wb") as f:
             f.writelines(line + b"\r\n" for _, line in m.lines)
-        if run.platform == "nested":
+        if run.platform != "native":
             log = SerialLog.read(path)
             run.lines, run.records = log.lines(GUEST), log.records
         else:
@@ -156,136 +156,6 @@ class Bench:
                                  "kernel to init": exits.parse(data[kernel:init])}
 
 
-# --- evaluation ---------------------------------------------------------------------------------------
-
-def loop_exits(run):
-    """name -> exits of its operations by reason, per operation."""
-    first = next(i for i, line in enumerate(run.lines) if line in ("nano: begin", "bench: begin"))
-    lines = run.lines[first:]
-    pieces = exits.split_after_lines(run.events, lines)
-    ops = run.values("ops")
-    found = {}
-    for before, after, piece in zip(lines, lines[1:], pieces):
-        word = after.split()
-        if word[:1] != ["BENCH"] or word[2] != ("ops" if run.workload == "linux" else "tsc_per_op"):
-            continue
-        n = ops[word[1]] * LINUX_ROUNDS if run.workload == "linux" else NANO_OPS
-        found[word[1]] = {reason: count / n for reason, count in exits.by_reason(piece).most_common()}
-    return found
-
-
-def ratios(native, nested):
-    return {name: nested[name] / native[name] for name in native if native[name] and name in nested}
-
-
-def timed_ratios(pairs):
-    """Medians over the pairs whose plain computing was undisturbed; and how many those are."""
-    each = []
-    for native, nested in pairs:
-        r = ratios(native.cpu_per_op(), nested.cpu_per_op())
-        r["boot"] = nested.window("kernel", "init")[0] / native.window("kernel", "init")[0]
-        each.append(r)
-    good = [r for r in each if CPU_RATIO[0] <= r.get("cpu", 0) <= CPU_RATIO[1]]
-    used = good or each
-    names = dict.fromkeys(name for r in used for name in r)
-    return {name: statistics.median([r[name] for r in used if name in r]) for name in names}, len(good)
-
-
-def number(value):
-    if value is None:
-        return "-"
-    return f"{value:.1f}" if value < 10000 else f"{value:.0f}"
-
-
-def ratio(value):
-    return "-" if value is None else f"{value:.3f}" if value < 10 else f"{value:.0f}"
-
-
-def exits_text(by_reason):
-    shown = [f"{reason} {count:.2f}" for reason, count in by_reason.items() if count >= 0.005][:3]
-    total = sum(by_reason.values())
-    return ("<0.01" if 0 < total < 0.005 else f"{total:.2f}") + (f" ({', '.join(shown)})" if shown else "")
-
-
-HEAD = f"{'':18s}{'native':>10s}{'nested':>10s}{'ratio':>8s}{'KVM':>9s}{'ratio':>7s}{'Xen':>9s}{'ratio':>7s}  exits per operation"
-
-
-def loop_row(name, native, nested, per_op):
-    ref = peers.INSTRUCTIONS.get(name)
-    columns = [number(v) for v in (native, nested)] + [ratio(nested / native)]
-    if ref:
-        columns += [number(ref[1]), ratio(ref[1] / ref[0]), number(ref[2]), ratio(ref[2] / ref[0])]
-    else:
-        columns += ["-"] * 4
-    return f"{name:18s}" + "".join(f"{c:>{w}s}" for c, w in zip(columns, (10, 10, 8, 9, 7, 9, 7))) + \
-        "  " + exits_text(per_op)
-
-
-def loop_table(native, nested):
-    per_op = loop_exits(nested)
-    a, b = native.values("tsc_per_op"), nested.values("tsc_per_op")
-    return [loop_row(name, a[name], b[name], per_op[name]) for name in a]
-
-
-def time_table(timed, good, runs):
-    rows = ["", f"Emulator CPU time, ratio to native (median of {good} undisturbed pairs of {runs})",
-            f"{'':18s}{'nested':>8s}{'KVM':>8s}{'Xen':>8s}"]
-    for name, value in timed.items():
-        ref = peers.EMULATOR_TIME.get(name, (None, None))
-        label = "kernel to init" if name == "boot" else name
-        rows.append(f"{label:18s}" + "".join(f"{ratio(v):>8s}" for v in (value, *ref)))
-    if not good:
-        rows.append("(no undisturbed pair: the host was busy; figures of all pairs)")
-    return rows
-
-
-def window_table(name, events):
-    rest = [e for e in events if not exits.polled(e)]
-    rows = ["", f"{name}: {len(rest)} exits, and {len(events) - len(rest)} polled timer reads"]
-    rows += [f"  {count:6d} {reason}" for reason, count in exits.by_reason(rest).most_common()]
-    detail = [f"{what} {count}" for what, count in exits.by_detail(rest).most_common(12)]
-    return rows + ["  most: " + ", ".join(detail)]
-
-
-def goals(r):
-    """(what, value, limit) of each."""
-    native, nested = r["nano"]
-    a, b = native.values("tsc_per_op"), nested.values("tsc_per_op")
-    for leaf in ("0", "1", "7", "80000008"):
-        yield f"CPUID leaf {leaf}, instructions round trip", b["k_cpuid_" + leaf] - a["k_cpuid_" + leaf], 400
-    native, nested = r["linux"]
-    quotient = ratios(native.values("tsc_per_op"), nested.values("tsc_per_op"))
-    for name in ("cpu", "syscall", "forkwait", "pgfault"):
-        yield f"{name}, instructions to native", quotient[name], 1.01
-    windows = nested.window_events
-    yield "exits, kernel to init, not polled", sum(not exits.polled(e) for e in windows["kernel to init"]), 6500
-    yield "kernel to init, counted time to native", \
-        nested.window("kernel", "init")[1] / native.window("kernel", "init")[1], 1.3
-    yield "kernel to init, emulator CPU time to native", r["timed"]["boot"], 1.3
-    megabytes = nested.record("stats").get("bios_disk_bytes", 0) / 1e6
-    yield f"exits, BIOS to kernel, {megabytes:.1f} MB loaded", len(windows["BIOS to kernel"]), 2000
-    yield "hypervisor memory, MiB", nested.record("boot")["memory"]["hypervisor"] / 2**20, 16
-    yield "hand-over to guest, emulated seconds", nested.record("guest", event="bios")["t_us"] / 1e6, 0.5
-
-
-def goal_table(r):
-    rows = ["", f"{'':50s}{'value':>10s}{'limit':>8s}"]
-    for what, value, limit in goals(r):
-        shown = str(value) if isinstance(value, int) else f"{value:.3f}"
-        rows.append(f"{what:50s}{shown:>10s}{limit:>8}  {'met' if value <= limit else 'MISSED'}")
-    return rows
-
-
-def report(r):
-    rows = ["Instructions per operation: guest and hypervisor together; KVM and Xen as measured in the same emulator",
-            HEAD]
-    rows += loop_table(*r["nano"]) + loop_table(*r["linux"])
-    rows += time_table(r["timed"], r["good"], len(r["pairs"]))
-    for name, events in r["linux"][1].window_events.items():
-        rows += window_table(name, events)
-    return rows + goal_table(r)
-
-
 # --- files ----------------------------------------------------------------------------------------------
 
 def write_jsonl(path, objects):
@@ -295,43 +165,46 @@ def write_jsonl(path, objects):
 
 def result_objects(r):
     for workload in ("nano", "linux"):
-        for run in r[workload]:
+        for run in r[workload].values():
             for name, value in run.values("tsc_per_op").items():
                 yield {"bench": name, "platform": run.platform, "value": value, "unit": "instructions/op"}
-    for i, pair in enumerate(r["pairs"]):
-        for run in pair:
+    for i, runs in enumerate(r["rounds"]):
+        for run in runs.values():
             for name, value in run.cpu_per_op().items():
                 yield {"bench": name, "platform": run.platform, "run": i, "value": round(value, 1),
                        "unit": "emulator-cpu-ns/op"}
             yield {"bench": "boot", "platform": run.platform, "run": i, "unit": "emulator-cpu-ns",
                    "value": run.window("kernel", "init")[0]}
-    for what, value, limit in goals(r):
-        yield {"goal": what, "value": value, "limit": limit, "met": value <= limit}
+    for mode in r["modes"]:
+        for what, value, limit in goals(r, mode):
+            yield {"goal": what, "platform": mode, "value": value, "limit": limit, "met": value <= limit}
 
 
 def exit_objects(r):
-    for workload in ("nano", "linux"):
-        nested = r[workload][1]
-        for name, per_op in loop_exits(nested).items():
-            yield {"bench": name, "exits_per_op": per_op}
-        yield {"workload": workload, "stats": nested.record("stats", guest=GUEST)}
-    for name, events in r["linux"][1].window_events.items():
-        yield {"window": name, "by_reason": exits.by_reason(events),
-               "by_detail": dict(exits.by_detail(events).most_common())}
+    for mode in r["modes"]:
+        for workload in ("nano", "linux"):
+            guest = r[workload][mode]
+            for name, per_op in loop_exits(guest).items():
+                yield {"bench": name, "platform": mode, "exits_per_op": per_op}
+            yield {"workload": workload, "platform": mode, "stats": guest.record("stats", guest=GUEST)}
+        for name, events in r["linux"][mode].window_events.items():
+            yield {"window": name, "platform": mode, "by_reason": exits.by_reason(events),
+                   "by_detail": dict(exits.by_detail(events).most_common())}
 
 
-def write_plot(path, r):
-    quotient = ratios(*(run.values("tsc_per_op") for run in r["linux"]))
+def write_plot(path, r, mode):
+    reference = loop_reference(mode)
+    quotient = limits.quotients(r["linux"]["native"], r["linux"][mode])
     rows = []
     for name, value in quotient.items():
-        ref = peers.INSTRUCTIONS.get(name)
+        ref = reference.get(name)
         if ref and name != "cpuid":
             rows.append((name, (value, ref[1] / ref[0], ref[2] / ref[0])))
-    for name, value in r["timed"].items():
-        if name in peers.EMULATOR_TIME:
-            rows.append((name + " (time)", (value, *peers.EMULATOR_TIME[name])))
+    for name, value in r["timed"][mode].items():
+        if name in time_reference(mode):
+            rows.append((name + " (time)", (value, *time_reference(mode)[name])))
     with open(path, "w", encoding="ascii") as f:
-        f.write(plot.bars("Nested paging: ratio to native", "instructions per operation, then the emulator's CPU "
+        f.write(plot.bars(f"paging={mode}: ratio to native", "instructions per operation, then the emulator's CPU "
                           "time; shorter is better; no hardware was measured", ("Penumbra", "KVM", "Xen"), rows))
 
 
@@ -339,38 +212,51 @@ def say(text):
     print(f"  BENCH   {text}", file=sys.stderr, flush=True)
 
 
-def measure(bench, runs):
-    r = {"pairs": []}
+def measure(bench, runs, modes):
+    r = {"rounds": [], "modes": modes}
+    platforms = ("native", *modes)
     for workload in ("nano", "linux"):
-        say(f"{workload}: native and nested, counted by instructions")
-        r[workload] = tuple(bench.boot(platform, workload, True) for platform in ("native", "nested"))
-    end = time.monotonic() + REPEAT_SECONDS
+        say(f"{workload}: {', '.join(platforms)}, counted by instructions")
+        r[workload] = {platform: bench.boot(platform, workload, True) for platform in platforms}
+    end = time.monotonic() + REPEAT_SECONDS * len(modes)
     while True:
-        say(f"linux: native and nested, timed, pair {len(r['pairs']) + 1}")
-        r["pairs"].append(tuple(bench.boot(platform, "linux", False) for platform in ("native", "nested")))
-        r["timed"], r["good"] = timed_ratios(r["pairs"])
-        enough = r["good"] >= runs or len(r["pairs"]) >= 2 * runs or time.monotonic() > end
-        if len(r["pairs"]) >= runs and enough:
+        say(f"linux: {', '.join(platforms)}, timed, round {len(r['rounds']) + 1}")
+        r["rounds"].append({platform: bench.boot(platform, "linux", False) for platform in platforms})
+        both = {mode: timed_ratios(r["rounds"], mode) for mode in modes}
+        r["timed"] = {mode: timed for mode, (timed, _) in both.items()}
+        r["good"] = {mode: good for mode, (_, good) in both.items()}
+        enough = min(r["good"].values()) >= runs or len(r["rounds"]) >= 2 * runs or time.monotonic() > end
+        if len(r["rounds"]) >= runs and enough:
             return r
+
+
+def modes_asked(text):
+    modes = text.split(",")
+    for mode in modes:
+        if mode not in MODES:
+            raise argparse.ArgumentTypeError(f"{mode!r} is none of {', '.join(MODES)}")
+    return modes
 
 
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("build")
-    p.add_argument("--runs", type=int, default=3, help="timed pairs (default 3)")
+    p.add_argument("--runs", type=int, default=3, help="timed rounds (default 3)")
+    p.add_argument("--modes", type=modes_asked, default=list(MODES), help=f"default {','.join(MODES)}")
     args = p.parse_args()
     began = time.monotonic()
     bench = Bench(os.path.abspath(args.build))
     try:
-        r = measure(bench, max(1, args.runs))
+        r = measure(bench, max(1, args.runs), args.modes)
     except (BenchError, OSError, subprocess.CalledProcessError) as why:
         print(f"bench: {why}", file=sys.stderr)
         return 1
     print("\n".join(report(r)))
     write_jsonl(os.path.join(bench.dir, "results.jsonl"), result_objects(r))
     write_jsonl(os.path.join(bench.dir, "exits.jsonl"), exit_objects(r))
-    write_plot(os.path.join(bench.dir, "ratios.svg"), r)
-    print(f"\n{bench.dir}: results.jsonl exits.jsonl ratios.svg; {time.monotonic() - began:.0f} s")
+    for mode in args.modes:
+        write_plot(os.path.join(bench.dir, f"ratios-{mode}.svg"), r, mode)
+    print(f"\n{bench.dir}: results.jsonl exits.jsonl ratios-*.svg; {time.monotonic() - began:.0f} s")
     return 0
 
 

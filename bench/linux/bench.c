@@ -219,6 +219,13 @@ static void run_cpuid(unsigned n)
 	}
 }
 
+/* What the kernel does while nobody wants anything: a part of every other workload's window. */
+static void run_idle(unsigned n)
+{
+	while (n--)
+		nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(unsigned n);
@@ -232,6 +239,7 @@ static const struct {
 	{"tlbwalk", run_tlbwalk, 400000},
 	{"mprotect", run_mprotect, 1000},
 	{"cpuid", run_cpuid, 5000},
+	{"idle", run_idle, 5},
 };
 
 /* --- measuring -------------------------------------------------------------------------------- */
