@@ -209,9 +209,9 @@ static inline bool hw_walk(const struct walk_regs *g, gva_t gva, u32 access, str
 	*error = access;
 	for (;; level--) {
 		unsigned shift = 12 + 9 * (level - 1);
-		u64 e = ((u64 *)hpa_va(
-			table))[gva >> shift &
-				(level == 3 && cpu.root.format == SHADOW_PAE ? 3 : 511)];
+		bool pdpte = level == 3 && cpu.root.format == SHADOW_PAE;
+		u64 *at = (u64 *)hpa_va(table) + (gva >> shift & (pdpte ? 3 : 511));
+		u64 e = *at;
 
 		if (!(e & PTE_P))
 			return false;
@@ -219,12 +219,13 @@ static inline bool hw_walk(const struct walk_regs *g, gva_t gva, u32 access, str
 			*error |= PFEC_P | PFEC_RSVD;
 			return false;
 		}
-		if (cpu.root.format == SHADOW_PAE && level < 3 && (e & 0x7ff0000000000000ull)) {
+		if (cpu.root.format == SHADOW_PAE && (e & 0x7ff0000000000000ull)) {
 			*error |= PFEC_P | PFEC_RSVD;
 			return false;
 		}
 		CHECK((e & PTE_ADDR) < HOST_BYTES);
-		if (cpu.root.format == SHADOW_LONG || level < 3) {
+		if (!pdpte) {
+			*at |= PTE_A;
 			t->all &= e;
 			t->any |= e;
 		}

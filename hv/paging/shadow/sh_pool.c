@@ -109,23 +109,31 @@ static bool evictable(struct shadow *s, struct sh_page *p)
 	return p->state != SH_FREE && p->pinned != s->op && !(p->roots && sh_in_current(s, p));
 }
 
+/* In the first turn of the clock what is not in use, in the second whatever maps nothing but pages
+ * or nothing at all, in the third anything: a table of links takes much with it. */
+static bool may_go(struct shadow *s, struct sh_page *p, unsigned turn)
+{
+	bool used;
+
+	if (!evictable(s, p))
+		return false;
+	if (turn < 2 && p->live && sh_key_level(p->key) > 1)
+		return false;
+	used = p->used | walked(s, p);
+	p->used = false;
+	return !used || turn;
+}
+
 static bool evict_one(struct shadow *s)
 {
-	for (u32 i = 0; i < 2 * s->npages; i++) {
-		struct sh_page *p;
+	for (u32 i = 0; i < 3 * s->npages; i++) {
 		u64 since;
-		bool used;
 
 		s->hand = s->hand % s->npages + 1;
-		p = &s->page[s->hand];
-		if (!evictable(s, p))
-			continue;
-		used = p->used | walked(s, p);
-		p->used = false;
-		if (used && i < s->npages)
+		if (!may_go(s, &s->page[s->hand], i / s->npages))
 			continue;
 		since = sh_now(s);
-		sh_free(s, p);
+		sh_free(s, &s->page[s->hand]);
 		sh_account(s, SHADOW_PATH_EVICT, since);
 		return true;
 	}
