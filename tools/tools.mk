@@ -14,3 +14,11 @@ $(B)/tools/pncollect: $(PNCOLLECT_SRCS) $(wildcard tools/pncollect/*.h) include/
 	@mkdir -p $(@D)
 	$(call say,TOOLCC,$@)
 	$(Q)$(TOOL_CC) $(TOOL_CFLAGS) -o $@ $(PNCOLLECT_SRCS) $(TOOL_LDFLAGS)
+
+# --- pnpolicy: recorded samples through the paging policies, with the hypervisor's sources ---
+PNPOLICY_SRCS := $(wildcard tools/pnpolicy/*.c hv/paging/adaptive/*.c) hv/lib/str.c hv/lib/crc32.c
+tools: $(B)/tools/pnpolicy
+$(B)/tools/pnpolicy: $(PNPOLICY_SRCS) $(wildcard tools/pnpolicy/*.h hv/paging/adaptive/*.h) tools/tools.mk
+	@mkdir -p $(@D)
+	$(call say,TOOLCC,$@)
+	$(Q)$(TOOL_CC) $(TOOL_CFLAGS) -o $@ $(PNPOLICY_SRCS) $(TOOL_LDFLAGS)

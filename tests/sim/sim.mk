@@ -10,3 +10,4 @@ sim: $(B)/sim/sim
 	$(Q)$<
 	$(Q)$< --held-out
 UNIT_LIBS_test_policy_regret := -lm
+UNIT_LIBS_test_pnpolicy := -lm

@@ -201,6 +201,18 @@ TEST(ratios_are_averaged_not_summed)
 	CHECK_EQ(period(POLICY_NESTED, 700, 10000000).reason, REASON_DSP_5);
 }
 
+TEST(a_mean_on_a_threshold_is_between_them)
+{
+	start();
+	period(POLICY_NESTED, 200, 10000000);
+	period(POLICY_NESTED, 150, 10000000);
+	CHECK_EQ(period(POLICY_NESTED, 100, 10000000).reason, REASON_DSP_8);
+	start();
+	period(POLICY_NESTED, 150, 10000000);
+	period(POLICY_NESTED, 200, 10000000);
+	CHECK_EQ(period(POLICY_NESTED, 250, 10000000).reason, REASON_DSP_8);
+}
+
 TEST(other_thresholds)
 {
 	char why[128];

@@ -348,6 +348,44 @@ TEST(back_off_grows_to_its_limit)
 	CHECK_EQ(b.next_ns, 2 * NSEC_PER_SEC);
 }
 
+/* --- windows -----------------------------------------------------------------------------------
+ */
+
+TEST(another_load_is_told_from_chance)
+{
+	static const struct {
+		u64 before, after;
+		bool other;
+	} faults[] = {{10, 40, false},	   {63, 0, false},     {10, 400, true},
+		      {1000, 1900, false}, {1000, 2100, true}, {2100, 1000, true},
+		      {1900, 1000, false}, {0, 64, true}};
+
+	for (size_t i = 0; i < ARRAY_SIZE(faults); i++) {
+		struct window a = {.progress = 100, .faults = faults[i].before},
+			      b = {.progress = 100, .faults = faults[i].after};
+
+		CHECK_EQ(window_other_load(&a, &b), faults[i].other);
+		/* Twice the work, twice the faults. */
+		b.progress = 200;
+		b.faults *= 2;
+		if (faults[i].other || faults[i].before >= 64)
+			CHECK_EQ(window_other_load(&a, &b), faults[i].other);
+	}
+}
+
+TEST(gain_is_progress_per_cycle)
+{
+	struct window a = {.progress = 1000, .busy = 1000000},
+		      b = {.progress = 2200, .busy = 2000000}, none = {0};
+
+	CHECK(window_gain(&a, &b) >= 99999 && window_gain(&a, &b) <= 100001);
+	CHECK(window_gain(&b, &a) >= -90911 && window_gain(&b, &a) <= -90908);
+	CHECK_EQ(window_gain(&a, &none), 0);
+	CHECK_EQ(window_gain(&none, &a), 0);
+	b.progress = MEASURE_MAX;
+	CHECK_EQ(window_gain(&a, &b), 10000000);
+}
+
 /* --- the cost model learns -------------------------------------------------------------------- */
 
 TEST(cost_model_learns_from_windows)

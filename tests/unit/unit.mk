@@ -17,6 +17,8 @@ $(B)/unit/$(1): tests/unit/$(1).c $(call unit_srcs,$(1)) $(TEST_HEADERS) | $(SOU
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call UNIT_RULE,$(t))))
 
+# Tests that are scripts build what they run.
+UNIT_SCRIPTS := tests/unit/mutants.py
 .PHONY: unit
 unit: $(UNIT_TESTS:%=$(B)/unit/%)
-	$(Q)tests/unit/run.sh $^
+	$(Q)UNIT_CC='$(UNIT_CC)' tests/unit/run.sh $^ $(UNIT_SCRIPTS)

@@ -122,6 +122,13 @@ static enum verdict judge(const struct regret *r, const struct policy_params *p,
 	return r->window.n < p->window_max ? UNDECIDED : LIKE;
 }
 
+/* No verdict in the time there is: what the model advised stays unless it looks worse by about one
+ * sigma, what it advised against goes. */
+static bool keep_undecided(const struct regret *r, s64 gain, u64 noise)
+{
+	return !r->trial.explore && gain > -(s64)MIN(noise / 3, MILLION);
+}
+
 static void learn_from(struct regret *r, u64 noise)
 {
 	if (r->mode == POLICY_SHADOW)
@@ -172,7 +179,7 @@ static void trial_tick(struct regret *r, const struct policy_params *p,
 	if (v == UNDECIDED)
 		return;
 	learn_from(r, noise);
-	end_trial(r, p, d, v == BETTER || (v == LIKE && !r->trial.explore && d->gain_ppm > 0),
+	end_trial(r, p, d, v == BETTER || (v == LIKE && keep_undecided(r, d->gain_ppm, noise)),
 		  v != LIKE);
 }
 

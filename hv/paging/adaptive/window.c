@@ -33,10 +33,10 @@ void window_add(struct window *w, const struct policy_sample *x)
 	w->walks += measure_or_0(&x->walks);
 }
 
-/* Progress per cycle in Q32. */
+/* Progress per cycle in Q32; 0 of nothing. */
 static u64 rate(u64 progress, u64 busy)
 {
-	return mul_div(progress, BIT(32), busy);
+	return busy ? mul_div(progress, BIT(32), busy) : 0;
 }
 
 static s64 gain_ppm(u64 before, u64 after)
