@@ -259,3 +259,15 @@ void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e)
 		tell_loss(s, p, old[i], p->spt[first + i]);
 	}
 }
+
+void sh_link_known(struct shadow *s, struct sh_page *p)
+{
+	if (!p->guest)
+		return;
+	for (unsigned i = 0; i < SH_ENTRIES; i++) {
+		u64 e = sh_src(p, sh_pairs(p) ? i >> 1 : i);
+
+		if ((e & (PTE_P | PTE_A)) == (PTE_P | PTE_A) && !sh_present(s, p->spt[i]))
+			sh_put(s, p, i, sh_derive(s, p, i, e));
+	}
+}

@@ -194,7 +194,7 @@ void sh_drop_all(struct shadow *s)
 	for (u32 i = 1; i <= s->npages; i++)
 		if (s->page[i].state != SH_FREE)
 			sh_free(s, &s->page[i]);
-	s->stale = BIT(SHADOW_TAGS) - 1;
+	s->stale = SH_ALL_TAGS;
 	s->flush_now = true;
 }
 

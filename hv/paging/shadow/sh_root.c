@@ -12,8 +12,6 @@
  */
 #include "paging/shadow/shadow_int.h"
 
-#define ALL_TAGS ((u32)BIT(SHADOW_TAGS) - 1)
-
 /* Changes of these empty the guest's TLB. */
 #define CR4_FLUSHES (CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP | CR4_PKE)
 /* Changes of these load the PDPTEs (SDM vol. 3 section 4.4.1). */
@@ -92,7 +90,7 @@ void sh_set_mode(struct shadow *s, const struct walk_regs *g)
 	set_format(s);
 }
 
-static void sample_pdptes(struct shadow *s, const struct walk_regs *g)
+void sh_sample_pdptes(struct shadow *s, const struct walk_regs *g)
 {
 	const u64 *e = g->pdpte;
 
@@ -156,10 +154,10 @@ static u32 tags_of(const struct shadow *s, const struct sh_page *p)
 		if (!ref)
 			return 0;
 		if (!sh_chain_single(p->parents))
-			return ALL_TAGS;
+			return SH_ALL_TAGS;
 		p = &s->page[ref >> 9];
 	}
-	return p->parents ? ALL_TAGS : tags_of_root_page(s, p);
+	return p->parents ? SH_ALL_TAGS : tags_of_root_page(s, p);
 }
 
 void sh_lost(struct shadow *s, struct sh_page *p, bool now)
@@ -310,6 +308,7 @@ static struct sh_root *make_root(struct shadow *s, const gpa_t *top)
 		p->pinned = s->op;
 		p->roots++;
 		r->page[i] = sh_number(s, p);
+		sh_link_known(s, p);
 		r->pdpt[i] = sh_hpa(s, p) | PTE_P;
 	}
 	if (s->mode.kind == SH_LONG)
@@ -369,7 +368,7 @@ void sh_commit(struct shadow *s)
 	s->stale &= ~(u32)BIT(s->tag);
 }
 
-static void guest_flushed(struct shadow *s)
+void sh_guest_flushed(struct shadow *s)
 {
 	s->epoch++;
 	if (s->c.policy == SHADOW_VTLB)
@@ -382,8 +381,8 @@ void shadow_load_cr3(struct shadow *s, const struct walk_regs *g)
 
 	sh_begin(s);
 	sh_set_mode(s, g);
-	sample_pdptes(s, g);
-	guest_flushed(s);
+	sh_sample_pdptes(s, g);
+	sh_guest_flushed(s);
 	sh_load_root(s);
 	sh_commit(s);
 	sh_account(s, SHADOW_PATH_ROOT, since);
@@ -400,32 +399,11 @@ void shadow_mode_changed(struct shadow *s, const struct walk_regs *g)
 	sh_begin(s);
 	sh_set_mode(s, g);
 	if ((cr0 & CR0_PDPTES) || (cr4 & CR4_PDPTES) || old.kind != s->mode.kind)
-		sample_pdptes(s, g);
+		sh_sample_pdptes(s, g);
 	if ((cr0 & CR0_PG) || (cr4 & CR4_FLUSHES) || (efer & (EFER_NXE | EFER_LMA))) {
-		guest_flushed(s);
-		s->stale = ALL_TAGS;
+		sh_guest_flushed(s);
+		s->stale = SH_ALL_TAGS;
 	}
 	sh_load_root(s);
 	sh_commit(s);
-}
-
-int shadow_enter(struct shadow *s, const struct walk_regs *g)
-{
-	sh_begin(s);
-	s->active = true;
-	sh_set_mode(s, g);
-	sample_pdptes(s, g);
-	guest_flushed(s);
-	s->stale = ALL_TAGS;
-	for (u32 i = 1; i <= s->npages; i++)
-		if (s->page[i].state != SH_FREE)
-			sh_compare(s, &s->page[i]);
-	sh_load_root(s);
-	sh_commit(s);
-	return 0;
-}
-
-void shadow_leave(struct shadow *s)
-{
-	s->active = false;
 }

@@ -13,6 +13,7 @@
 #define PATIENCE_LEAF  4u
 #define PATIENCE_LINKS 2u
 #define PATIENCE_MAX   128u
+#define DEAD_CHANGES   32u /* entries: more than a process changes in its sleep */
 
 static bool in_ram(const struct shadow *s, gpa_t gpa)
 {
@@ -197,6 +198,31 @@ static struct sh_page *oldest(const struct shadow *s, gpa_t but)
 	return n ? &s->page[n] : NULL;
 }
 
+/* Is none of the tables made from the guest's at @gpa within the guest's reach, or needed now? */
+static bool asleep(const struct shadow *s, gpa_t gpa)
+{
+	const struct sh_page *p;
+
+	for (p = sh_next_of(s, gpa, NULL); p; p = sh_next_of(s, gpa, p))
+		if (p->pinned == s->op || !s->current || !sh_out_of_reach(s, p, s->current))
+			return false;
+	return true;
+}
+
+/* Tables of an address space that does not run: when its frame is full of other things by now, it
+ * has most likely been freed. */
+static bool looks_dead(struct shadow *s, struct sh_page *p)
+{
+	u64 before = s->changes;
+
+	if (!asleep(s, sh_key_gpa(p->key)))
+		return false;
+	if (!p->parents && !p->roots)
+		return true;
+	sh_compare(s, p);
+	return s->changes - before > DEAD_CHANGES;
+}
+
 static void keep_few(struct shadow *s, gpa_t but)
 {
 	while (s->c.policy == SHADOW_AUTO && s->oos_count > SH_OOS_MAX) {
@@ -204,7 +230,10 @@ static void keep_few(struct shadow *s, gpa_t but)
 
 		if (!p)
 			break;
-		sh_go_synced(s, sh_key_gpa(p->key));
+		if (looks_dead(s, p))
+			sh_unshadow(s, sh_key_gpa(p->key));
+		else
+			sh_go_synced(s, sh_key_gpa(p->key));
 	}
 }
 

@@ -13,9 +13,10 @@
 #include "lib/x86.h"
 #include "paging/shadow/shadow.h"
 
-#define SH_ENTRIES 512u
-#define SH_ROOTS   16u
-#define SH_OOS_MAX 64u /* tables out of sync at a time */
+#define SH_ENTRIES  512u
+#define SH_ROOTS    16u
+#define SH_OOS_MAX  64u /* tables out of sync at a time */
+#define SH_ALL_TAGS ((u32)BIT(SHADOW_TAGS) - 1)
 
 #define SHIFT_4K	      12u
 #define SH_LEVEL_SHIFT(level) (SHIFT_4K + 9 * ((level)-1u))
@@ -312,6 +313,8 @@ u64 sh_direct_key(const struct shadow *s, const struct sh_page *p, unsigned idx,
 gpa_t sh_entry_gpa(const struct shadow *s, const struct sh_page *p, unsigned idx);
 /* Replace an entry made from the same guest entry. */
 void sh_put(struct shadow *s, struct sh_page *p, unsigned idx, u64 new);
+/* Fill every empty entry of @p whose guest entry has been used and that needs no new table. */
+void sh_link_known(struct shadow *s, struct sh_page *p);
 /* The guest's entry @gi is @e now. */
 void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e);
 
@@ -345,6 +348,10 @@ bool sh_out_of_reach(const struct shadow *s, const struct sh_page *p, const stru
 void sh_begin(struct shadow *s);
 void sh_commit(struct shadow *s);
 void sh_set_mode(struct shadow *s, const struct walk_regs *g);
+/* PAE: copy the top level as the CPU would load it. */
+void sh_sample_pdptes(struct shadow *s, const struct walk_regs *g);
+/* The guest has emptied its TLB. */
+void sh_guest_flushed(struct shadow *s);
 
 /* --- writes to synced tables (sh_write.c) ---------------------------------------------------- */
 
