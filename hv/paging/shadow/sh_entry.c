@@ -245,7 +245,6 @@ void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e)
 	unsigned first = sh_pairs(p) ? gi << 1 : gi, n = sh_pairs(p) ? 2 : 1;
 	u64 old[2];
 
-	s->changes++;
 	for (unsigned i = 0; i < n; i++) {
 		old[i] = p->spt[first + i];
 		take_out(s, p, first + i);
@@ -256,6 +255,7 @@ void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e)
 		((u64 *)p->src)[gi] = e;
 	for (unsigned i = 0; i < n; i++) {
 		put_in(s, p, first + i, sh_derive(s, p, first + i, e));
+		s->changes += ((p->spt[first + i] ^ old[i]) & RIGHTS_MASK) != 0;
 		tell_loss(s, p, old[i], p->spt[first + i]);
 	}
 }

@@ -59,8 +59,9 @@ static void set_format(struct shadow *s)
 {
 	u64 format = s->mode.kind | (s->mode.cr4 & CR4_PSE ? SH_FORMAT_PSE : 0) |
 		     (s->mode.efer & EFER_NXE ? SH_FORMAT_NXE : 0) |
-		     (s->mode.cr4 & CR4_SMEP ? SH_FORMAT_SMEP : 0);
-
+		     (s->mode.cr4 & CR4_SMEP ? SH_FORMAT_SMEP : 0) |
+		     (s->mode.cr4 & CR4_SMAP ? SH_FORMAT_SMAP : 0) |
+		     (s->mode.cr4 & CR4_PKE ? SH_FORMAT_PKE : 0);
 	bool fetches =
 		(s->mode.efer & EFER_NXE && s->mode.cr4 & CR4_PAE) || (s->mode.cr4 & CR4_SMEP);
 

@@ -130,6 +130,8 @@ struct sh_mode {
 #define SH_FORMAT_PSE  BIT(8)
 #define SH_FORMAT_NXE  BIT(9)
 #define SH_FORMAT_SMEP BIT(10)
+#define SH_FORMAT_SMAP BIT(11) /* these two: with CR0.WP = 0, what a supervisor's leaf may be */
+#define SH_FORMAT_PKE  BIT(12)
 
 struct shadow {
 	struct shadow_config c;
