@@ -228,13 +228,15 @@ static void audit_entries(struct audit *a, const struct sh_page *p)
 }
 
 /* The walks of others set accessed and dirty bits behind our back: more of them is no difference.
- */
+ * ROM has lost those that ours set. */
 static void audit_source(struct audit *a, const struct sh_page *p)
 {
+	u64 lost = p2m_ptr(a->s->m, sh_key_gpa(p->key)) ? 0 : PTE_A | PTE_D;
+
 	for (unsigned gi = 0; gi < sh_sources(p); gi++) {
 		u64 now = sh_guest(p, gi), was = sh_src(p, gi);
 
-		if ((now ^ was) & ~(u64)(PTE_A | PTE_D) || (was & ~now))
+		if ((now ^ was) & ~(u64)(PTE_A | PTE_D) || (was & ~now & ~lost))
 			complain(a, p, (int)(sh_pairs(p) ? gi << 1 : gi),
 				 "made from %llx, synced, but the guest's is %llx",
 				 (unsigned long long)was, (unsigned long long)now);

@@ -243,8 +243,12 @@ void sh_put(struct shadow *s, struct sh_page *p, unsigned idx, u64 new)
 void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e)
 {
 	unsigned first = sh_pairs(p) ? gi << 1 : gi, n = sh_pairs(p) ? 2 : 1;
-	u64 old[2];
+	u64 old[2], new[2];
 
+	/* While the old links are in place: what is compared below them tells its losses by them.
+	 */
+	for (unsigned i = 0; i < n; i++)
+		new[i] = sh_derive(s, p, first + i, e);
 	for (unsigned i = 0; i < n; i++) {
 		old[i] = p->spt[first + i];
 		take_out(s, p, first + i);
@@ -254,7 +258,7 @@ void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e)
 	else
 		((u64 *)p->src)[gi] = e;
 	for (unsigned i = 0; i < n; i++) {
-		put_in(s, p, first + i, sh_derive(s, p, first + i, e));
+		put_in(s, p, first + i, new[i]);
 		s->changes += ((p->spt[first + i] ^ old[i]) & RIGHTS_MASK) != 0;
 		tell_loss(s, p, old[i], p->spt[first + i]);
 	}
