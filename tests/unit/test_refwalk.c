@@ -233,7 +233,7 @@ TEST(pae_and_its_top)
 	four[3] = FRAME(3) | 1;
 	CHECK(ref_pdptes_ok(&r, four));
 	for (unsigned bit = 0; bit < 64; bit++) {
-		bool reserved = (bit >= 1 && bit <= 2) || (bit >= 5 && bit <= 8) || bit >= 40;
+		bool reserved = (bit >= 1 && bit <= 2) || (bit >= 6 && bit <= 8) || bit >= 40;
 
 		four[3] = 1 | BIT(bit);
 		CHECK_EQ(ref_pdptes_ok(&r, four), !reserved);

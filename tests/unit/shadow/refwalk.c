@@ -52,10 +52,10 @@ static void step_to(enum ref_mode mode, gva_t gva, unsigned level, gpa_t table, 
 	at->entry = table + (gva >> level_shift(mode, level)) % entries * at->bytes;
 }
 
-/* SDM vol. 3 table 4-8; bit 5 as in real CPUs, which some leave unchecked: the tests keep it 0. */
+/* SDM vol. 3 table 4-8, but for bit 5: reserved by the book, set by some CPUs as if accessed. */
 static bool pdpte_reserved(const struct walk_regs *r, u64 e)
 {
-	return field(e, 2, 1) || field(e, 8, 5) || field(e, 63, r->maxphyaddr);
+	return field(e, 2, 1) || field(e, 8, 6) || field(e, 63, r->maxphyaddr);
 }
 
 bool ref_pdptes_ok(const struct walk_regs *r, const u64 pdpte[4])
@@ -201,7 +201,7 @@ static bool user_may(const struct ref_access *a, const struct ref_rights *p)
 }
 
 /* SDM vol. 3 §4.7: the bits that describe the access. */
-static u32 error_of(const struct walk_regs *r, const struct ref_access *a)
+u32 ref_error(const struct walk_regs *r, const struct ref_access *a)
 {
 	bool nx = is(r->cr4, CR4_PAE_BIT) && is(r->efer, EFER_NXE_BIT);
 	u32 error = 0;
@@ -222,7 +222,7 @@ bool ref_allows(const struct walk_regs *r, const struct ref_access *a, const str
 
 	if (!key && (a->user ? user_may(a, &l->rights) : supervisor_may(r, a, &l->rights)))
 		return true;
-	*error = error_of(r, a) | ERR_P | (key ? ERR_PK : 0);
+	*error = ref_error(r, a) | ERR_P | (key ? ERR_PK : 0);
 	return false;
 }
 
@@ -230,7 +230,7 @@ static void ref_end(const struct walk_regs *r, const struct ref_access *a, enum 
 		    struct ref_walk *w)
 {
 	w->result = REF_FAULT;
-	w->error = error_of(r, a) | (kind == REF_RESERVED ? ERR_P | ERR_RSVD : 0);
+	w->error = ref_error(r, a) | (kind == REF_RESERVED ? ERR_P | ERR_RSVD : 0);
 }
 
 static void ref_finish(const struct walk_regs *r, gva_t gva, const struct ref_access *a,

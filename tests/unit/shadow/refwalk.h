@@ -15,6 +15,7 @@ struct ref_access {
 	bool write, fetch;
 	bool user;     /* made at CPL 3, not implicitly supervisor */
 	bool implicit; /* of a system structure: supervisor at any CPL */
+	bool inner;    /* with it: made at CPL 0 (says nothing to the walk) */
 };
 
 enum ref_kind { REF_ABSENT, REF_RESERVED, REF_TABLE, REF_LEAF };
@@ -71,6 +72,8 @@ enum ref_kind ref_entry(const struct walk_regs *r, gva_t gva, u64 value, struct 
 /* May the access be made through @leaf? Else *@error. */
 bool ref_allows(const struct walk_regs *r, const struct ref_access *a, const struct ref_leaf *leaf,
 		u32 *error);
+/* The bits of an error code that describe the access. */
+u32 ref_error(const struct walk_regs *r, const struct ref_access *a);
 /* The whole walk on memory as it is; changes nothing. */
 void ref_translate(const struct walk_regs *r, ref_read *read, void *ctx, gva_t gva,
 		   const struct ref_access *a, struct ref_walk *w);
