@@ -13,16 +13,19 @@ const struct sim_sight sim_exact = {.walk_scale = 1};
 const struct sim_sight sim_seen = {
 	.walk_scale = 1, .walk_noise = 0.05, .progress_noise = 0.02, .window_faults = 2500};
 
-#define MCF 600, 33e6, 60e3, 0.5
-#define GCC 33e3, 2.7e6, 60e3, 0.54
+#define MCF 600, 33e6, 60e3, 0.5, 0
+#define GCC 33e3, 2.7e6, 60e3, 0.54, 0
 
 const struct sim_load sim_named[SIM_NAMED] = {
 	{"mcf-like", 400, 1, {{400, MCF}}},
 	{"gcc-like", 400, 1, {{400, GCC}}},
-	{"DSP \"hole\"", 400, 1, {{400, 1260, 42e6, 60e3, 0.5}}},
+	{"DSP \"hole\"", 400, 1, {{400, 1260, 42e6, 60e3, 0.5, 0}}},
 	{"20 s phases", 400, 2, {{20, MCF}, {20, GCC}}},
 	{"3 s phases", 400, 2, {{3, MCF}, {3, GCC}}},
-	{"0.7 s adversarial", 400, 2, {{0.7, 0, 40e6, 30e3, 0.5}, {0.7, 40e3, 1e6, 30e3, 0.5}}},
+	{"0.7 s adversarial",
+	 400,
+	 2,
+	 {{0.7, 0, 40e6, 30e3, 0.5, 0}, {0.7, 40e3, 1e6, 30e3, 0.5, 0}}},
 };
 
 struct sim_load sim_random_load(unsigned i)

@@ -2,6 +2,7 @@
  *
  *   sim            named loads and the tuning set
  *   sim --held-out random loads that tuning does not see
+ *   sim --mmu      walks of the bench loads, and the policies with them
  *   sim --trace N  named load N (0 first) under regret as a trace for pnpolicy
  *
  * SPDX-License-Identifier: MIT
@@ -11,6 +12,7 @@
 #include <string.h>
 
 #include "loads.h"
+#include "mmu_tables.h"
 
 static double percent(const struct sim_result *r)
 {
@@ -186,6 +188,10 @@ int main(int argc, char **argv)
 		return print_trace(argv[2]);
 	if (argc > 1 && !strcmp(argv[1], "--held-out")) {
 		random_tables(SIM_TUNING, SIM_TUNING + SIM_HELD_OUT);
+		return 0;
+	}
+	if (argc > 1 && !strcmp(argv[1], "--mmu")) {
+		mmu_tables();
 		return 0;
 	}
 	named_table(&sim_xen);

@@ -9,5 +9,7 @@ $(B)/sim/sim: $(SIM_SRCS) $(wildcard tests/sim/*.h hv/paging/adaptive/*.h) tests
 sim: $(B)/sim/sim
 	$(Q)$<
 	$(Q)$< --held-out
+	$(Q)$< --mmu
 UNIT_LIBS_test_policy_regret := -lm
 UNIT_LIBS_test_pnpolicy := -lm
+UNIT_LIBS_test_sim_mmu := -lm

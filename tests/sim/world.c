@@ -65,11 +65,19 @@ const struct sim_phase *sim_phase_at(const struct sim_load *load, unsigned tick)
 	return &load->phase[i];
 }
 
+static double walk_seconds(const struct sim_phase *ph, const struct sim_costs *c,
+			   enum policy_mode mode)
+{
+	double walk = (ph->walk > 0 ? ph->walk : c->walk) * ph->miss * SIM_TICK;
+
+	return mode == POLICY_SHADOW ? walk : walk / ph->rho;
+}
+
 double sim_overhead(const struct sim_phase *ph, const struct sim_costs *c, enum policy_mode mode)
 {
-	double walk = c->walk * ph->miss * SIM_TICK;
+	double exits = mode == POLICY_SHADOW ? c->pf * ph->pf * SIM_TICK : 0;
 
-	return mode == POLICY_SHADOW ? walk + c->pf * ph->pf * SIM_TICK : walk / ph->rho;
+	return walk_seconds(ph, c, mode) + exits;
 }
 
 double sim_switch(const struct sim_phase *ph, const struct sim_costs *c, enum policy_mode to)
@@ -166,13 +174,10 @@ static struct policy_sample observe(struct observer *o, const struct sim_phase *
 	struct sim_random *r = &o->chance;
 	double scale = s->walk_scale *
 		       (mode == POLICY_SHADOW && s->shadow_scale > 0 ? s->shadow_scale : 1);
-	double walk = c->walk * ph->miss * SIM_TICK / (mode == POLICY_SHADOW ? 1 : ph->rho);
-	double exits = sim_overhead(ph, c, mode) - (mode == POLICY_SHADOW ? walk : 0);
+	double walk = walk_seconds(ph, c, mode), exits = sim_overhead(ph, c, mode) - walk;
 	double work = SIM_TICK * HZ;
 	struct policy_sample x = {.mode = mode};
 
-	if (mode == POLICY_NESTED)
-		exits = 0;
 	x.ns = (u64)((SIM_TICK + walk + exits + switched) * NSEC_PER_SEC);
 	x.unhalted = cycles(SIM_TICK + walk);
 	x.instructions = known(work);

@@ -21,6 +21,7 @@ struct sim_phase {
 	double miss;  /* TLB misses a second */
 	double pages; /* that a shadow maps */
 	double rho;   /* walk in shadow / walk in nested */
+	double walk;  /* seconds for a walk in shadow; 0: the machine's */
 };
 
 struct sim_load {
