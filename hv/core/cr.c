@@ -73,17 +73,24 @@ static int set_cr(struct vcpu *v, const struct vcpu_sregs *r, unsigned n, u64 ol
 	return 0;
 }
 
+/* Every switch of address spaces where shadow tables are in use: no more is asked of the engine
+ * than it takes. */
 int vcpu_write_cr3(struct vcpu *v, u64 value)
 {
 	struct vcpu_sregs r;
-	u64 old;
+	struct vcpu_code c;
 
-	v->engine->get_sregs(v, &r);
-	old = r.cr3;
-	if ((r.efer & EFER_LMA) && value >> v->part->phys_bits)
+	v->engine->get_code(v, &c);
+	if ((c.efer & EFER_LMA) && value >> v->part->phys_bits)
 		return -EINVAL;
-	r.cr3 = value;
-	return set_cr(v, &r, 3, old, value, true);
+	if (!(c.efer & EFER_LMA) && (c.cr4 & CR4_PAE)) {
+		v->engine->get_sregs(v, &r);
+		r.cr3 = value;
+		return set_cr(v, &r, 3, c.cr3, value, true);
+	}
+	v->engine->set_cr(v, 3, value);
+	v->paging->cr_write(v, 3, c.cr3, value);
+	return 0;
 }
 
 int vcpu_write_cr4(struct vcpu *v, u64 value)

@@ -263,18 +263,18 @@ static void store_cr(struct vcpu *v, const struct exitop_insn *i, unsigned cr)
 static void exit_cr(struct vcpu *v, struct exit *x)
 {
 	struct exitop_insn i;
-	struct vcpu_code c;
 	struct vcpu_sregs r;
-	u8 bytes[15];
-	unsigned n = vcpu_fetch(v, bytes);
+	enum code_mode mode;
+	u8 buf[INSN_MAX];
+	unsigned n;
+	const u8 *bytes = vcpu_insn(v, buf, &n, &mode);
 
-	v->engine->get_code(v, &c);
-	switch (exitop_decode(bytes, n, vcpu_code_mode(&c), &i)) {
+	switch (exitop_decode(bytes, n, mode, &i)) {
 	case EXITOP_MOV_TO_CR:
 		write_cr(v, i.reg, v->gpr[i.gpr], i.len);
 		break;
 	case EXITOP_MOV_FROM_CR:
-		i.op_size = vcpu_code_mode(&c) == CODE_64 ? 8 : 4;
+		i.op_size = mode == CODE_64 ? 8 : 4;
 		store_cr(v, &i, i.reg);
 		break;
 	case EXITOP_CLTS:
@@ -380,20 +380,13 @@ static gva_t operand_address(const struct vcpu *v, const struct exitop_insn *i, 
 
 static void exit_invlpg(struct vcpu *v, struct exit *x)
 {
-	const u8 *bytes = vcpu_insn_bytes(v);
-	enum code_mode mode = CODE_64;
 	struct exitop_insn i;
-	unsigned n = INSN_MAX;
-	struct vcpu_code c;
+	enum code_mode mode;
 	u8 buf[INSN_MAX];
+	unsigned n;
+	const u8 *bytes = vcpu_insn(v, buf, &n, &mode);
 
 	(void)x;
-	if (!bytes) {
-		v->engine->get_code(v, &c);
-		mode = vcpu_code_mode(&c);
-		n = vcpu_fetch(v, buf);
-		bytes = buf;
-	}
 	if (exitop_decode(bytes, n, mode, &i) != EXITOP_INVLPG) {
 		vcpu_insn_lost(v, x);
 		return;

@@ -148,6 +148,20 @@ unsigned vcpu_fetch(const struct vcpu *v, u8 *buf)
 	return n;
 }
 
+const u8 *vcpu_insn(const struct vcpu *v, u8 *buf, unsigned *n, enum code_mode *mode)
+{
+	const u8 *bytes = fetch_long(v);
+	struct vcpu_code c;
+
+	*mode = CODE_64;
+	*n = INSN_MAX;
+	if (likely(bytes))
+		return bytes;
+	v->engine->get_code(v, &c);
+	*mode = vcpu_code_mode(&c);
+	return fetch_any(v, &c, buf, n);
+}
+
 /* LOCK before an instruction that does not take it is #UD; not every CPU sees that before it exits.
  */
 static bool has_lock(const u8 *bytes, unsigned n)

@@ -25,10 +25,9 @@ static const struct paging_ops *const ops_of[PAGING_KINDS] = {
 
 static const u8 *fetch(struct vcpu *v, u8 *buf, unsigned *n)
 {
-	const u8 *bytes = vcpu_insn_bytes(v);
+	enum code_mode mode;
 
-	*n = bytes ? INSN_MAX : vcpu_fetch(v, buf);
-	return bytes ? bytes : buf;
+	return vcpu_insn(v, buf, n, &mode);
 }
 
 static void say(void *vcpu, const char *text)

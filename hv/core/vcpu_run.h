@@ -68,6 +68,9 @@ unsigned vcpu_fetch(const struct vcpu *v, u8 *buf);
 /* Pointer to the 15 bytes at RIP in the plain case, NULL in any other: 64-bit code, all in one page
  * of memory. Good until the guest runs. */
 const u8 *vcpu_insn_bytes(const struct vcpu *v);
+/* Those bytes in any case: how many there are, in @buf (15 bytes) or where they stand. Good until
+ * the guest runs. */
+const u8 *vcpu_insn(const struct vcpu *v, u8 *buf, unsigned *n, enum code_mode *mode);
 /* Length of the current instruction, which must be @op, decoded from the guest's own bytes. 0: it
  * is not (any more): run it again. */
 unsigned vcpu_decode_len(struct vcpu *v, const struct exit *x, enum exitop op);

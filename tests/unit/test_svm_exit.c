@@ -93,7 +93,7 @@ TEST(the_register_of_a_cr_move_is_named_with_decode_assists_only)
 		CHECK_EQ(x.cr.cr, t[i].cr);
 		CHECK_EQ(x.cr.write, t[i].write);
 		CHECK_EQ(x.cr.gpr, t[i].gpr);
-		CHECK_EQ(modes_loaded, 1);
+		CHECK_EQ(modes_loaded, t[i].cr == 0);
 	}
 }
 
@@ -157,6 +157,36 @@ TEST(an_event_cut_short_comes_back_once)
 		CHECK_EQ(v.event.has_error, t[i].event.has_error);
 		if (v.event.has_error)
 			CHECK_EQ(v.event.error, t[i].event.error);
+	}
+}
+
+TEST(a_task_switch_names_its_way)
+{
+	static const struct {
+		u64 info2, event;
+		enum task_source source;
+		u8 len;
+	} t[] = {
+		{0, 0, TASK_CALL, 5},
+		{TASK_BY_IRET, 0, TASK_IRET, 5},
+		{TASK_BY_JMP, 0, TASK_JMP, 5},
+		/* INT n through a gate has an instruction, an exception or interrupt has none. */
+		{0, EVENT_VALID | SVM_EVENT_SOFT << EVENT_TYPE_SHIFT | 0x40, TASK_GATE, 5},
+		{0, EVENT_VALID | SVM_EVENT_EXCEPTION << EVENT_TYPE_SHIFT | VEC_GP, TASK_GATE, 0},
+		{0, EVENT_VALID | SVM_EVENT_INTR << EVENT_TYPE_SHIFT | 0x40, TASK_GATE, 0},
+	};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(t); i++) {
+		begin(true, false, SVM_EXIT_TASK);
+		vmcb.next_rip = RIP + 5;
+		vmcb.info1 = 0x28;
+		vmcb.info2 = t[i].info2;
+		vmcb.exit_int_info = t[i].event;
+		svm_decode_exit(&v, &x);
+		CHECK_EQ(x.reason, EXIT_TASK);
+		CHECK_EQ(x.task.selector, 0x28);
+		CHECK_EQ(x.task.source, t[i].source);
+		CHECK_EQ(x.insn_len, t[i].len);
 	}
 }
 

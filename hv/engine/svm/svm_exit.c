@@ -54,10 +54,11 @@ static void decode_cr(struct vcpu *v, struct exit *x)
 {
 	const struct vmcb *c = svm_of(v)->vmcb;
 
-	/* Some CPUs have changed EFER.LMA by the time they see that the write of CR0.PG exits. */
-	svm_load_modes(svm_of(v), svm_guest_cr0(svm_of(v)));
 	x->reason = EXIT_CR;
 	x->cr.cr = (u8)(c->exit_code & 0xf);
+	/* Some CPUs have changed EFER.LMA by the time they see that the write of CR0.PG exits. */
+	if (x->cr.cr == 0 || c->exit_code == SVM_EXIT_CR0_SEL)
+		svm_load_modes(svm_of(v), svm_guest_cr0(svm_of(v)));
 	x->cr.write = c->exit_code >= SVM_EXIT_CR_WRITE;
 	x->cr.gpr = CR_GPR_UNKNOWN;
 	if (svm_caps.decode && (c->info1 >> 63))

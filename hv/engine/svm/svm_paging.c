@@ -27,6 +27,15 @@ void svm_set_translation(struct vcpu *v, const struct translation *t)
 	struct vmcb *c = s->vmcb;
 	struct vcpu_code guest;
 
+	/* Another root and nothing else is what a switch of address spaces mostly is. */
+	if (t->kind == TRANSLATION_SHADOW && s->tr.kind == t->kind &&
+	    s->tr.long_mode == t->long_mode && s->tr.unpaged == t->unpaged) {
+		use_tag(v, s, t->tag);
+		s->tr = *t;
+		c->cr3 = t->root;
+		s->clean &= ~(u32)CLEAN_CR;
+		return;
+	}
 	svm_get_code(v, &guest);
 	use_tag(v, s, t->tag);
 	s->tr = *t;
