@@ -84,7 +84,8 @@ def mode_report(r, mode):
             "the same emulator", head(mode)]
     for workload in ("nano", "linux"):
         rows += loop_table(r[workload]["native"], r[workload][mode])
-    rows += time_table(mode, r["timed"][mode], r["good"][mode], len(r["rounds"]))
+    if r["rounds"]:
+        rows += time_table(mode, r["timed"][mode], r["good"][mode], len(r["rounds"]))
     for name, events in r["linux"][mode].window_events.items():
         rows += window_table(name, events)
     return rows + goal_table(r, mode)

@@ -219,7 +219,8 @@ def measure(bench, runs, modes):
         say(f"{workload}: {', '.join(platforms)}, counted by instructions")
         r[workload] = {platform: bench.boot(platform, workload, True) for platform in platforms}
     end = time.monotonic() + REPEAT_SECONDS * len(modes)
-    while True:
+    r["timed"], r["good"] = {mode: {} for mode in modes}, dict.fromkeys(modes, 0)
+    while runs:
         say(f"linux: {', '.join(platforms)}, timed, round {len(r['rounds']) + 1}")
         r["rounds"].append({platform: bench.boot(platform, "linux", False) for platform in platforms})
         both = {mode: timed_ratios(r["rounds"], mode) for mode in modes}
@@ -227,7 +228,8 @@ def measure(bench, runs, modes):
         r["good"] = {mode: good for mode, (_, good) in both.items()}
         enough = min(r["good"].values()) >= runs or len(r["rounds"]) >= 2 * runs or time.monotonic() > end
         if len(r["rounds"]) >= runs and enough:
-            return r
+            break
+    return r
 
 
 def modes_asked(text):
@@ -241,13 +243,13 @@ def modes_asked(text):
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("build")
-    p.add_argument("--runs", type=int, default=3, help="timed rounds (default 3)")
+    p.add_argument("--runs", type=int, default=3, help="timed rounds (default 3; 0: only counts)")
     p.add_argument("--modes", type=modes_asked, default=list(MODES), help=f"default {','.join(MODES)}")
     args = p.parse_args()
     began = time.monotonic()
     bench = Bench(os.path.abspath(args.build))
     try:
-        r = measure(bench, max(1, args.runs), args.modes)
+        r = measure(bench, max(0, args.runs), args.modes)
     except (BenchError, OSError, subprocess.CalledProcessError) as why:
         print(f"bench: {why}", file=sys.stderr)
         return 1
