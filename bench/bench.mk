@@ -1,7 +1,7 @@
 # Workloads that run in guests and natively: a bootable kernel of ring-0 loops (bench/nano) and
 # user-space loops for a Linux initramfs (bench/linux).
 #   make bench           measures both natively and as guests; BENCH_ARGS="--runs 7" for steadier times
-#   make bench-disk      a guest's disk against the same kernel on the machine itself; BENCH_DISK_ARGS="--bps 100000000"
+#   make bench-disk      a guest's disk against the same kernel on the machine itself; BENCH_DISK_ARGS="--mbps 150"
 #   make bench-images    $(B)/bench/nano.iso, $(B)/bench/linux.iso
 
 # Test kernels (also tests/qemu/hostile): flat images behind El Torito.

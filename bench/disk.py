@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: MIT
 """Disk of a guest against the same kernel on the machine itself, in the same emulator, in turn.
 
-    disk.py BUILD-DIR [--runs N] [--cpus 1,2] [--models virtio,ide] [--bps BYTES] [--clock real|counted]
+    disk.py BUILD-DIR [--runs N] [--cpus 1,2] [--models virtio,ide] [--mbps 0,30,550] [--clock real|counted]
 
 The guest's disk is a whole virtio disk of the control partition's (dev:); natively the same kernel has a disk of the
 guest's model itself. Medians of N runs; ratios only, since an emulator's time says nothing about hardware. Time is
 the host's, or (counted) 4 ns an instruction while a CPU runs and the host's while it idles: what else the host does
 then matters little, and what an exit costs an emulator beside its instructions (its TLB is empty after each) not at
 all. The exits are those that the hypervisor counted between two stats records around each load, the guest's and
-the control partition's. Writes BUILD-DIR/bench/disk.jsonl.
+the control partition's. With --mbps the disk has a limit, the same for both sides (0: none). Writes
+BUILD-DIR/bench/disk.jsonl.
 Exit status 0 when every run finished. Python's standard library only."""
 import argparse
 import json
@@ -21,7 +22,8 @@ import tempfile
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TOP, "tests", "qemu"))
-import harness  # noqa: E402 (needs the path set above)
+import control  # noqa: E402 (needs the path set above)
+import harness  # noqa: E402
 import ioguest  # noqa: E402
 import run  # noqa: E402
 from records import RecordError, parse_record  # noqa: E402
@@ -38,16 +40,33 @@ LOADS = {
 GOALS = {("virtio", "seq-read"): 0.7, ("virtio", "seq-write"): 0.7,
          ("ide", "seq-read"): 0.5, ("ide", "seq-write"): 0.5}
 DISK = 64 << 20
-STATS_MS, REST_US = 400, 1200000  # a stats record falls into each rest
+STATS_MS, REST_US = 400, 1500000  # a stats record falls into each rest
 COUNTED = ["-icount", "shift=2,sleep=on"]
+# Limits are the block layer's (cgroup v2, io.max) of the kernel that drives the disk: natively the one measured,
+# else the control partition's. QEMU's own hold in the host's time, whatever clock the machine has.
+JOIN = ("mkdir -p /tmp/limit && mount -t cgroup2 none /tmp/limit && echo +io >/tmp/limit/cgroup.subtree_control && "
+        "mkdir /tmp/limit/disk && echo {pid} >/tmp/limit/disk/cgroup.procs && echo joined")
+LIMIT = "echo $(cat /sys/block/{disk}/dev) rbps={bps} wbps={bps} >/tmp/limit/disk/io.max && echo limited"
 PARTITIONS = ("alpha", "control")
 
 
-def script(loads):
-    """What the guest does: rests, in which the hypervisor's counters are read, around each load."""
+def plan(loads, limits):
+    """(name, load, MB/s or 0) of what is run one after the other."""
+    return [(load + (f"@{limit}" if limit else ""), load, limit) for limit in limits for load in loads]
+
+
+def limit_command(limit, disk):
+    return LIMIT.format(disk=disk, bps=limit * 1000000 or "max")
+
+
+def script(runs, native):
+    """What the guest does: rests, in which the hypervisor's counters are read and limits set, around each load."""
+    limited = any(limit for _, _, limit in runs)
     text = "dmesg | grep 'tsc:.*MHz'\nd=/dev/vda\n[ -e $d ] || d=/dev/sda\n"
-    for name in loads:
-        op, size, depth = LOADS[name]
+    text += JOIN.format(pid="$$") + "\n" if native and limited else ""
+    for name, load, limit in runs:
+        op, size, depth = LOADS[load]
+        text += limit_command(limit, "${d#/dev/}") + "\n" if native and limited else ""
         text += (f"echo io: begin {name}\nusleep {REST_US}\nio disk $d {name} {op} {size} {depth}\n"
                  f"echo io: end {name}\nusleep {REST_US}\n")
     return text + "echo io: done\n"
@@ -61,11 +80,6 @@ def values(lines):
         if len(word) == 4 and word[0] == "BENCH":
             found[word[1], word[2]] = float(word[3])
     return found
-
-
-def disk_options(path, bps):
-    limit = f",throttling.bps-total={bps}" if bps else ""
-    return ["-drive", f"if=none,id=d,format=raw,file={path}{limit}", "-device"]
 
 
 def serial_events(path):
@@ -102,40 +116,55 @@ def exits_by_load(path):
 
 
 class Bench:
-    def __init__(self, build, loads, bps, counted):
+    def __init__(self, build, runs, counted):
         os.environ["PN_BUILD"] = build
-        self.t, self.bps, self.counted = run.Context("bench-disk"), bps, counted
-        self.script = script(loads)
+        self.t, self.runs = run.Context("bench-disk"), runs
+        self.clock = COUNTED if counted else []
         # In memory where there is a place: the host's own disk is not what is measured.
         self.file = tempfile.NamedTemporaryFile(dir="/dev/shm" if os.path.isdir("/dev/shm") else None)
         self.file.write(os.urandom(DISK))
         self.file.flush()
-        self.disk = self.file.name
+        self.disk = ["-drive", f"if=none,id=d,format=raw,file={self.file.name}", "-device"]
 
     def native(self, model):
         device = {"virtio": "virtio-blk-pci,drive=d", "ide": "ide-hd,drive=d"}[model]
-        m = ioguest.native(self.t, "native", self.script, 256,
-                           [*disk_options(self.disk, self.bps), device, *(COUNTED if self.counted else [])])
-        m.wait_for(lambda: "\nio: done\n" in m.text, 300, "the end of the native run")
+        m = ioguest.native(self.t, "native", script(self.runs, True), 256, [*self.disk, device, *self.clock])
+        m.wait_for(lambda: "\nio: done\n" in m.text, 100 + 30 * len(self.runs), "the end of the native run")
         m.stop()
+        said = m.text.split("\n")
+        limits = len(self.runs) if any(limit for _, _, limit in self.runs) else 0
+        self.t.check(said.count("limited") == limits, "the kernel did not take the disk's limit")
         mhz = re.findall(r"tsc: (?:Detected|Refined TSC.*:) ([0-9.]+) MHz", m.text)
         self.tsc_khz = round(float(mhz[-1]) * 1000) if mhz else 0
-        return values(m.text.split("\n"))
+        return values(said)
+
+    def limit(self, m):
+        """Limits the control partition's disk before each run, while the guest rests."""
+        c = control.wait(self.t, m)
+        c.says(JOIN.format(pid="$(pidof penumbrad)"), "joined", 60)
+        for name, _, limit in self.runs:
+            self.wait(m, f"io: begin {name}", 200)
+            c.says(limit_command(limit, "vda"), "limited", 60)
+
+    @staticmethod
+    def wait(m, line, limit):
+        m.wait_for(lambda: line in m.log.lines("alpha") or m.log.of_type("result"), limit, line)
+        for end in m.log.of_type("result"):
+            raise harness.Failure(f"the guest ended: {end}")
 
     def guest(self, model, cpus):
         # Without an invariant TSC a guest's kernel may fail to calibrate it, and read a slow timer from then on.
         clock = f"tsc=reliable tsc_early_khz={self.tsc_khz}" if self.tsc_khz else ""
-        name = ioguest.cd(self.t, "io", self.script, clock)
+        name = ioguest.cd(self.t, "io", script(self.runs, False), clock)
         iso = self.t.iso(f"[guest alpha]\nmemory = 256M\ncdrom = module:{name}\nboot = cdrom\n"
                          f"disk = dev:/dev/vda\ndisk_model = {model}\n", f"paging=nested stats={STATS_MS}ms",
                          modules=ioguest.MODULES, search=("qemu",))
-        m = self.t.boot(iso, clock="typed" if self.counted else "real", cpus=cpus, vga=False, memory=1024,
-                        extra=[*disk_options(self.disk, self.bps), "virtio-blk-pci,drive=d"])
-        m.wait_for(lambda: m.log.has_line("alpha", "io: done") or m.log.of_type("result"), 400,
-                   "the end of the guest's run")
+        m = self.t.boot(iso, clock="real", cpus=cpus, vga=False, memory=1024,
+                        extra=[*self.disk, "virtio-blk-pci,drive=d", *self.clock])
+        if any(limit for _, _, limit in self.runs):
+            self.limit(m)
+        self.wait(m, "io: done", 100 + 30 * len(self.runs))
         m.stop()
-        if m.log.of_type("result"):
-            raise harness.Failure(f"the guest ended: {m.log.of_type('result')[0]}")
         found = values(m.log.lines("alpha"))
         for load, exits in exits_by_load(m.log_path).items():
             done = found.get((load, "requests"), 0) + found.get((load, "beside_requests"), 0)
@@ -150,26 +179,27 @@ def median(runs, key):
     return statistics.median(got) if got else None
 
 
-def rows(kind, model, native, guest, loads):
-    """One object for each load."""
-    for load in loads:
-        a, b = median(native, (load, "per_s")), median(guest, (load, "per_s"))
+def rows(kind, model, native, guest, runs):
+    """One object for each run."""
+    for name, load, limit in runs:
+        a, b = median(native, (name, "per_s")), median(guest, (name, "per_s"))
         if a is None or b is None:
             continue
         goal = GOALS.get((model, load))
-        yield {"bench": "disk", "kind": kind, "model": model, "load": load, "ratio": round(b / a, 3), "goal": goal,
-               "native_per_s": a, "guest_per_s": b, "exits_per_request": median(guest, (load, "alpha")),
-               "control_exits_per_request": median(guest, (load, "control")),
-               "reasons": guest[-1].get((load, "alpha_reasons"), {}),
-               "control_reasons": guest[-1].get((load, "control_reasons"), {}),
-               "computed_native": median(native, (load, "computed_percent")),
-               "computed_guest": median(guest, (load, "computed_percent"))}
+        yield {"bench": "disk", "kind": kind, "model": model, "load": load, "mbps": limit, "ratio": round(b / a, 3),
+               "goal": goal, "native_per_s": a, "guest_per_s": b, "exits_per_request": median(guest, (name, "alpha")),
+               "control_exits_per_request": median(guest, (name, "control")),
+               "reasons": guest[-1].get((name, "alpha_reasons"), {}),
+               "control_reasons": guest[-1].get((name, "control_reasons"), {}),
+               "computed_native": median(native, (name, "computed_percent")),
+               "computed_guest": median(guest, (name, "computed_percent"))}
 
 
 def shown(o):
     verdict = "" if o["goal"] is None else f"  {o['goal']} " + ("met" if o["ratio"] >= o["goal"] else "MISSED")
     exits = ["-" if n is None else f"{n:.2f}" for n in (o["exits_per_request"], o["control_exits_per_request"])]
-    return (f"{o['kind']:22s}{o['load']:15s}{o['native_per_s']:9.0f}{o['guest_per_s']:9.0f}{o['ratio']:7.3f}"
+    limit = f"{o['mbps']} MB/s" if o["mbps"] else ""
+    return (f"{o['kind']:22s}{o['load']:15s}{limit:>9s}{o['native_per_s']:9.0f}{o['guest_per_s']:9.0f}{o['ratio']:7.3f}"
             f"{exits[0]:>8s}{exits[1]:>8s}{o['computed_native']:8.1f}{o['computed_guest']:8.1f}{verdict}")
 
 
@@ -180,15 +210,15 @@ def main():
     p.add_argument("--cpus", default="1,2")
     p.add_argument("--models", default="virtio,ide")
     p.add_argument("--loads", default=",".join(LOADS))
-    p.add_argument("--bps", type=int, default=0, help="limit of the emulated disk, bytes a second")
+    p.add_argument("--mbps", default="0", help="limits of the disk, millions of bytes a second; 0: none")
     p.add_argument("--clock", choices=("real", "counted"), default="real")
     args = p.parse_args()
-    loads = args.loads.split(",")
-    bench = Bench(os.path.abspath(args.build), loads, args.bps, args.clock == "counted")
+    runs = plan(args.loads.split(","), [int(n) for n in args.mbps.split(",")])
+    bench = Bench(os.path.abspath(args.build), runs, args.clock == "counted")
     out = []
     print(f"Disk, requests a second: native, guest, ratio; exits a request; per cent of the CPU left to a loop beside\n"
-          f"{'':22s}{'':15s}{'native':>9s}{'guest':>9s}{'ratio':>7s}{'exits':>8s}{'control':>8s}{'native':>8s}{'guest':>8s}",
-          flush=True)
+          f"{'':22s}{'':15s}{'limit':>9s}{'native':>9s}{'guest':>9s}{'ratio':>7s}{'exits':>8s}{'control':>8s}"
+          f"{'native':>8s}{'guest':>8s}", flush=True)
     try:
         for model in args.models.split(","):
             cpus = [int(n) for n in args.cpus.split(",")]
@@ -199,7 +229,7 @@ def main():
                     guest[n].append(bench.guest(model, n))
             for n in cpus:
                 kind = f"{model}, {n} CPU" + ("s" if n > 1 else "") + (", counted" if args.clock == "counted" else "")
-                for o in rows(kind, model, native, guest[n], loads):
+                for o in rows(kind, model, native, guest[n], runs):
                     out.append(o)
                     print(shown(o), flush=True)
     except harness.Failure as why:
