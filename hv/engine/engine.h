@@ -141,6 +141,10 @@ struct translation {
 	 * the guest has it (paged real mode); SMEP and SMAP are off. Only where engine_caps say
 	 * shadow_unpaged. */
 	bool unpaged;
+	/* SHADOW, where engine_caps say so: a page fault that finds no entry (bit 0 of its error
+	 * code 0) is the guest's, without an exit. It exits nevertheless while the guest would see
+	 * another error code than the CPU's, which has NX on. */
+	bool filter_faults;
 };
 
 /* How this engine's nested page tables are encoded. Levels: 1 = 4K leaf ... 4 = root. */
@@ -159,6 +163,7 @@ struct engine_caps {
 	bool shadow;	     /* TRANSLATION_SHADOW */
 	bool shadow_1g;	     /* 1 GiB leaves in shadow tables */
 	bool shadow_unpaged; /* the same for a guest that has paging off */
+	bool filters_faults; /* translation.filter_faults; entries can have reserved address bits */
 	bool nested_1g;
 	bool flush_by_tag; /* one tag can be flushed alone */
 	bool next_rip;	   /* exits tell the instruction length */

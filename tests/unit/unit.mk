@@ -9,6 +9,9 @@ TEST_HEADERS := $(wildcard tests/*/*.h tests/*/*/*.h hv/*/*.h hv/*/*/*.h include
 	rootfs/*/*.h tools/*/*.h)
 unit_srcs = $(shell sed -n 's/.*SRCS: *//p' tests/unit/$(1).c)
 
+# vmx_switch() names every register.
+UNIT_LIBS_test_vmx_engine := -fomit-frame-pointer
+
 define UNIT_RULE
 $(B)/unit/$(1): tests/unit/$(1).c $(call unit_srcs,$(1)) $(TEST_HEADERS) | $(SOURCES_STAMP)
 	@mkdir -p $$(@D)

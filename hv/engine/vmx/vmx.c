@@ -72,7 +72,7 @@ static int vmx_vcpu_init(struct vcpu *v)
 	_Static_assert(sizeof(*s) <= PAGE_SIZE, "one page holds a vCPU's data");
 	if (!vmcs || !own || !vapic)
 		return -ENOMEM;
-	if (vmx_config.vpid && next_tag >= vmx_config.tags)
+	if (vmx_config.vpid && next_tag + VCPU_TAGS > vmx_config.tags)
 		return -ENOSPC;
 	memset(hpa_va(vmcs), 0, PAGE_SIZE);
 	memcpy(hpa_va(vmcs), &revision, sizeof(revision));
@@ -84,7 +84,9 @@ static int vmx_vcpu_init(struct vcpu *v)
 	s->port_map = vmx_default_ports();
 	v->apic_access = vmx_config.apic_access ? vmx_apic_access() : 0;
 	v->apic_page = vmx_config.apic_registers ? hpa_va(vapic) : NULL;
-	v->tags[VCPU_TAG_NESTED].id = next_tag++;
+	for (unsigned i = 0; i < VCPU_TAGS; i++)
+		v->tags[i].id = next_tag++;
+	v->tag = VCPU_TAG_NESTED;
 	v->engine_data = s;
 	v->live = (struct vcpu_live){.cr3 = &s->live_cr3,
 				     .cr4 = &s->live_cr4,
@@ -200,22 +202,22 @@ static __attribute__((noinline)) void vmx_load_controls(struct vcpu *v, struct v
 /* What was asked for since the last entry. */
 static __attribute__((noinline)) void vmx_catch_up(const struct vcpu *v, struct vmx_vcpu *s)
 {
+	if (s->stale & STALE_KIND)
+		vmx_store_kind(s);
 	if (s->stale & STALE_REGS)
 		vmx_store_regs(s);
 	if (s->stale & STALE_TSC)
 		vmwrite(VMCS_TSC_OFFSET, s->tsc_offset);
 	if (s->stale & STALE_ROOT)
-		vmwrite(VMCS_EPTP, s->eptp);
+		vmx_store_root(v, s);
 	if (s->stale & STALE_PORTS) {
 		vmwrite(VMCS_IO_BITMAP_A, s->port_map);
 		vmwrite(VMCS_IO_BITMAP_B, s->port_map + PAGE_SIZE);
 	}
 	for (unsigned i = 0; (s->stale & STALE_PDPTES) && i < 4; i++)
 		vmwrite(VMCS_GUEST_PDPTE0 + 2 * i, s->pdpte[i]);
-	if (s->stale & STALE_FLUSH_EPT)
-		vmx_flush_root(s->eptp);
 	if (s->stale & STALE_FLUSH)
-		vmx_flush_tag((u16)v->tags[v->tag].id);
+		vmx_flush_owed(v, s);
 	s->stale = 0;
 }
 
@@ -331,13 +333,6 @@ static void vmx_set_tsc_offset(struct vcpu *v, u64 offset)
 	vmx_of(v)->stale |= STALE_TSC;
 }
 
-static void vmx_set_translation(struct vcpu *v, const struct translation *t)
-{
-	v->tag = t->tag;
-	vmx_of(v)->eptp = ept_pointer(t->root);
-	vmx_of(v)->stale |= STALE_ROOT | STALE_FLUSH_EPT;
-}
-
 static void vmx_set_port_map(struct vcpu *v, hpa_t map)
 {
 	vmx_of(v)->port_map = map;
@@ -350,23 +345,11 @@ static void vmx_set_pdptes(struct vcpu *v, const u64 pdpte[4])
 	vmx_of(v)->stale |= STALE_PDPTES;
 }
 
-static void vmx_flush_tags(struct vcpu *v, unsigned tag)
-{
-	(void)tag;
-	vmx_of(v)->stale |= STALE_FLUSH_EPT;
-}
-
-static void vmx_flush_page(struct vcpu *v, unsigned tag, gva_t gva)
-{
-	(void)gva;
-	vmx_flush_tags(v, tag);
-}
-
 /* A vCPU stays on its CPU once it ran there; what that CPU may have cached of an earlier life under
  * the same tables goes. */
 static void vmx_moved(struct vcpu *v)
 {
-	vmx_of(v)->stale |= STALE_FLUSH | STALE_FLUSH_EPT;
+	vmx_owe_flush(vmx_of(v), OWED_ROOT | (u32)(BIT(VCPU_TAGS) - 1));
 }
 
 static const struct engine_ops vmx_ops = {
@@ -388,8 +371,9 @@ static const struct engine_ops vmx_ops = {
 	.nested_format = &ept_format,
 	.set_port_map = vmx_set_port_map,
 	.set_pdptes = vmx_set_pdptes,
+	.get_pdptes = vmx_get_pdptes,
 	.explain = vmx_explain,
-	.flush_tag = vmx_flush_tags,
+	.flush_tag = vmx_flush,
 	.flush_page = vmx_flush_page,
 	.moved = vmx_moved,
 };

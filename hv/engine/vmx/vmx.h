@@ -15,13 +15,15 @@
 #include "engine/vmx/vmx_caps.h"
 
 /* What the next entry has to do first; see vmx_catch_up(). */
-#define STALE_REGS	BIT(0) /* the copy of the registers was changed */
-#define STALE_TSC	BIT(1)
-#define STALE_ROOT	BIT(2)
-#define STALE_PORTS	BIT(3)
-#define STALE_PDPTES	BIT(4)
-#define STALE_FLUSH	BIT(5) /* forget the guest's own translations: the VPID's */
-#define STALE_FLUSH_EPT BIT(6) /* forget every translation: the EPT root's */
+#define STALE_REGS   BIT(0) /* the copy of the registers was changed */
+#define STALE_TSC    BIT(1)
+#define STALE_ROOT   BIT(2)
+#define STALE_PORTS  BIT(3)
+#define STALE_PDPTES BIT(4)
+#define STALE_FLUSH  BIT(5) /* vmx_vcpu.owed */
+#define STALE_KIND   BIT(6) /* the kind of translation */
+
+#define OWED_ROOT (1u << 31) /* what the CPU holds of the EPT root */
 
 #define VMX_CONTROLS_STALE UINT32_MAX /* differs from every vcpu.controls */
 
@@ -63,8 +65,12 @@ struct vmx_vcpu {
 	u32 entry;	      /* ENTRY_* likewise */
 	u32 blocking;	      /* interruptibility state in the VMCS */
 	u32 pin, primary;     /* execution controls in the VMCS */
-	bool regs_valid;      /* @regs holds what the VMCS does, or newer */
-	bool built;	      /* the VMCS is active on its CPU and filled in */
+	u32 owed;	      /* to be flushed: BIT(tag), OWED_ROOT */
+	struct translation tr;
+	u64 guest_cr3,
+		guest_efer; /* the guest's, which the CPU does not have under shadow tables */
+	bool regs_valid;    /* @regs holds what the VMCS does, or newer */
+	bool built;	    /* the VMCS is active on its CPU and filled in */
 	/* Of the last entry that failed: VM-instruction error or 0, basic exit reason, what it was
 	 * to inject. */
 	u32 insn_error, failed_reason, injected;
@@ -82,6 +88,11 @@ struct vmx_vcpu {
 	unsigned msrs;	 /* entries of both */
 	u64 *efer, *pat; /* the guest's values in @guest_msr, or NULL: in the VMCS */
 };
+
+static inline bool vmx_shadow(const struct vmx_vcpu *s)
+{
+	return s->tr.kind == TRANSLATION_SHADOW;
+}
 
 static inline struct vmx_vcpu *vmx_of(const struct vcpu *v)
 {
@@ -104,6 +115,7 @@ extern struct vmx_vcpu *vmx_current[];
 int vmx_perms_init(void);
 hpa_t vmx_default_ports(void);
 hpa_t vmx_apic_access(void);
+hpa_t vmx_msr_bitmap(bool shadow);
 
 /* --- vmx_state.c: registers --- */
 void vmx_get_code(const struct vcpu *v, struct vcpu_code *c);
@@ -116,11 +128,36 @@ int vmx_set_msr(struct vcpu *v, u32 msr, u64 value);
 void vmx_vcpu_reset(struct vcpu *v);
 /* Write the changed copy into the VMCS, which is current. */
 void vmx_store_regs(struct vmx_vcpu *s);
+/* CR3 and EFER as the guest has them; the VMCS is current. */
+u64 vmx_read_cr3(const struct vmx_vcpu *s);
+u64 vmx_read_efer(const struct vmx_vcpu *s);
 void vmx_load_live(const struct vmx_live *l);
 void vmx_save_live(struct vmx_live *l);
+/* The copy, for a change that the next entry writes back. */
+struct vmx_regs *vmx_regs_to_change(struct vcpu *v);
+
+/* --- vmx_paging.c: tables and tags --- */
 /* Control register bits that the guest reads from the shadow and whose change exits. */
-u64 vmx_cr0_owned(void);
-u64 vmx_cr4_owned(void);
+u64 vmx_cr0_owned(const struct vmx_vcpu *s);
+u64 vmx_cr4_owned(const struct vmx_vcpu *s);
+/* What the CPU has where the guest has @guest. */
+u64 vmx_real_cr0(const struct vmx_vcpu *s, u64 guest);
+u64 vmx_real_cr4(const struct vmx_vcpu *s, u64 guest);
+u64 vmx_real_efer(const struct vmx_vcpu *s, u64 guest);
+/* Write the controls of the kind of translation, and the root with its tag, into the VMCS, which is
+ * current. */
+void vmx_store_kind(struct vmx_vcpu *s);
+/* Which page faults exit hangs on the guest's registers too. */
+void vmx_store_faults(const struct vmx_vcpu *s);
+void vmx_store_root(const struct vcpu *v, const struct vmx_vcpu *s);
+/* To be flushed before the next entry: BIT(tag), OWED_ROOT. */
+void vmx_owe_flush(struct vmx_vcpu *s, u32 owed);
+void vmx_flush_owed(const struct vcpu *v, struct vmx_vcpu *s);
+/* In struct engine_ops. */
+void vmx_set_translation(struct vcpu *v, const struct translation *t);
+void vmx_get_pdptes(const struct vcpu *v, u64 pdpte[4]);
+void vmx_flush(struct vcpu *v, unsigned tag);
+void vmx_flush_page(struct vcpu *v, unsigned tag, gva_t gva);
 
 /* --- vmx_lists.c: EFER and PAT, wherever this CPU switches them; the VMCS is current --- */
 void vmx_write_lists(struct vmx_vcpu *s);

@@ -12,10 +12,12 @@
 #include "lib/str.h"
 
 #define CPUID_1_ECX_VMX	 BIT(5)
+#define CPUID_EXT_EDX_1G BIT(26)
 #define CPUID_ADDRESSES	 0x80000008u
 #define PHYS_BITS_OLD	 36 /* without CPUID_ADDRESSES */
 #define LINEAR_BITS_OLD	 48
 #define VPIDS		 0x10000u
+#define ADDRESS_BITS	 52 /* in an entry of a page table */
 #define MSR_LIST_QUANTUM 512u
 #define MEMORY_TYPE_WB	 6
 #define EXIT_EFER	 (EXIT_CTL_SAVE_EFER | EXIT_CTL_LOAD_EFER)
@@ -320,6 +322,9 @@ static int configure(const struct vmx_caps *caps, struct vmx_config *config, cha
 	config->posted = config->apicv && may(caps, VMX_PIN, PIN_CTL_POSTED) &&
 			 may(caps, VMX_EXIT, EXIT_CTL_ACK_INTR);
 	config->tsc_scaling = may(caps, VMX_SECONDARY, SEC_CTL_TSC_SCALING);
+	config->shadow =
+		may(caps, VMX_PRIMARY, PRI_CTL_CR3_LOAD | PRI_CTL_CR3_STORE | PRI_CTL_INVLPG);
+	config->filters_faults = caps->phys_bits < ADDRESS_BITS;
 	config->pause_loop = may(caps, VMX_SECONDARY, SEC_CTL_PAUSE_LOOP);
 	config->rdtscp = may(caps, VMX_SECONDARY, SEC_CTL_RDTSCP);
 	return 0;
@@ -351,6 +356,8 @@ int vmx_probe_source(const struct cpu_source *src, struct vmx_caps *caps, struct
 	caps_read(src, caps);
 	rc = configure(caps, config, why, why_len);
 	config->lock = !(feature & FEATURE_CONTROL_LOCK);
+	config->phys_bits = caps->phys_bits;
+	config->shadow_1g = src->cpuid(src->ctx, 0x80000001u, 0).edx & CPUID_EXT_EDX_1G;
 	return rc;
 }
 
@@ -358,6 +365,10 @@ void vmx_engine_caps(const struct vmx_config *config, struct engine_caps *out)
 {
 	*out = (struct engine_caps){
 		.nested = true,
+		.shadow = config->shadow,
+		.shadow_1g = config->shadow_1g,
+		.filters_faults = config->filters_faults,
+		.phys_bits = config->phys_bits,
 		.nested_1g = config->ept_1g,
 		.flush_by_tag = config->vpid && config->invvpid == INVVPID_ONE,
 		.next_rip = true,

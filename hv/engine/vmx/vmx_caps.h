@@ -64,6 +64,10 @@ struct vmx_config {
 	bool apic_registers; /* on: APIC-register virtualization */
 	bool apicv;	     /* virtual-interrupt delivery too */
 	bool posted;
+	bool shadow_1g; /* 1 GiB leaves in the tables that replace the guest's */
+	u8 phys_bits;
+	bool shadow;	     /* without EPT, CR3 and INVLPG can be made to exit */
+	bool filters_faults; /* entries of page tables can have reserved address bits */
 	bool pml;
 	bool tsc_scaling;
 	bool efer_list, pat_list; /* by the MSR lists, for want of controls */

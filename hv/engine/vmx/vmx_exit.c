@@ -65,8 +65,8 @@ static void show_code(struct vcpu *v)
 {
 	struct vmx_vcpu *s = vmx_of(v);
 
-	s->live_cr3 = vmread(VMCS_GUEST_CR3);
-	s->live_efer = vmx_guest_efer(s);
+	s->live_cr3 = vmx_read_cr3(s);
+	s->live_efer = vmx_read_efer(s);
 	s->live_cs_attr = vmx_attr_of_rights((u32)vmread(VMCS_GUEST_CS_RIGHTS));
 }
 
@@ -169,6 +169,8 @@ static void decode_exception(struct vcpu *v, struct exit *x, u64 qual, u32 vecto
 		block_nmi_again(v, vectoring);
 	if (x->exc.vector == VEC_DB)
 		settle_debug(v, qual);
+	if (x->exc.vector == VEC_PF)
+		show_code(v);
 }
 
 /* An event whose delivery the exit interrupted goes back to the vCPU. Software interrupts and

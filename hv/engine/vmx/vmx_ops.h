@@ -75,4 +75,12 @@ static inline void invvpid(u64 type, u16 vpid)
 	asm volatile("invvpid %0, %1" : : "m"(d), "r"(type) : "cc", "memory");
 }
 
+/* What is no address has no translations either: the CPU refuses it. */
+static inline void invvpid_page(u16 vpid, gva_t gva)
+{
+	struct vmx_invalidation d = {.first = vpid, .second = gva};
+
+	asm volatile("invvpid %0, %1" : : "m"(d), "r"(0ull) : "cc", "memory");
+}
+
 #endif

@@ -13,20 +13,7 @@
 #include "lib/errno.h"
 #include "lib/str.h"
 
-#define CR0_GUESTS (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM | CR0_PG)
-#define CR4_GUESTS                                                                                 \
-	(CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PGE | CR4_PCE | CR4_OSFXSR |         \
-	 CR4_OSXMMEXCPT)
-
-u64 vmx_cr0_owned(void)
-{
-	return ~CR0_GUESTS;
-}
-
-u64 vmx_cr4_owned(void)
-{
-	return ~CR4_GUESTS;
-}
+#define SEL_RPL 3u
 
 static bool is_current(const struct vcpu *v)
 {
@@ -62,19 +49,45 @@ static u32 rights_of(const struct segment *g, unsigned seg)
 	return vmx_rights_of_attr(attr);
 }
 
+/* Without unrestricted guest an entry takes only what protected mode could have loaded (§27.3.1.2):
+ * CS is code, CS and SS have the CPL as RPL, and no other segment's RPL is above its DPL. A guest
+ * that has just left real mode still has what that leaves, which acts the same. */
+static void as_protected(struct segment *g, unsigned seg, u16 cpl)
+{
+	u16 dpl = (g->attr >> SEG_ATTR_DPL_SHIFT) & SEL_RPL;
+	u16 type = g->attr & AR_TYPE;
+
+	if (seg == SEG_CS)
+		g->attr |= AR_CODE;
+	if (seg == SEG_CS || seg == SEG_SS)
+		g->sel = (u16)((g->sel & ~SEL_RPL) | cpl);
+	else if (seg < SEG_LDTR && type < (AR_CODE | AR_CONFORM) && (g->sel & SEL_RPL) > dpl)
+		g->sel = (u16)((g->sel & ~SEL_RPL) | dpl);
+}
+
 static u64 shadowed(u64 real, u64 shadow, u64 owned)
 {
 	return (real & ~owned) | (shadow & owned);
 }
 
-static u64 read_cr0_view(void)
+static u64 read_cr0_view(const struct vmx_vcpu *s)
 {
-	return shadowed(vmread(VMCS_GUEST_CR0), vmread(VMCS_CR0_SHADOW), vmx_cr0_owned());
+	return shadowed(vmread(VMCS_GUEST_CR0), vmread(VMCS_CR0_SHADOW), vmx_cr0_owned(s));
 }
 
-static u64 read_cr4_view(void)
+static u64 read_cr4_view(const struct vmx_vcpu *s)
 {
-	return shadowed(vmread(VMCS_GUEST_CR4), vmread(VMCS_CR4_SHADOW), vmx_cr4_owned());
+	return shadowed(vmread(VMCS_GUEST_CR4), vmread(VMCS_CR4_SHADOW), vmx_cr4_owned(s));
+}
+
+u64 vmx_read_cr3(const struct vmx_vcpu *s)
+{
+	return vmx_shadow(s) ? s->guest_cr3 : vmread(VMCS_GUEST_CR3);
+}
+
+u64 vmx_read_efer(const struct vmx_vcpu *s)
+{
+	return vmx_shadow(s) ? s->guest_efer : vmx_guest_efer(s);
 }
 
 static void fetch_regs(struct vmx_vcpu *s)
@@ -91,11 +104,11 @@ static void fetch_regs(struct vmx_vcpu *s)
 				  .limit = (u32)vmread(VMCS_GUEST_GDTR_LIMIT)};
 	r->idt = (struct segment){.base = vmread(VMCS_GUEST_IDTR_BASE),
 				  .limit = (u32)vmread(VMCS_GUEST_IDTR_LIMIT)};
-	r->cr0 = read_cr0_view();
+	r->cr0 = read_cr0_view(s);
 	r->cr2 = read_cr2();
-	r->cr3 = vmread(VMCS_GUEST_CR3);
-	r->cr4 = read_cr4_view();
-	r->efer = vmx_guest_efer(s);
+	r->cr3 = vmx_read_cr3(s);
+	r->cr4 = read_cr4_view(s);
+	r->efer = vmx_read_efer(s);
 	r->dr6 = read_dr6();
 	r->dr7 = vmread(VMCS_GUEST_DR7);
 	r->cpl = (r->seg[SEG_SS].attr >> SEG_ATTR_DPL_SHIFT) & 3;
@@ -118,7 +131,7 @@ static struct vmx_regs *regs_of(const struct vcpu *v)
 }
 
 /* For a change: what is written back takes effect with the next entry. */
-static struct vmx_regs *regs_to_change(struct vcpu *v)
+struct vmx_regs *vmx_regs_to_change(struct vcpu *v)
 {
 	struct vmx_regs *r = regs_of(v);
 
@@ -126,11 +139,15 @@ static struct vmx_regs *regs_to_change(struct vcpu *v)
 	return r;
 }
 
-static void store_segments(const struct vcpu_sregs *r)
+static void store_segments(const struct vcpu_sregs *r, bool unrestricted)
 {
+	u16 cpl = (r->seg[SEG_SS].attr >> SEG_ATTR_DPL_SHIFT) & SEL_RPL;
+
 	for (unsigned i = 0; i < SEG_COUNT; i++) {
 		struct segment g = r->seg[i];
 
+		if (!unrestricted)
+			as_protected(&g, i, cpl);
 		/* Byte granularity cannot tell a limit of 1 MiB or more to the byte. */
 		if (g.limit >> 20)
 			g.limit |= 0xfff;
@@ -149,21 +166,27 @@ static void store_modes(struct vmx_vcpu *s, const struct vcpu_sregs *r)
 {
 	u32 entry = vmx_config.controls.entry;
 
-	vmwrite(VMCS_GUEST_CR0, (r->cr0 & ~(CR0_CD | CR0_NW)) | CR0_NE | CR0_ET);
+	u64 efer = vmx_real_efer(s, r->efer);
+
+	vmwrite(VMCS_GUEST_CR0, vmx_real_cr0(s, r->cr0));
 	vmwrite(VMCS_CR0_SHADOW, r->cr0);
-	vmwrite(VMCS_GUEST_CR3, r->cr3);
-	vmwrite(VMCS_GUEST_CR4, r->cr4 | CR4_VMXE | CR4_MCE);
+	vmwrite(VMCS_GUEST_CR4, vmx_real_cr4(s, r->cr4));
 	vmwrite(VMCS_CR4_SHADOW, r->cr4);
-	vmx_set_guest_efer(s, r->efer);
-	vmwrite(VMCS_ENTRY_CONTROLS, r->efer & EFER_LMA ? entry | ENTRY_CTL_IA32E : entry);
+	vmx_set_guest_efer(s, efer);
+	vmwrite(VMCS_ENTRY_CONTROLS, efer & EFER_LMA ? entry | ENTRY_CTL_IA32E : entry);
+	s->guest_cr3 = r->cr3;
+	s->guest_efer = r->efer;
+	if (!vmx_shadow(s))
+		vmwrite(VMCS_GUEST_CR3, r->cr3);
 }
 
 void vmx_store_regs(struct vmx_vcpu *s)
 {
 	const struct vmx_regs *r = &s->regs;
 
-	store_segments(&r->s);
+	store_segments(&r->s, !vmx_shadow(s) || (vmread(VMCS_GUEST_RFLAGS) & RFLAGS_VM));
 	store_modes(s, &r->s);
+	vmx_store_faults(s);
 	vmwrite(VMCS_GUEST_DR7, r->s.dr7);
 	write_dr6(r->s.dr6);
 	vmwrite(VMCS_GUEST_SYSENTER_CS, r->sysenter_cs);
@@ -189,10 +212,10 @@ void vmx_get_code(const struct vcpu *v, struct vcpu_code *c)
 		return;
 	}
 	vmx_load((struct vcpu *)(u64)v);
-	*c = (struct vcpu_code){.cr0 = vmread(VMCS_GUEST_CR0),
-				.cr3 = vmread(VMCS_GUEST_CR3),
-				.cr4 = vmread(VMCS_GUEST_CR4),
-				.efer = vmx_guest_efer(s),
+	*c = (struct vcpu_code){.cr0 = read_cr0_view(s),
+				.cr3 = vmx_read_cr3(s),
+				.cr4 = read_cr4_view(s),
+				.efer = vmx_read_efer(s),
 				.cs_base = vmread(VMCS_GUEST_CS_BASE),
 				.cs_attr = vmx_attr_of_rights((u32)vmread(VMCS_GUEST_CS_RIGHTS)),
 				.cpl = (vmread(VMCS_GUEST_SS_RIGHTS) >> AR_DPL_SHIFT) & 3};
@@ -221,7 +244,7 @@ static void set_cr2(struct vcpu *v, u64 value)
 
 void vmx_set_sregs(struct vcpu *v, const struct vcpu_sregs *r)
 {
-	struct vmx_regs *regs = regs_to_change(v);
+	struct vmx_regs *regs = vmx_regs_to_change(v);
 
 	regs->s = *r;
 	/* The CPL is the DPL of SS; one that came without a descriptor says so by @cpl alone. */
@@ -229,7 +252,28 @@ void vmx_set_sregs(struct vcpu *v, const struct vcpu_sregs *r)
 		regs->s.seg[SEG_SS].attr = (u16)(r->cpl << SEG_ATTR_DPL_SHIFT);
 	settle_lma(&regs->s);
 	set_cr2(v, r->cr2);
+	vmx_of(v)->live_cr3 = r->cr3;
 	vmx_of(v)->live_cr4 = r->cr4;
+}
+
+/* What the CPU walks is the hypervisor's under shadow tables: nothing to write then. */
+static void set_cr3(struct vcpu *v, u64 value)
+{
+	struct vmx_vcpu *s = vmx_of(v);
+
+	if (vmx_shadow(s) && !(s->stale & STALE_REGS)) {
+		s->regs.s.cr3 = s->guest_cr3 = s->live_cr3 = value;
+		return;
+	}
+	vmx_regs_to_change(v)->s.cr3 = s->live_cr3 = value;
+}
+
+/* A change of mode drops the guest's own cached translations as the architecture has it; of shadow
+ * tables those who made them know. */
+static void drop_own(struct vmx_vcpu *s)
+{
+	if (!vmx_shadow(s))
+		vmx_owe_flush(s, BIT(VCPU_TAG_NESTED));
 }
 
 void vmx_set_cr(struct vcpu *v, unsigned cr, u64 value)
@@ -242,27 +286,26 @@ void vmx_set_cr(struct vcpu *v, unsigned cr, u64 value)
 	}
 	switch (cr) {
 	case 0:
-		regs_to_change(v)->s.cr0 = value;
+		vmx_regs_to_change(v)->s.cr0 = value;
 		settle_lma(&s->regs.s);
 		break;
 	case 3:
-		regs_to_change(v)->s.cr3 = value;
+		set_cr3(v, value);
 		break;
 	case 4:
-		regs_to_change(v)->s.cr4 = s->live_cr4 = value;
+		vmx_regs_to_change(v)->s.cr4 = s->live_cr4 = value;
 		break;
 	}
-	/* A change of mode drops the guest's own cached translations as the architecture has it. */
-	s->stale |= STALE_FLUSH;
+	drop_own(s);
 }
 
 void vmx_set_efer(struct vcpu *v, u64 value)
 {
-	struct vmx_regs *r = regs_to_change(v);
+	struct vmx_regs *r = vmx_regs_to_change(v);
 
 	r->s.efer = value;
 	settle_lma(&r->s);
-	vmx_of(v)->stale |= STALE_FLUSH;
+	drop_own(vmx_of(v));
 }
 
 /* --- MSRs ------------------------------------------------------------------------------------- */
@@ -360,7 +403,7 @@ int vmx_set_msr(struct vcpu *v, u32 msr, u64 value)
 	slot = regs_slot(&vmx_of(v)->regs, msr);
 	if (!slot)
 		return -ENOENT;
-	regs_to_change(v);
+	vmx_regs_to_change(v);
 	*slot = value;
 	return 0;
 }
@@ -383,5 +426,5 @@ void vmx_vcpu_reset(struct vcpu *v)
 	s->live.dr6 = r.dr6;
 	s->controls = VMX_CONTROLS_STALE;
 	vcpu_regs_reset(v);
-	s->stale |= STALE_FLUSH;
+	vmx_owe_flush(s, BIT(VCPU_TAG_NESTED));
 }

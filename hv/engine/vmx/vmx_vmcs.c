@@ -27,7 +27,7 @@
 #define MSR_BITMAP_HIGH	 0x400u
 
 struct vmx_vcpu *vmx_current[BOOT_MAX_CPUS];
-static hpa_t msr_bitmap, default_ports, apic_access;
+static hpa_t msr_bitmap, shadow_msr_bitmap, default_ports, apic_access;
 
 extern const char vmx_exit_point[];
 
@@ -58,12 +58,21 @@ static void pass_msr(u8 *map, u32 msr, bool write)
 		clear_bit(map + MSR_BITMAP_WRITE, bit);
 }
 
+static void keep_msr(u8 *map, u32 msr)
+{
+	u32 bit = msr & 0x1fff;
+
+	map += msr >> 16 ? MSR_BITMAP_HIGH : 0;
+	map[MSR_BITMAP_READ + bit / 8] |= (u8)(1u << (bit % 8));
+}
+
 int vmx_perms_init(void)
 {
 	msr_bitmap = frames_alloc(1, 1, OWNER_HYPERVISOR);
+	shadow_msr_bitmap = frames_alloc(1, 1, OWNER_HYPERVISOR);
 	default_ports = frames_alloc(PORT_MAP_PAGES, 1, OWNER_HYPERVISOR);
 	apic_access = frames_alloc(1, 1, OWNER_HYPERVISOR);
-	if (!msr_bitmap || !default_ports || !apic_access)
+	if (!msr_bitmap || !shadow_msr_bitmap || !default_ports || !apic_access)
 		return -ENOMEM;
 	memset(hpa_va(apic_access), 0, PAGE_SIZE);
 	memset(hpa_va(default_ports), 0xff, PORT_MAP_PAGES * PAGE_SIZE);
@@ -71,7 +80,15 @@ int vmx_perms_init(void)
 	memset(hpa_va(msr_bitmap), 0xff, PAGE_SIZE);
 	for (unsigned i = 0; i < ARRAY_SIZE(passed_msrs); i++)
 		pass_msr(hpa_va(msr_bitmap), passed_msrs[i].msr, passed_msrs[i].write);
+	/* The CPU's EFER is not the guest's there. */
+	memcpy(hpa_va(shadow_msr_bitmap), hpa_va(msr_bitmap), PAGE_SIZE);
+	keep_msr(hpa_va(shadow_msr_bitmap), MSR_EFER);
 	return 0;
+}
+
+hpa_t vmx_msr_bitmap(bool shadow)
+{
+	return shadow ? shadow_msr_bitmap : msr_bitmap;
 }
 
 hpa_t vmx_default_ports(void)
@@ -127,32 +144,20 @@ static void write_host(void)
 	vmwrite(VMCS_HOST_RIP, (u64)vmx_exit_point);
 }
 
-static void write_controls(const struct vcpu *v, struct vmx_vcpu *s)
+static void write_controls(struct vmx_vcpu *s)
 {
 	s->pin = vmx_config.controls.pin;
 	s->primary = vmx_config.controls.primary;
 	vmwrite(VMCS_PIN_CONTROLS, s->pin);
-	vmwrite(VMCS_PRIMARY_CONTROLS, s->primary);
-	vmwrite(VMCS_SECONDARY_CONTROLS, vmx_config.controls.secondary);
 	vmwrite(VMCS_EXIT_CONTROLS, vmx_config.controls.exit);
 	vmwrite(VMCS_ENTRY_CONTROLS, vmx_config.controls.entry);
-	/* Machine checks belong to the host. #AC and #DB can strike during their own delivery, over
-	 * and over: a CPU that does not leave the guest there takes no interrupt ever again. */
-	vmwrite(VMCS_EXCEPTION_BITMAP, BIT(VEC_MC) | BIT(VEC_AC) | BIT(VEC_DB));
-	vmwrite(VMCS_PF_ERROR_MASK, 0);
-	vmwrite(VMCS_PF_ERROR_MATCH, 0);
 	vmwrite(VMCS_CR3_TARGET_COUNT, 0);
 	vmx_write_lists(s);
 	vmwrite(VMCS_ENTRY_INTR_INFO, 0);
-	vmwrite(VMCS_MSR_BITMAP, msr_bitmap);
 	vmwrite(VMCS_VAPIC_PAGE, va_hpa(s->vapic_tpr) & ~(u64)(PAGE_SIZE - 1));
 	vmwrite(VMCS_TPR_THRESHOLD, 0);
 	if (vmx_config.apic_access)
 		vmwrite(VMCS_APIC_ACCESS_PAGE, apic_access);
-	vmwrite(VMCS_CR0_MASK, vmx_cr0_owned());
-	vmwrite(VMCS_CR4_MASK, vmx_cr4_owned());
-	if (vmx_config.controls.secondary & SEC_CTL_VPID)
-		vmwrite(VMCS_VPID, v->tags[v->tag].id);
 	if (vmx_config.controls.secondary & SEC_CTL_PAUSE_LOOP) {
 		vmwrite(VMCS_PLE_GAP, PLE_GAP);
 		vmwrite(VMCS_PLE_WINDOW, PLE_WINDOW);
@@ -176,8 +181,8 @@ static void write_guest(struct vmx_vcpu *s)
 	s->rflags = RFLAGS_FIXED;
 	s->blocking = s->entry = 0;
 	s->controls = VMX_CONTROLS_STALE;
-	s->stale =
-		STALE_REGS | STALE_TSC | STALE_ROOT | STALE_PORTS | STALE_FLUSH | STALE_FLUSH_EPT;
+	s->stale = STALE_KIND | STALE_REGS | STALE_TSC | STALE_ROOT | STALE_PORTS | STALE_PDPTES;
+	vmx_owe_flush(s, OWED_ROOT | (u32)(BIT(VCPU_TAGS) - 1));
 }
 
 /* The first time on its CPU. */
@@ -185,7 +190,7 @@ static void build(const struct vcpu *v, struct vmx_vcpu *s)
 {
 	if (vmclear(s->vmcs_pa) || vmptrld(s->vmcs_pa))
 		panic("CPU %u refuses the VMCS at 0x%llx", v->cpu, (unsigned long long)s->vmcs_pa);
-	write_controls(v, s);
+	write_controls(s);
 	write_host();
 	write_guest(s);
 	s->host_rsp = s->launched = 0;
