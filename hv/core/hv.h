@@ -8,6 +8,7 @@
 #include "core/cmdline.h"
 #include "core/config.h"
 #include "engine/engine.h"
+#include "paging/adaptive/params.h"
 #include "penumbra/bootinfo.h"
 
 /* What the start found out; it does not change afterwards, but for the engine. Any CPU, no lock. */
@@ -19,6 +20,8 @@ const struct engine_caps *hv_engine_caps(void);
 void hv_set_engine(const struct engine_ops *engine);
 /* The config as loaded at boot, overrides applied. */
 const struct config *hv_config(void);
+/* Thresholds of the paging policies, policy.KEY applied. */
+const struct policy_params *hv_policy_params(void);
 /* Module by name; NULL when the loader brought none of that name. */
 const struct boot_module *hv_find_module(const char *name);
 /* guestbios.bin; checked to be there and whole before any guest is built. */

@@ -12,6 +12,7 @@
 #include "core/ctl.h"
 #include "core/hv.h"
 #include "core/log.h"
+#include "core/nearest.h"
 #include "core/panic.h"
 #include "core/partition.h"
 #include "core/partition_paging.h"
@@ -28,6 +29,7 @@
 #include "firmware/rtc.h"
 #include "firmware/smp.h"
 #include "lib/cpuops.h"
+#include "lib/errno.h"
 #include "lib/str.h"
 #include "mem/frames.h"
 #include "trace/trace.h"
@@ -46,6 +48,7 @@ static struct {
 	const struct boot_info *bi;
 	struct cmdline cmdline;
 	struct config config;
+	struct policy_params policy;
 	const struct engine_ops *engine;
 	struct engine_caps caps;
 	unsigned running; /* guests started and not ended */
@@ -83,6 +86,11 @@ void hv_set_engine(const struct engine_ops *engine)
 const struct config *hv_config(void)
 {
 	return &hv.config;
+}
+
+const struct policy_params *hv_policy_params(void)
+{
+	return &hv.policy;
 }
 
 const struct boot_module *hv_find_module(const char *name)
@@ -285,17 +293,35 @@ static struct guest_config *find_guest(const char *name)
 	return NULL;
 }
 
+/* policy.KEY=value: a threshold of the paging policies. */
+static void apply_policy(const struct guest_override *o)
+{
+	char why[128];
+	int err = policy_param_set(&hv.policy, o->key, o->value, why, sizeof(why));
+	const char *near = err != -ENOENT
+				   ? NULL
+				   : nearest_name(o->key, policy_param_table, policy_param_count,
+						  sizeof(policy_param_table[0]));
+
+	if (near)
+		report_error(NULL, "command line", "policy.%s: %s; did you mean %s?", o->key, why,
+			     near);
+	else if (err)
+		report_error(NULL, "command line", "policy.%s=%s: %s", o->key, o->value, why);
+}
+
 /* NAME.key=value from the command line, then the default paging mode for those that named none. */
 static void apply_overrides(void)
 {
+	policy_params_init(&hv.policy, hv.bi->tsc_khz);
 	for (unsigned i = 0; i < hv.cmdline.noverrides; i++) {
 		const struct guest_override *o = &hv.cmdline.override[i];
 		struct guest_config *g = find_guest(o->guest);
 		char why[128];
 
 		if (strcmp(o->guest, "policy") == 0)
-			continue; /* thresholds of the adaptive policy */
-		if (!g)
+			apply_policy(o);
+		else if (!g)
 			report_error(NULL, "command line", "%s.%s: the config has no guest %s",
 				     o->guest, o->key, o->guest);
 		else if (config_guest_set(g, o->key, o->value, why, sizeof(why)) != 0)
