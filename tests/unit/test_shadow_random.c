@@ -24,12 +24,15 @@ static u64 number(const char *name, u64 otherwise)
 
 static void run(const char *what, u64 seed, u64 ops, enum ref_mode mode, enum shadow_policy policy)
 {
+	struct campaign c = {.seed = number("SHADOW_SEED", seed),
+			     .ops = number("SHADOW_OPS", ops),
+			     .mode = mode,
+			     .policy = policy};
 	struct verdict t;
 
 	if (getenv("SHADOW_REPLAY"))
 		return;
-	CHECK(campaign_run(number("SHADOW_SEED", seed), number("SHADOW_OPS", ops), mode, policy,
-			   false, &t));
+	CHECK(campaign_run(&c, &t));
 	printf("# %s: %llu operations, %llu hits (%llu stale, %llu unsure), %llu + %llu faults, "
 	       "%llu devices, %llu stores and %llu refused, %llu retries, %llu + %llu flushes, "
 	       "%llu audits, %llu switches\n",

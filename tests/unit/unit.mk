@@ -12,11 +12,13 @@ unit_srcs = $(shell sed -n 's/.*SRCS: *//p' tests/unit/$(1).c)
 # vmx_switch() names every register.
 UNIT_LIBS_test_vmx_engine := -fomit-frame-pointer
 
+UNIT_CFLAGS_test_shadow_mutations := -DSHADOW_MUTATIONS
+
 define UNIT_RULE
 $(B)/unit/$(1): tests/unit/$(1).c $(call unit_srcs,$(1)) $(TEST_HEADERS) | $(SOURCES_STAMP)
 	@mkdir -p $$(@D)
 	$(call say,UNITCC,$$@)
-	$(Q)$(UNIT_CC) $(UNIT_CFLAGS) -o $$@ tests/unit/$(1).c $$(call unit_srcs,$(1)) $$(UNIT_LIBS_$(1))
+	$(Q)$(UNIT_CC) $(UNIT_CFLAGS) $$(UNIT_CFLAGS_$(1)) -o $$@ tests/unit/$(1).c $$(call unit_srcs,$(1)) $$(UNIT_LIBS_$(1))
 endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call UNIT_RULE,$(t))))
 

@@ -49,7 +49,7 @@ u64 sh_rights(const struct sh_page *p, u64 e, bool leaf)
 		w = (w && !(p->key & SH_KEY_READONLY)) || !(e & PTE_U) || (p->key & SH_KEY_KERNEL);
 	if (sh_key_kind(p->key) == SH_LONG || sh_key_kind(p->key) == SH_DIRECT)
 		r |= e & PTE_PKEY;
-	return r | (w && (e & PTE_D) ? PTE_W : 0);
+	return r | (w && ((e & PTE_D) || SH_BUG(DIRTY)) ? PTE_W : 0);
 }
 
 u64 sh_child_key(const struct sh_page *p, unsigned idx, u64 e)
@@ -258,6 +258,9 @@ void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e)
 	else
 		((u64 *)p->src)[gi] = e;
 	for (unsigned i = 0; i < n; i++) {
+		if (SH_BUG(LARGE) && sh_present(s, old[i]) && sh_key_level(p->key) > 1 &&
+		    (old[i] & PTE_PS) && (e & PTE_P))
+			new[i] = old[i];
 		put_in(s, p, first + i, new[i]);
 		s->changes += ((p->spt[first + i] ^ old[i]) & RIGHTS_MASK) != 0;
 		tell_loss(s, p, old[i], p->spt[first + i]);

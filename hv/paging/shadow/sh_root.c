@@ -163,7 +163,7 @@ static u32 tags_of(const struct shadow *s, const struct sh_page *p)
 
 void sh_lost(struct shadow *s, struct sh_page *p, bool now)
 {
-	u32 tags = tags_of(s, p);
+	u32 tags = SH_BUG(FLUSH) ? 0 : tags_of(s, p);
 
 	s->stale |= tags;
 	if (now && (tags & BIT(s->tag)))

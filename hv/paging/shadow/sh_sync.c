@@ -127,6 +127,8 @@ void sh_sync_root(struct shadow *s, const struct sh_root *r)
 		next = p->oos_next;
 		if (p->compared == s->op || sh_out_of_reach(s, p, r))
 			continue;
+		if (SH_BUG(RESYNC) && n == s->oos_head)
+			continue;
 		if (sh_compare(s, p)) {
 			p->clean = 0;
 		} else if (s->c.policy == SHADOW_AUTO && ++p->clean >= p->patience) {
@@ -149,7 +151,7 @@ static void mark_absent(struct shadow *s, struct sh_page *p)
 
 static void unmark_absent(struct shadow *s, struct sh_page *p)
 {
-	for (unsigned i = 0; s->absent != s->trap && i < SH_ENTRIES; i++)
+	for (unsigned i = 0; s->absent != s->trap && !SH_BUG(ABSENT) && i < SH_ENTRIES; i++)
 		if (p->spt[i] == s->absent)
 			p->spt[i] = s->trap;
 }
@@ -159,7 +161,8 @@ static void frame_synced(struct shadow *s, gpa_t gpa)
 	*sh_frame(s, gpa) |= SH_FRAME_SYNC;
 	s->chunk_sync[gpa >> P2M_CHUNK_SHIFT]++;
 	s->gib_sync[gpa / GIB]++;
-	sh_write_protect(s, gpa);
+	if (!SH_BUG(PROTECT))
+		sh_write_protect(s, gpa);
 }
 
 static void frame_unsynced(struct shadow *s, gpa_t gpa)

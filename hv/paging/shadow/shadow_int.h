@@ -25,6 +25,23 @@
 #define PTE_PKEY       (15ull << 59)
 #define PTE_PKEY_SHIFT 59
 
+/* Bugs made on purpose, for the test that has to find each (tests/unit/test_shadow_mutations.c). */
+enum sh_bug {
+	SH_BUG_NONE,
+	SH_BUG_RESYNC,	/* the table longest out of sync is not compared at CR3 loads */
+	SH_BUG_DIRTY,	/* a leaf is writable although the guest's lacks D */
+	SH_BUG_LARGE,	/* a large leaf stays when the guest has split it */
+	SH_BUG_FLUSH,	/* tags do not hear of rights lost */
+	SH_BUG_ABSENT,	/* entries of a table out of sync fault unheard */
+	SH_BUG_PROTECT, /* a frame that becomes a table stays writable */
+};
+#ifdef SHADOW_MUTATIONS
+extern enum sh_bug shadow_bug;
+#define SH_BUG(which) (shadow_bug == SH_BUG_##which)
+#else
+#define SH_BUG(which) false
+#endif
+
 /* --- keys ------------------------------------------------------------------------------------ */
 
 /* Formats of the guest's tables; SH_DIRECT: no table of the guest's, but a range of guest-physical

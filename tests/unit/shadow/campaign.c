@@ -185,7 +185,8 @@ void campaign_shrink(struct stream *s, struct verdict *v, unsigned seconds)
 	} while (s->count < before && before > 1);
 	t = *s;
 	t.setup.forget = 0;
-	t.setup.audit_every = 0;
+	if (t.setup.audit_every != RIG_BLIND)
+		t.setup.audit_every = 0;
 	still_fails(&k, &t);
 	for (unsigned i = 0; i < s->count; i++)
 		simplify_op(&k, i);
@@ -210,20 +211,22 @@ static void add(struct verdict *sum, const struct verdict *v)
 	sum->walks += v->walks;
 }
 
-bool campaign_run(u64 seed, u64 ops, enum ref_mode mode, enum shadow_policy policy, bool quiet,
-		  struct verdict *total)
+bool campaign_run(const struct campaign *c, struct verdict *total)
 {
 	struct stream s = {.op = calloc(CAMPAIGN_STREAM, sizeof(struct op))};
 	struct verdict v;
 	bool ok = true;
 
 	memset(total, 0, sizeof(*total));
-	for (; total->n.ops < ops && ok; seed++) {
-		stream_generate(&s, seed, mode, policy, CAMPAIGN_STREAM);
+	for (u64 seed = c->seed; total->n.ops < c->ops && ok; seed++) {
+		stream_generate(&s, seed, c->mode, c->policy, CAMPAIGN_STREAM);
+		if (c->blind)
+			s.setup.audit_every = RIG_BLIND;
 		campaign_try(&s, &v);
 		add(total, &v);
 		ok = !v.failed;
-		if (ok || quiet)
+		memcpy(total->message, v.message, sizeof(v.message));
+		if (ok || c->expected)
 			continue;
 		printf("# stream %llu fails at operation %u: %s\n", (unsigned long long)seed, v.ran,
 		       v.message);

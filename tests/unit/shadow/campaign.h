@@ -25,10 +25,16 @@ struct verdict {
 void campaign_try(const struct stream *s, struct verdict *v);
 /* Take out of @s and simplify what is not needed for it to fail; at most @seconds. */
 void campaign_shrink(struct stream *s, struct verdict *v, unsigned seconds);
+struct campaign {
+	u64 seed, ops;
+	enum ref_mode mode;
+	enum shadow_policy policy;
+	bool expected; /* to fail: neither shrunk nor printed */
+	bool blind;    /* without audits */
+};
 /* Streams number @seed, @seed + 1, ... until @ops operations are done or one fails: that one is
- * shrunk, printed and false returned. *@total has the sums. @quiet: only say whether. */
-bool campaign_run(u64 seed, u64 ops, enum ref_mode mode, enum shadow_policy policy, bool quiet,
-		  struct verdict *total);
+ * shrunk, printed and false returned. *@total has the sums, and the message of a failure. */
+bool campaign_run(const struct campaign *c, struct verdict *total);
 /* Run the stream in the file @path (as printed); its verdict is printed. */
 bool campaign_replay(const char *path);
 

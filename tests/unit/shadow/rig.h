@@ -13,6 +13,8 @@
 #include "shadow/stores.h"
 #include "shadow/world.h"
 
+#define RIG_BLIND 0xffffu /* audit_every: never */
+
 /* What holds for a whole run. */
 struct rig_setup {
 	enum ref_mode mode;
@@ -22,7 +24,7 @@ struct rig_setup {
 	bool has_1g;
 	u8 maxphyaddr;
 	u8 forget;	 /* the CPU forgets one in so many translations at random; 0: none */
-	u16 audit_every; /* operations */
+	u16 audit_every; /* operations; 0: at the end */
 	u16 pool_pages;
 };
 

@@ -155,7 +155,7 @@ void rig_audit(struct rig *r)
 
 	if (stray)
 		rig_fail(r, "host memory %llx was written by nobody", (unsigned long long)stray);
-	if (r->nested)
+	if (r->nested || r->setup.audit_every == RIG_BLIND)
 		return;
 	r->n.audits++;
 	if (shadow_audit(r->s, &r->g, audit_says, r))
