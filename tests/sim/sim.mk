@@ -13,3 +13,4 @@ sim: $(B)/sim/sim
 UNIT_LIBS_test_policy_regret := -lm
 UNIT_LIBS_test_pnpolicy := -lm
 UNIT_LIBS_test_sim_mmu := -lm
+UNIT_LIBS_test_policy_spaces := -lm

@@ -10,6 +10,7 @@ Each comparison of the policies' sources is turned round (< to >=), in dsp.c als
 """
 
 import concurrent.futures
+import functools
 import os
 import re
 import subprocess
@@ -19,8 +20,8 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 ADAPTIVE = "hv/paging/adaptive/"
-PROGRAMS = ["test_policy_parts", "test_policy_dsp", "test_policy_regret"]
-EXTRA = ["hv/lib/str.c", "hv/lib/crc32.c", "tests/sim/world.c", "tests/sim/loads.c"]
+PROGRAMS = ["test_policy_parts", "test_policy_dsp", "test_policy_spaces", "test_policy_regret"]
+EXTRA = ["hv/lib/str.c", "hv/lib/crc32.c", "tests/sim/world.c", "tests/sim/loads.c", "tests/sim/mix.c"]
 FLAGS = ["-std=gnu11", "-O1", "-DPN_HOST", "-Iinclude", "-Ihv", "-I.", "-Itests/unit", "-Itests/sim", "-w"]
 CC = os.environ.get("UNIT_CC", "gcc")
 
@@ -31,9 +32,15 @@ COMPARISON = re.compile(r" (<|>|<=|>=|==|!=) (?!\")")
 SHARE = 5  # of the comparisons outside DSP, one in so many in CI
 
 
+@functools.lru_cache(None)
+def lines_of(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as source:
+        return source.read().split("\n")
+
+
 def comparisons(path):
     """(line number, column, operator) of each comparison in code."""
-    for number, line in enumerate(open(os.path.join(ROOT, path), encoding="utf-8"), 1):
+    for number, line in enumerate(lines_of(path), 1):
         if line.lstrip().startswith(("*", "/*", "#", "//")):
             continue
         code = line.split("/*")[0]
@@ -42,7 +49,7 @@ def comparisons(path):
 
 
 def mutate(path, number, column, old, new):
-    lines = open(os.path.join(ROOT, path), encoding="utf-8").read().split("\n")
+    lines = list(lines_of(path))
     line = lines[number - 1]
     lines[number - 1] = line[:column] + new + line[column + len(old) :]
     return "\n".join(lines)
@@ -116,10 +123,6 @@ def jobs(everything):
             yield job
 
 
-def text_of(path, number):
-    return open(os.path.join(ROOT, path), encoding="utf-8").read().split("\n")[number - 1].strip()
-
-
 def main():
     everything = "--all" in sys.argv[1:]
     failed = tried = 0
@@ -131,7 +134,7 @@ def main():
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             for (path, number, _, old, new), lives in pool.map(bench.try_mutant, jobs(everything)):
                 tried += 1
-                text = text_of(path, number)
+                text = lines_of(path)[number - 1].strip()
                 if lives:
                     print("# %s:%d: no test sees %s instead of %s: %s" % (path, number, new, old, text))
                     failed += 1

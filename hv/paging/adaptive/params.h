@@ -50,6 +50,8 @@ struct policy_params {
 	u64 probe_share;	      /* percent */
 	u64 probe_start, probe_burst; /* time */
 	u64 backoff_min, backoff_max; /* time */
+	u64 as_promote, as_look;      /* time */
+	u64 as_cr3_share;	      /* percent */
 	u64 switch_burst;	      /* count */
 	u64 switch_gap;		      /* time */
 	u64 switch_share;	      /* percent */

@@ -44,12 +44,7 @@ static const struct sample_key {
 #define KEY_UNHALTED 1
 #define KEY_MODE     ARRAY_SIZE(keys) /* the one that is no number */
 
-static u64 *value_of(struct policy_sample *x, const struct sample_key *k)
-{
-	char *field = (char *)x + k->offset;
-
-	return k->plain ? (u64 *)field : &((struct policy_measure *)field)->value;
-}
+_Static_assert(offsetof(struct policy_measure, value) == 0, "a key's value is at its offset");
 
 static int take_u64(const char **s, u64 *value)
 {
@@ -116,17 +111,15 @@ static int take_key(const char **s, size_t *key, char *name)
 
 static int take_value(const char **s, struct policy_sample *x, size_t key)
 {
-	u64 *v;
+	void *field;
 
 	if (key == KEY_MODE)
 		return take_mode(s, &x->mode);
-	v = value_of(x, &keys[key]);
-	if (take_u64(s, v))
+	field = (char *)x + keys[key].offset;
+	if (take_u64(s, field))
 		return -EINVAL;
-	return keys[key].plain
-		       ? 0
-		       : take_confidence(
-				 s, &container_of(v, struct policy_measure, value)->confidence);
+	return keys[key].plain ? 0
+			       : take_confidence(s, &((struct policy_measure *)field)->confidence);
 }
 
 static int complete(u32 seen, char *why, size_t size)
@@ -180,18 +173,17 @@ size_t sample_format(const struct policy_sample *x, char *buf, size_t size)
 	size_t len = (size_t)snprintf(buf, size, "mode=%s", policy_mode_name[x->mode]);
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
-		const u64 *v = value_of((struct policy_sample *)(uintptr_t)x, &keys[i]);
+		const void *field = (const char *)x + keys[i].offset;
+		const struct policy_measure *m = field;
+		unsigned long long value = *(const u64 *)field;
 		char *at = buf + MIN(len, size);
 		size_t left = size - MIN(len, size);
-		const u8 *confidence =
-			&container_of(v, const struct policy_measure, value)->confidence;
 
 		if (keys[i].plain)
-			len += (size_t)snprintf(at, left, " %s=%llu", keys[i].name,
-						(unsigned long long)*v);
-		else if (*confidence)
-			len += (size_t)snprintf(at, left, " %s=%llu,%u", keys[i].name,
-						(unsigned long long)*v, *confidence);
+			len += (size_t)snprintf(at, left, " %s=%llu", keys[i].name, value);
+		else if (m->confidence)
+			len += (size_t)snprintf(at, left, " %s=%llu,%u", keys[i].name, value,
+						m->confidence);
 	}
 	return len;
 }
