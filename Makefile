@@ -45,7 +45,8 @@ endif
 # On the way of every exit: no frame pointers; a back-trace passes them by.
 HOT_SRCS := hv/core/exits.c hv/core/insn.c hv/core/cpuid.c hv/engine/svm/svm.c hv/engine/svm/svm_try.c hv/engine/svm/svm_exit.c \
 	hv/engine/vmx/vmx.c hv/engine/vmx/vmx_exit.c \
-	hv/core/emulate.c hv/core/linear.c hv/emul/mov64.c hv/trace/trace.c
+	hv/core/emulate.c hv/core/linear.c hv/emul/mov64.c hv/trace/trace.c hv/core/cr.c \
+	hv/engine/svm/svm_state.c hv/engine/svm/svm_paging.c $(wildcard hv/paging/shadow/*.c)
 $(foreach s,$(HOT_SRCS),$(eval EXTRA_CFLAGS_$(subst /,_,$(s)) := -fomit-frame-pointer))
 HV_SRCS := $(wildcard firmware/*.c firmware/*.S hv/*/*.c hv/*/*.S hv/*/*/*.c hv/*/*/*.S)
 HV_OBJS := $(patsubst %,$(B)/hv/%.o,$(HV_SRCS))

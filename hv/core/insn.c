@@ -26,18 +26,6 @@ const struct walk_mem *vcpu_walk_mem(const struct vcpu *v, struct walk_mem *m)
 	return m;
 }
 
-/* The instruction wants protection keys switched on; they do not reach the hypervisor's pages. */
-u32 vcpu_pkru(void)
-{
-	u64 cr4 = read_cr4();
-	u32 pkru;
-
-	write_cr4(cr4 | CR4_PKE);
-	pkru = rdpkru();
-	write_cr4(cr4);
-	return pkru;
-}
-
 static void walk_regs_from_code(const struct vcpu *v, const struct vcpu_code *c,
 				struct walk_regs *r)
 {
@@ -48,7 +36,7 @@ static void walk_regs_from_code(const struct vcpu *v, const struct vcpu_code *c,
 	r->cr4 = c->cr4;
 	r->efer = c->efer;
 	r->rflags = v->rflags;
-	r->pkru = c->cr4 & CR4_PKE ? vcpu_pkru() : 0;
+	r->pkru = c->cr4 & CR4_PKE ? rdpkru() : 0;
 	r->cpl = c->cpl;
 	r->maxphyaddr = p->phys_bits;
 	r->has_1g = p->cpuid.has_1g;

@@ -44,6 +44,8 @@
 #define QEMU_PASS      0x10
 #define QEMU_FAIL      0x11
 
+#define CPUID_7_ECX_PKU BIT(3)
+
 static struct {
 	const struct boot_info *bi;
 	struct cmdline cmdline;
@@ -359,6 +361,9 @@ static void enable_fpu(void)
 
 	if (cpuid(1, 0).ecx & CPUID_1_ECX_XSAVE)
 		cr4 |= CR4_OSXSAVE;
+	/* To read the guest's keys; they do not reach pages that are not the user's. */
+	if (cpuid(0, 0).eax >= 7 && (cpuid(7, 0).ecx & CPUID_7_ECX_PKU))
+		cr4 |= CR4_PKE;
 	write_cr4(cr4);
 	write_cr0(read_cr0() & ~(CR0_EM | CR0_TS));
 }

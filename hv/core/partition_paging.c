@@ -67,7 +67,6 @@ static int make_shadow(struct partition *p)
 		.has_1g = p->cpuid.has_1g,
 		.pml4_g_rsvd = p->cpuid.amd,
 		.fetch = fetch,
-		.pkru = vcpu_pkru,
 		.say = say,
 	};
 

@@ -82,8 +82,6 @@ static inline unsigned vcpu_insn_len(struct vcpu *v, const struct exit *x, enum 
 
 /* The instruction of @x is gone: run whatever is there now, but not for ever. */
 void vcpu_insn_lost(struct vcpu *v, const struct exit *x);
-/* PKRU of the vCPU whose state is in the CPU, which has protection keys. */
-u32 vcpu_pkru(void);
 
 /* EXIT_TASK (task_exit.c). */
 void vcpu_exit_task(struct vcpu *v, struct exit *x);

@@ -321,7 +321,7 @@ static inline u16 str_sel(void)
 	return sel;
 }
 
-/* CR4.PKE is set. */
+/* PKRU of the vCPU whose state is in the CPU. CR4.PKE is set: the CPU has protection keys. */
 static inline u32 rdpkru(void)
 {
 	u32 eax, edx;

@@ -133,6 +133,8 @@ void svm_decode_exit(struct vcpu *v, struct exit *x)
 		take_back_event(v, c);
 	if (code < SVM_PLAIN_REASONS && svm_plain_reason[code])
 		x->reason = svm_plain_reason[code] - 1;
+	else if (code - SVM_EXIT_EXCEPTION < SVM_EXIT_INTR - SVM_EXIT_EXCEPTION)
+		decode_exception(c, x);
 	else if (code == SVM_EXIT_IOIO)
 		decode_io(c, x);
 	else if (code == SVM_EXIT_TASK)
@@ -145,8 +147,6 @@ void svm_decode_exit(struct vcpu *v, struct exit *x)
 		decode_cr(v, x);
 	else if (code < SVM_EXIT_EXCEPTION)
 		x->reason = EXIT_DR;
-	else if (code < SVM_EXIT_INTR)
-		decode_exception(c, x);
 	else
 		x->reason = (u32)code == SVM_EXIT_INVALID_LOW ? EXIT_INVALID : EXIT_UNKNOWN;
 }

@@ -5,7 +5,6 @@
 #include "paging/shadow/shadow_ops.h"
 #include "lib/cpuops.h"
 #include "lib/errno.h"
-#include "lib/str.h"
 #include "lib/x86.h"
 #include "paging/ledger.h"
 #include "paging/nested/nested_map.h"
@@ -54,22 +53,24 @@ static void flush_all(struct vcpu *v)
 
 /* --- the guest's state ------------------------------------------------------------------------ */
 
-static void guest_regs(const struct vcpu *v, struct walk_regs *g)
+/* By members: this is on the way of every page fault. */
+static inline void guest_regs(const struct vcpu *v, struct walk_regs *g)
 {
 	const struct shadow_setup *setup = &v->shadow->setup;
 	struct vcpu_code c;
 
 	v->engine->get_code(v, &c);
-	*g = (struct walk_regs){.cr0 = c.cr0,
-				.cr3 = c.cr3,
-				.cr4 = c.cr4,
-				.efer = c.efer,
-				.rflags = v->rflags,
-				.pkru = c.cr4 & CR4_PKE ? setup->pkru() : 0,
-				.cpl = c.cpl,
-				.maxphyaddr = setup->maxphyaddr,
-				.has_1g = setup->has_1g,
-				.pml4_g_rsvd = setup->pml4_g_rsvd};
+	g->cr0 = c.cr0;
+	g->cr3 = c.cr3;
+	g->cr4 = c.cr4;
+	g->efer = c.efer;
+	g->rflags = v->rflags;
+	g->pkru = c.cr4 & CR4_PKE ? rdpkru() : 0;
+	g->cpl = c.cpl;
+	g->maxphyaddr = setup->maxphyaddr;
+	g->has_1g = setup->has_1g;
+	g->pml4_g_rsvd = setup->pml4_g_rsvd;
+	g->pdpte = NULL;
 }
 
 static enum shadow_running wanted(const struct shadow_paging *s, const struct walk_regs *g)
@@ -201,10 +202,11 @@ static enum paging_result shadow_ops_fault(struct vcpu *v, const struct exit *x,
 		return paging_nested.fault(v, x, f);
 	guest_regs(v, &g);
 	o = shadow_fault(v->shadow->tables, &g, x->exc.cr2, x->exc.error);
-	*f = (struct paging_fault){.gva = x->exc.cr2,
-				   .gpa = o.gpa,
-				   .error = o.error,
-				   .access = x->exc.error & (PFEC_W | PFEC_I)};
+	f->gva = x->exc.cr2;
+	f->gpa = o.gpa;
+	f->error = o.error;
+	f->access = x->exc.error & (PFEC_W | PFEC_I);
+	f->table = false;
 	switch (o.result) {
 	case SHADOW_GUEST:
 		return PAGING_GUEST;
@@ -317,8 +319,7 @@ int shadow_paging_init(struct vcpu *v, struct shadow_paging *s, const struct sha
 				  .now = cycles};
 	int err;
 
-	memset(s, 0, sizeof(*s));
-	s->setup = *setup;
+	*s = (struct shadow_paging){.setup = *setup};
 	s->until_audit = setup->audit_every;
 	err = shadow_create(&s->tables, &c, setup->p2m);
 	if (!err)

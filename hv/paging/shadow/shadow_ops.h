@@ -24,8 +24,6 @@ struct shadow_setup {
 	bool has_1g, pml4_g_rsvd;
 	/* The bytes at RIP: how many, and where (perhaps in @buf, of 15 bytes). */
 	const u8 *(*fetch)(struct vcpu *v, u8 *buf, unsigned *n);
-	/* PKRU as the guest has it now, on its CPU. */
-	u32 (*pkru)(void);
 	/* A violation that an audit found. */
 	void (*say)(void *vcpu, const char *text);
 };
