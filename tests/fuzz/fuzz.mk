@@ -7,7 +7,7 @@ F ?= *
 FUZZ_SECONDS ?= 20
 FUZZ_CC ?= clang
 FUZZ_TESTS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_$(F).c))
-FUZZ_CFLAGS := -std=gnu11 -O1 -g -DPN_HOST -Iinclude -Ihv -Itests/fuzz $(WARN) \
+FUZZ_CFLAGS := -std=gnu11 -O1 -g -DPN_HOST -Iinclude -Ihv -Itests/fuzz -Itests/unit $(WARN) \
 	-fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer $(ZYDIS_INC)
 fuzz_srcs = $(shell sed -n 's/.*SRCS: *//p' tests/fuzz/$(1).c)
 fuzz_libs = $(if $(shell sed -n 's/.*LIBS: *zydis/x/p' tests/fuzz/$(1).c),$(VENDOR_HOST_LIB))
