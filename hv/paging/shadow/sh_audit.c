@@ -112,7 +112,7 @@ static void audit_rights(struct audit *a, const struct sh_page *p, unsigned idx,
 	    !(p->key & SH_KEY_KERNEL))
 		complain(a, p, (int)idx, "writable for the user, the guest's %llx is not",
 			 (unsigned long long)src);
-	if ((e ^ src) & (PTE_U | (sh_key_kind(p->key) == SH_32 ? 0 : PTE_NX)))
+	if ((e ^ src) & (PTE_U | (p->kind == SH_32 ? 0 : PTE_NX)))
 		complain(a, p, (int)idx, "rights differ from the guest's %llx",
 			 (unsigned long long)src);
 }
@@ -164,7 +164,7 @@ static void audit_writable_leaf(struct audit *a, const struct sh_page *p, unsign
 
 static void audit_leaf(struct audit *a, const struct sh_page *p, unsigned idx)
 {
-	unsigned level = sh_key_level(p->key);
+	unsigned level = p->level;
 	gpa_t gpa = sh_entry_gpa(a->s, p, idx);
 	u64 step = level == 1 ? PAGE_SIZE : P2M_CHUNK;
 	bool w = p->spt[idx] & PTE_W;
@@ -185,8 +185,8 @@ static void audit_leaf(struct audit *a, const struct sh_page *p, unsigned idx)
 static void audit_entry(struct audit *a, const struct sh_page *p, unsigned idx, u64 src)
 {
 	struct shadow *s = a->s;
-	enum sh_kind kind = sh_key_kind(p->key);
-	unsigned level = sh_key_level(p->key);
+	enum sh_kind kind = p->kind;
+	unsigned level = p->level;
 	bool large = kind == SH_DIRECT ? level > 1 : sh_is_large(s, kind, level, src);
 
 	if (kind != SH_DIRECT) {

@@ -23,19 +23,19 @@ u64 sh_direct_source(const struct sh_page *p)
 {
 	u64 key = p->key >> SH_KEY_PKEY_SHIFT & 15;
 
-	return DIRECT_ALL | key << PTE_PKEY_SHIFT | (sh_key_level(p->key) > 1 ? PTE_PS : 0);
+	return DIRECT_ALL | key << PTE_PKEY_SHIFT | (p->level > 1 ? PTE_PS : 0);
 }
 
 gpa_t sh_entry_gpa(const struct shadow *s, const struct sh_page *p, unsigned idx)
 {
-	unsigned level = sh_key_level(p->key);
+	unsigned level = p->level;
 
-	if (sh_key_kind(p->key) == SH_DIRECT)
+	if (p->kind == SH_DIRECT)
 		return sh_key_gpa(p->key) + ((gpa_t)idx << SH_LEVEL_SHIFT(level));
 	if (sh_pairs(p))
 		return sh_leaf_gpa(s, SH_32, level, sh_src(p, idx >> 1)) +
 		       (idx & 1) * SH_LEVEL_SIZE(2);
-	return sh_leaf_gpa(s, sh_key_kind(p->key), level, sh_src(p, idx));
+	return sh_leaf_gpa(s, p->kind, level, sh_src(p, idx));
 }
 
 u64 sh_rights(const struct sh_page *p, u64 e, bool leaf)
@@ -47,7 +47,7 @@ u64 sh_rights(const struct sh_page *p, u64 e, bool leaf)
 		return r | (w || (p->key & SH_KEY_WP0) ? PTE_W : 0);
 	if (p->key & SH_KEY_WP0)
 		w = (w && !(p->key & SH_KEY_READONLY)) || !(e & PTE_U) || (p->key & SH_KEY_KERNEL);
-	if (sh_key_kind(p->key) == SH_LONG || sh_key_kind(p->key) == SH_DIRECT)
+	if (p->kind == SH_LONG || p->kind == SH_DIRECT)
 		r |= e & PTE_PKEY;
 	return r | (w && ((e & PTE_D) || SH_BUG(DIRTY)) ? PTE_W : 0);
 }
@@ -59,34 +59,45 @@ u64 sh_child_key(const struct sh_page *p, unsigned idx, u64 e)
 	if (p->key & SH_KEY_WP0)
 		role = (p->key & (SH_KEY_WP0 | SH_KEY_READONLY | SH_KEY_KERNEL)) |
 		       (e & PTE_W ? 0 : SH_KEY_READONLY) | (e & PTE_U ? 0 : SH_KEY_KERNEL);
-	return sh_key(e & PTE_ADDR, sh_key_kind(p->key), sh_key_level(p->key) - 1,
-		      sh_pairs(p) ? idx & 1 : 0, role);
+	return sh_key(e & PTE_ADDR, p->kind, p->level - 1, sh_pairs(p) ? idx & 1 : 0, role);
 }
 
 static u64 direct_key(const struct sh_page *p, gpa_t gpa, u64 e)
 {
 	u64 pkey = 0;
 
-	if (sh_key_kind(p->key) == SH_LONG || sh_key_kind(p->key) == SH_DIRECT)
+	if (p->kind == SH_LONG || p->kind == SH_DIRECT)
 		pkey = (e >> PTE_PKEY_SHIFT & 15) << SH_KEY_PKEY_SHIFT;
-	return sh_key(gpa, SH_DIRECT, sh_key_level(p->key) - 1, 0, pkey);
+	return sh_key(gpa, SH_DIRECT, p->level - 1, 0, pkey);
 }
 
 u64 sh_direct_key(const struct shadow *s, const struct sh_page *p, unsigned idx, u64 e)
 {
-	gpa_t gpa = sh_leaf_gpa(s, sh_key_kind(p->key), sh_key_level(p->key), e);
+	gpa_t gpa = sh_leaf_gpa(s, p->kind, p->level, e);
 
-	if (sh_key_kind(p->key) == SH_DIRECT)
+	if (p->kind == SH_DIRECT)
 		gpa = sh_entry_gpa(s, p, idx);
 	else if (sh_pairs(p))
 		gpa += (idx & 1) * SH_LEVEL_SIZE(2);
 	return direct_key(p, gpa, e);
 }
 
+/* Most memory is plain RAM above the first chunk, where nothing is special. */
+static enum p2m_kind kind_at(const struct shadow *s, gpa_t gpa, hpa_t *hpa)
+{
+	const struct p2m *m = s->m;
+	u64 chunk = gpa >> P2M_CHUNK_SHIFT;
+
+	if (!chunk || chunk >= m->nchunks || !m->chunk[chunk])
+		return p2m_lookup(m, gpa, hpa);
+	*hpa = m->chunk[chunk] + (gpa & (P2M_CHUNK - 1));
+	return P2M_RAM;
+}
+
 static u64 small_leaf(const struct shadow *s, gpa_t gpa, u64 rights)
 {
 	hpa_t hpa;
-	enum p2m_kind kind = p2m_lookup(s->m, gpa, &hpa);
+	enum p2m_kind kind = kind_at(s, gpa, &hpa);
 
 	if (kind != P2M_RAM && kind != P2M_ROM)
 		return s->trap;
@@ -101,16 +112,22 @@ static u64 link_to(const struct shadow *s, const struct sh_page *child, u64 righ
 	return sh_hpa(s, child) | (rights & ~PTE_PKEY);
 }
 
+/* The guest's D is set where we allow writes, so ours need not tell. */
+static u64 with_dirty(const struct shadow *s, u64 leaf)
+{
+	return (leaf & PTE_W) && leaf != s->trap ? leaf | PTE_D : leaf;
+}
+
 static u64 derive_leaf(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
 {
-	unsigned level = sh_key_level(p->key);
+	unsigned level = p->level;
 	u64 rights = sh_rights(p, e, true), key, leaf;
 	const struct sh_page *direct;
 	gpa_t gpa;
 	hpa_t hpa;
 
 	if (level == 1) {
-		gpa = sh_key_kind(p->key) == SH_DIRECT ? sh_entry_gpa(s, p, idx) : e & PTE_ADDR;
+		gpa = p->kind == SH_DIRECT ? sh_entry_gpa(s, p, idx) : e & PTE_ADDR;
 		leaf = small_leaf(s, gpa, rights);
 	} else {
 		key = sh_direct_key(s, p, idx, e);
@@ -123,7 +140,7 @@ static u64 derive_leaf(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
 			return direct ? link_to(s, direct, rights) : s->trap;
 		}
 	}
-	return leaf & PTE_W && leaf != s->trap ? leaf | PTE_D : leaf;
+	return with_dirty(s, leaf);
 }
 
 static u64 derive_link(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
@@ -138,8 +155,8 @@ static u64 derive_link(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
 
 u64 sh_derive(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
 {
-	enum sh_kind kind = sh_key_kind(p->key);
-	unsigned level = sh_key_level(p->key);
+	enum sh_kind kind = p->kind;
+	unsigned level = p->level;
 
 	if (!(e & PTE_P))
 		return p->state == SH_SYNCED ? s->absent : s->trap;
@@ -157,7 +174,7 @@ u64 sh_derive(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
 /* The chain that has to know of the entry @e, NULL: none. */
 static u32 *chain_of(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
 {
-	unsigned level = sh_key_level(p->key);
+	unsigned level = p->level;
 	gpa_t gpa;
 
 	if (sh_is_link(s, p, e))
@@ -185,9 +202,10 @@ static void take_out(struct shadow *s, struct sh_page *p, unsigned idx)
 	chain = chain_of(s, p, idx, e);
 	if (chain)
 		sh_chain_remove(s, chain, ref_of(s, p, idx));
-	if (sh_key_level(p->key) > 1 && (e & PTE_PS))
+	if (p->level > 1 && (e & PTE_PS))
 		s->stats.large_leaves--;
 	p->live--;
+	p->present[idx / 64] &= ~BIT(idx % 64);
 	p->spt[idx] = s->trap;
 }
 
@@ -204,9 +222,10 @@ static void put_in(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
 		p->spt[idx] = s->trap;
 		return;
 	}
-	if (sh_key_level(p->key) > 1 && (e & PTE_PS))
+	if (p->level > 1 && (e & PTE_PS))
 		s->stats.large_leaves++;
 	p->live++;
+	p->present[idx / 64] |= BIT(idx % 64);
 	p->spt[idx] = e;
 }
 
@@ -240,7 +259,8 @@ void sh_put(struct shadow *s, struct sh_page *p, unsigned idx, u64 new)
 	put_in(s, p, idx, new);
 }
 
-void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e)
+/* A 32-bit directory's entry, and those of 4 bytes altogether. */
+static void take_narrow(struct shadow *s, struct sh_page *p, unsigned gi, u32 e)
 {
 	unsigned first = sh_pairs(p) ? gi << 1 : gi, n = sh_pairs(p) ? 2 : 1;
 	u64 old[2], new[2];
@@ -253,10 +273,7 @@ void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e)
 		old[i] = p->spt[first + i];
 		take_out(s, p, first + i);
 	}
-	if (sh_key_kind(p->key) == SH_32)
-		((u32 *)p->src)[gi] = (u32)e;
-	else
-		((u64 *)p->src)[gi] = e;
+	((u32 *)p->src)[gi] = e;
 	for (unsigned i = 0; i < n; i++) {
 		if (SH_BUG(LARGE) && sh_present(s, old[i]) && sh_key_level(p->key) > 1 &&
 		    (old[i] & PTE_PS) && (e & PTE_P))
@@ -265,6 +282,53 @@ void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e)
 		s->changes += ((p->spt[first + i] ^ old[i]) & RIGHTS_MASK) != 0;
 		tell_loss(s, p, old[i], p->spt[first + i]);
 	}
+}
+
+/* Do both stand for the same, so that nobody's references change? */
+static bool same_place(const struct shadow *s, u64 old, u64 new)
+{
+	if (!sh_present(s, old) || !sh_present(s, new))
+		return sh_present(s, old) == sh_present(s, new);
+	return !((old ^ new) & (PTE_ADDR | PTE_PS | PTE_W));
+}
+
+/* sh_derive() for the commonest: a last-level entry of 8 bytes, CR0.WP set. */
+static inline u64 derive_small(const struct shadow *s, const struct sh_page *p, u64 e)
+{
+	u64 rights = PTE_P | (e & (PTE_U | PTE_NX | (p->kind == SH_LONG ? PTE_PKEY : 0)));
+
+	if (!(e & PTE_P))
+		return p->state == SH_SYNCED ? s->absent : s->trap;
+	if (!(e & PTE_A) || (e & s->rsvd[1][0]))
+		return s->trap;
+	if ((e & (PTE_W | PTE_D)) == (PTE_W | PTE_D))
+		rights |= PTE_W;
+	return with_dirty(s, small_leaf(s, e & PTE_ADDR, rights));
+}
+
+void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e)
+{
+	u64 old, new;
+
+	if (p->kind == SH_32) {
+		take_narrow(s, p, gi, (u32)e);
+		return;
+	}
+	if (p->level == 1 && !(p->key & SH_KEY_WP0))
+		new = derive_small(s, p, e);
+	else
+		new = sh_derive(s, p, gi, e);
+	old = p->spt[gi];
+	if (same_place(s, old, new)) {
+		p->spt[gi] = new;
+		((u64 *)p->src)[gi] = e;
+	} else {
+		take_out(s, p, gi);
+		((u64 *)p->src)[gi] = e;
+		put_in(s, p, gi, new);
+	}
+	s->changes += ((p->spt[gi] ^ old) & RIGHTS_MASK) != 0;
+	tell_loss(s, p, old, p->spt[gi]);
 }
 
 void sh_link_known(struct shadow *s, struct sh_page *p)

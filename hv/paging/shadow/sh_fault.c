@@ -47,7 +47,7 @@ static struct sh_page *get_direct(struct shadow *s, u64 key)
 static bool fill_direct(struct shadow *s, struct sh_page *d, gpa_t gpa)
 {
 	for (;;) {
-		unsigned level = sh_key_level(d->key);
+		unsigned level = d->level;
 		unsigned idx = gpa >> SH_LEVEL_SHIFT(level) & (SH_ENTRIES - 1);
 		u64 e = sh_derive(s, d, idx, sh_direct_source(d));
 
@@ -90,15 +90,29 @@ static u64 leaf_for(struct shadow *s, const struct fill *f, struct sh_page *p, u
 static void prefetch(struct shadow *s, struct sh_page *p, unsigned idx)
 {
 	unsigned first = ALIGN_DOWN(idx, PREFETCH);
+	u64 there = p->present[first / 64] >> first % 64;
 
-	for (unsigned i = first; i < first + PREFETCH; i++) {
-		u64 e = sh_guest(p, i);
+	for (unsigned i = 0; i < PREFETCH; i++) {
+		u64 e = sh_guest(p, first + i);
 
-		if (sh_present(s, p->spt[i]) || (e & (PTE_P | PTE_A)) != (PTE_P | PTE_A))
+		if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || (there >> i & 1))
 			continue;
-		sh_take(s, p, i, e);
-		s->stats.prefetched += sh_present(s, p->spt[i]);
+		sh_take(s, p, first + i, e);
+		s->stats.prefetched += sh_present(s, p->spt[first + i]);
 	}
+}
+
+static void fill_small(struct shadow *s, const struct fill *f, struct sh_page *p, unsigned idx,
+		       u64 e)
+{
+	bool changed = sh_src(p, idx) != e;
+
+	p->used = true;
+	if (changed)
+		sh_take(s, p, idx, e);
+	if (!changed || kernel_only_form(f, p))
+		sh_put(s, p, idx, leaf_for(s, f, p, idx, e));
+	prefetch(s, p, idx);
 }
 
 static bool fill_leaf(struct shadow *s, const struct fill *f, struct sh_page *p, unsigned idx,
@@ -106,11 +120,6 @@ static bool fill_leaf(struct shadow *s, const struct fill *f, struct sh_page *p,
 {
 	u64 leaf = leaf_for(s, f, p, idx, e);
 
-	if (sh_key_level(p->key) == 1) {
-		sh_put(s, p, idx, leaf);
-		prefetch(s, p, idx);
-		return true;
-	}
 	if (!sh_present(s, leaf)) {
 		if (!get_direct(s, sh_direct_key(s, p, idx, e)))
 			return false;
@@ -152,16 +161,24 @@ static bool fill_once(struct shadow *s, const struct fill *f)
 {
 	struct sh_page *p = top_page(s, f->gva);
 
+	if (f->w->leaf) {
+		fill_small(s, f, f->w->leaf, f->w->step[0].index, f->w->step[0].e);
+		return true;
+	}
 	if (!p)
 		return true; /* the root is older than what was walked: it has been loaded anew */
 	p->pinned = s->op;
 	if (s->mode.kind == SH_DIRECT)
 		return fill_direct(s, p, f->w->gpa);
 	for (unsigned i = 0;; i++) {
-		unsigned idx = f->gva >> SH_LEVEL_SHIFT(sh_key_level(p->key)) & (SH_ENTRIES - 1);
+		unsigned idx = f->gva >> SH_LEVEL_SHIFT(p->level) & (SH_ENTRIES - 1);
 		unsigned gi = sh_pairs(p) ? idx >> 1 : idx;
 		u64 e = f->w->step[i].e;
 
+		if (p->level == 1) {
+			fill_small(s, f, p, idx, e);
+			return true;
+		}
 		if (sh_src(p, gi) != e)
 			sh_take(s, p, gi, e);
 		if (i == f->w->n - 1)
@@ -256,12 +273,21 @@ static struct shadow_outcome classify(struct shadow *s, const struct fill *f, u3
 static struct shadow_outcome handle(struct shadow *s, const struct walk_regs *g, gva_t gva,
 				    u32 error)
 {
-	struct sh_walk w = {.gpa = gva, .all = ~0ull};
+	struct sh_walk w;
 	struct fill f = {.g = g, .gva = gva, .access = error & ACCESS_MASK, .w = &w};
+	enum sh_walked walked;
 
+	w.leaf = NULL;
+	w.gpa = gva;
+	w.all = ~0ull;
+	w.n = 0;
 	if (s->mode.kind == SH_DIRECT)
 		return classify(s, &f, error);
-	switch (sh_walk(s, g, gva, f.access, &w)) {
+	if (sh_walk_known(s, g, gva, f.access, &w, &walked))
+		w.leaf->pinned = s->op;
+	else
+		walked = sh_walk(s, g, gva, f.access, &w);
+	switch (walked) {
 	case SH_WALK_FAULT:
 		return outcome(SHADOW_GUEST, 0, w.error);
 	case SH_WALK_RACE:

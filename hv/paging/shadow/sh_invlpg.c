@@ -8,33 +8,29 @@
  */
 #include "paging/shadow/shadow_int.h"
 
-static void compare_links(struct shadow *s)
+/* Take over entry @idx if the guest has changed it, or has used it and we have not got it. */
+static void refresh_entry(struct shadow *s, struct sh_page *p, unsigned idx)
 {
-	for (u32 n = s->oos_head; n; n = s->page[n].oos_next) {
-		struct sh_page *p = &s->page[n];
+	unsigned gi = sh_pairs(p) ? idx >> 1 : idx;
+	u64 e = sh_guest(p, gi);
 
-		if (sh_key_level(p->key) > 1 && !sh_out_of_reach(s, p, s->current))
-			sh_compare(s, p);
-	}
+	if (e != sh_src(p, gi) ||
+	    (!sh_present(s, p->spt[idx]) && (e & (PTE_P | PTE_A)) == (PTE_P | PTE_A)))
+		sh_take(s, p, gi, e);
 }
 
 /* Bring the way to @gva up to date, as far as there are tables. */
 static void refresh(struct shadow *s, gva_t gva)
 {
 	u32 top = s->current->page[s->mode.kind == SH_LONG ? 0 : gva >> 30 & 3];
-	struct sh_page *p = &s->page[top];
 
-	while (top) {
-		unsigned idx = gva >> SH_LEVEL_SHIFT(sh_key_level(p->key)) & (SH_ENTRIES - 1);
-		unsigned gi = sh_pairs(p) ? idx >> 1 : idx;
-		u64 e;
+	for (struct sh_page *p = &s->page[top]; top && p->guest;) {
+		unsigned idx = gva >> SH_LEVEL_SHIFT(p->level) & (SH_ENTRIES - 1);
 
-		if (!p->guest)
-			return;
-		e = sh_guest(p, gi);
-		if (e != sh_src(p, gi) ||
-		    (!sh_present(s, p->spt[idx]) && (e & (PTE_P | PTE_A)) == (PTE_P | PTE_A)))
-			sh_take(s, p, gi, e);
+		/* Links that we know of are right where the table is in step, and others were
+		 * compared just now. */
+		if (p->level == 1 || !sh_present(s, p->spt[idx]))
+			refresh_entry(s, p, idx);
 		if (!sh_is_link(s, p, p->spt[idx]))
 			return;
 		p = sh_target(s, p->spt[idx]);
@@ -51,7 +47,7 @@ void shadow_invlpg(struct shadow *s, const struct walk_regs *g, gva_t gva)
 		sh_drop_all(s);
 	} else {
 		gva = s->mode.kind == SH_LONG ? gva : (u32)gva;
-		compare_links(s);
+		sh_sync_root(s, s->current, true);
 		refresh(s, gva);
 		if (s->stale & BIT(s->tag))
 			s->c.cpu->flush_page(s->c.cpu_ctx, s->tag, gva);

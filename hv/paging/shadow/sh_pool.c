@@ -117,7 +117,7 @@ static bool may_go(struct shadow *s, struct sh_page *p, unsigned turn)
 
 	if (!evictable(s, p))
 		return false;
-	if (turn < 2 && p->live && sh_key_level(p->key) > 1)
+	if (turn < 2 && p->live && p->level > 1)
 		return false;
 	used = p->used | walked(s, p);
 	p->used = false;
@@ -149,7 +149,7 @@ void sh_reserve(struct shadow *s, u32 nodes)
 /* The slice of the guest's table that @p shadows. */
 static const u8 *guest_slice(const struct shadow *s, const struct sh_page *p)
 {
-	if (sh_key_kind(p->key) == SH_DIRECT)
+	if (p->kind == SH_DIRECT)
 		return NULL;
 	return sh_guest_read(s, sh_key_gpa(p->key)) +
 	       sh_key_quad(p->key) * sh_sources(p) * sh_source_size(p);
@@ -160,8 +160,15 @@ static void init_page(struct shadow *s, struct sh_page *p, u64 key)
 	u64 *spt = p->spt;
 	void *src = p->src;
 
-	*p = (struct sh_page){.key = key, .spt = spt, .src = src, .pinned = s->op, .used = true};
+	*p = (struct sh_page){.key = key,
+			      .spt = spt,
+			      .src = src,
+			      .pinned = s->op,
+			      .kind = (u8)sh_key_kind(key),
+			      .level = (u8)sh_key_level(key),
+			      .used = true};
 	p->guest = guest_slice(s, p);
+	p->in_ram = p->guest && p2m_ptr(s->m, sh_key_gpa(key));
 	for (unsigned i = 0; i < SH_ENTRIES; i++)
 		spt[i] = s->trap;
 	if (p->guest)

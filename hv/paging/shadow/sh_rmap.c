@@ -93,7 +93,7 @@ static void protect_chain(struct shadow *s, u32 *head)
 		u64 e = p->spt[idx];
 
 		sh_lost(s, p, true);
-		sh_put(s, p, idx, sh_key_level(p->key) == 1 ? e & ~(PTE_W | PTE_D) : s->trap);
+		sh_put(s, p, idx, p->level == 1 ? e & ~(PTE_W | PTE_D) : s->trap);
 	}
 }
 

@@ -136,16 +136,6 @@ bool sh_out_of_reach(const struct shadow *s, const struct sh_page *p, const stru
 	return !p->parents && !root_has(s, r, p);
 }
 
-static u32 tags_of_root_page(const struct shadow *s, const struct sh_page *p)
-{
-	u32 tags = 0;
-
-	for (unsigned t = 0; t < SHADOW_TAGS; t++)
-		if (s->tag_owner[t] && root_has(s, s->tag_owner[t], p))
-			tags |= BIT(t);
-	return tags;
-}
-
 /* Tags under which translations through @p can be cached. */
 static u32 tags_of(const struct shadow *s, const struct sh_page *p)
 {
@@ -158,7 +148,7 @@ static u32 tags_of(const struct shadow *s, const struct sh_page *p)
 			return SH_ALL_TAGS;
 		p = &s->page[ref >> 9];
 	}
-	return p->parents ? SH_ALL_TAGS : tags_of_root_page(s, p);
+	return p->parents ? SH_ALL_TAGS : p->tags;
 }
 
 void sh_lost(struct shadow *s, struct sh_page *p, bool now)
@@ -172,15 +162,32 @@ void sh_lost(struct shadow *s, struct sh_page *p, bool now)
 
 /* --- tags ------------------------------------------------------------------------------------ */
 
+/* The tables at the top of @r have to know which tags their roots own. */
+static void tell_tags(struct shadow *s, const struct sh_root *r)
+{
+	for (unsigned i = 0; r && i < 4; i++) {
+		struct sh_page *p = &s->page[r->page[i]];
+
+		p->tags = 0;
+		for (unsigned t = 0; t < SHADOW_TAGS; t++)
+			if (s->tag_owner[t] && root_has(s, s->tag_owner[t], p))
+				p->tags |= BIT(t);
+	}
+}
+
 static void give_tag(struct shadow *s, unsigned tag, struct sh_root *r)
 {
+	struct sh_root *before = s->tag_owner[tag];
+
 	if (s->tag_owner[SHADOW_TAG_SHARED] == r)
 		s->tag_owner[SHADOW_TAG_SHARED] = NULL;
-	if (s->tag_owner[tag])
-		s->tag_owner[tag]->tag = SHADOW_TAG_SHARED;
+	if (before)
+		before->tag = SHADOW_TAG_SHARED;
 	s->tag_owner[tag] = r;
 	r->tag = (u8)tag;
 	s->stale |= BIT(tag);
+	tell_tags(s, before);
+	tell_tags(s, r);
 }
 
 /* A tag of its own if there is one to spare, or whose owner has not run since @r did. */
@@ -209,6 +216,8 @@ static unsigned choose_tag(struct shadow *s, struct sh_root *r)
 
 static void drop_root(struct shadow *s, struct sh_root *r)
 {
+	const struct sh_root gone = *r;
+
 	for (unsigned i = 0; i < 4; i++)
 		if (r->page[i])
 			s->page[r->page[i]].roots--;
@@ -223,6 +232,7 @@ static void drop_root(struct shadow *s, struct sh_root *r)
 	*r = (struct sh_root){.pdpt = r->pdpt,
 			      .table = s->low_base + (hpa_t)(r - s->root) * 32,
 			      .tag = SHADOW_TAG_SHARED};
+	tell_tags(s, &gone);
 }
 
 void sh_drop_roots(struct shadow *s, struct sh_page *p)
@@ -340,7 +350,7 @@ void sh_load_root(struct shadow *s)
 	r->used = ++s->loads;
 	s->current = r;
 	s->tag = choose_tag(s, r);
-	sh_sync_root(s, r);
+	sh_sync_root(s, r, false);
 	if (s->stale & BIT(s->tag))
 		s->flush_now = true;
 	load = (struct shadow_root){.table = r->table,

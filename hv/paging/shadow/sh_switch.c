@@ -13,12 +13,11 @@
 
 static bool used_link(const struct shadow *s, const struct sh_page *p, u64 e)
 {
-	unsigned level = sh_key_level(p->key);
+	unsigned level = p->level;
 
 	if (level == 1 || (e & (PTE_P | PTE_A)) != (PTE_P | PTE_A))
 		return false;
-	return !(e & s->rsvd[level][(e & PTE_PS) != 0]) &&
-	       !sh_is_large(s, sh_key_kind(p->key), level, e);
+	return !(e & s->rsvd[level][(e & PTE_PS) != 0]) && !sh_is_large(s, p->kind, level, e);
 }
 
 /* Make the tables that @p links and fill them. Nothing is evicted for it. */
@@ -60,7 +59,7 @@ int shadow_enter(struct shadow *s, const struct walk_regs *g)
 	s->stale = SH_ALL_TAGS;
 	for (u32 i = 1; i <= s->npages; i++)
 		if (s->page[i].state != SH_FREE)
-			sh_compare(s, &s->page[i]);
+			sh_compare_all(s, &s->page[i]);
 	misses = s->stats.root_misses;
 	sh_load_root(s);
 	if (s->stats.root_misses != misses && s->c.policy == SHADOW_AUTO)

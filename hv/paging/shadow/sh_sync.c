@@ -15,11 +15,6 @@
 #define PATIENCE_MAX   128u
 #define DEAD_CHANGES   32u /* entries: more than a process changes in its sleep */
 
-static bool in_ram(const struct shadow *s, gpa_t gpa)
-{
-	return p2m_ptr(s->m, gpa);
-}
-
 /* --- the list of tables out of sync ---------------------------------------------------------- */
 
 static void list_add(struct shadow *s, struct sh_page *p)
@@ -51,49 +46,74 @@ static void list_remove(struct shadow *s, struct sh_page *p)
 
 /* --- comparing ------------------------------------------------------------------------------- */
 
-static bool compare_word(struct shadow *s, struct sh_page *p, unsigned word)
+static void compare_word(struct shadow *s, struct sh_page *p, unsigned word)
 {
-	bool changed = false;
 	unsigned per = 8 / sh_source_size(p);
 
 	for (unsigned gi = word * per; gi < (word + 1) * per; gi++) {
 		u64 e = sh_guest(p, gi);
 
-		if (e == sh_src(p, gi))
-			continue;
-		sh_take(s, p, gi, e);
-		changed = true;
+		if (e != sh_src(p, gi))
+			sh_take(s, p, gi, e);
+	}
+}
+
+static bool compare_present(struct shadow *s, struct sh_page *p)
+{
+	bool changed = false;
+
+	for (unsigned w = 0; w < ARRAY_SIZE(p->present); w++) {
+		for (u64 left = p->present[w]; left; left &= left - 1) {
+			unsigned idx = w * 64 + (unsigned)__builtin_ctzll(left);
+			unsigned gi = sh_pairs(p) ? idx >> 1 : idx;
+			u64 e = sh_guest(p, gi);
+
+			if (e == sh_src(p, gi))
+				continue;
+			sh_take(s, p, gi, e);
+			changed = true;
+		}
 	}
 	return changed;
 }
 
 bool sh_compare(struct shadow *s, struct sh_page *p)
 {
-	const volatile u64 *now = (const volatile u64 *)(const void *)p->guest;
-	const u64 *was = p->src;
-	unsigned words = sh_sources(p) * sh_source_size(p) / 8;
-	bool changed = false;
+	bool changed;
 	u64 since;
 
-	if (p->compared == s->op || !now)
+	if (p->compared == s->op || !p->guest)
 		return false;
 	since = sh_now(s);
+	p->compared = s->op;
+	changed = compare_present(s, p);
+	sh_account(s, SHADOW_PATH_RESYNC, since);
+	return changed;
+}
+
+void sh_compare_all(struct shadow *s, struct sh_page *p)
+{
+	const u64 *now = (const u64 *)(const void *)p->guest, *was = p->src;
+	unsigned words = sh_sources(p) * sh_source_size(p) / 8;
+	u64 since = sh_now(s);
+
+	if (!now)
+		return;
 	p->compared = s->op;
 	for (unsigned i = 0; i < words; i += 4) {
 		u64 diff = (now[i] ^ was[i]) | (now[i + 1] ^ was[i + 1]) |
 			   (now[i + 2] ^ was[i + 2]) | (now[i + 3] ^ was[i + 3]);
 
 		for (unsigned k = 0; diff && k < 4; k++)
-			changed |= compare_word(s, p, i + k);
+			compare_word(s, p, i + k);
 	}
 	sh_account(s, SHADOW_PATH_RESYNC, since);
-	return changed;
 }
 
 /* Can a walk through @top come to @p? */
 static bool may_be_below(const struct shadow *s, const struct sh_page *p, const struct sh_page *top)
 {
-	while (sh_key_level(p->key) < sh_key_level(top->key)) {
+	while (p->level < top->level) {
 		u32 ref = sh_chain_first(s, p->parents);
 
 		if (!ref)
@@ -110,14 +130,24 @@ void sh_sync_below(struct shadow *s, struct sh_page *top)
 {
 	if (top->state == SH_OOS)
 		sh_compare(s, top);
-	if (sh_key_level(top->key) == 1)
+	if (top->level == 1)
 		return;
 	for (u32 n = s->oos_head; n; n = s->page[n].oos_next)
 		if (s->page[n].compared != s->op && may_be_below(s, &s->page[n], top))
 			sh_compare(s, &s->page[n]);
 }
 
-void sh_sync_root(struct shadow *s, const struct sh_root *r)
+/* Compared without a difference, often enough: True: it is in step now, with all tables made from
+ * the same. */
+static bool calmed(struct shadow *s, struct sh_page *p)
+{
+	if (s->c.policy != SHADOW_AUTO || ++p->clean < p->patience)
+		return false;
+	sh_go_synced(s, sh_key_gpa(p->key));
+	return true;
+}
+
+void sh_sync_root(struct shadow *s, const struct sh_root *r, bool links_only)
 {
 	u32 next;
 
@@ -125,17 +155,21 @@ void sh_sync_root(struct shadow *s, const struct sh_root *r)
 		struct sh_page *p = &s->page[n];
 
 		next = p->oos_next;
-		if (p->compared == s->op || sh_out_of_reach(s, p, r))
+		if (!p->parents && !p->roots && p->pinned != s->op) {
+			sh_drop_orphan(s, p);
+			next = s->oos_head;
+			continue;
+		}
+		if (p->compared == s->op || (links_only && p->level == 1) ||
+		    sh_out_of_reach(s, p, r))
 			continue;
 		if (SH_BUG(RESYNC) && n == s->oos_head)
 			continue;
-		if (sh_compare(s, p)) {
+		if (sh_compare(s, p))
 			p->clean = 0;
-		} else if (s->c.policy == SHADOW_AUTO && ++p->clean >= p->patience) {
-			sh_go_synced(s, sh_key_gpa(p->key));
-			next = s->oos_head; /* may have lost more than @p; what was compared is
+		else if (calmed(s, p))
+			next = s->oos_head; /* more than @p may have gone; what was compared is
 					       passed over */
-		}
 	}
 }
 
@@ -222,7 +256,7 @@ static bool looks_dead(struct shadow *s, struct sh_page *p)
 		return false;
 	if (!p->parents && !p->roots)
 		return true;
-	sh_compare(s, p);
+	sh_compare_all(s, p);
 	return s->changes - before > DEAD_CHANGES;
 }
 
@@ -246,7 +280,7 @@ void sh_go_synced(struct shadow *s, gpa_t gpa)
 
 	frame_synced(s, gpa);
 	for (p = sh_next_of(s, gpa, NULL); p; p = sh_next_of(s, gpa, p)) {
-		sh_compare(s, p);
+		sh_compare_all(s, p);
 		list_remove(s, p);
 		page_synced(s, p);
 	}
@@ -265,13 +299,14 @@ void sh_go_out_of_sync(struct shadow *s, gpa_t gpa)
 	keep_few(s, gpa);
 }
 
-/* Last-level tables are born out of sync, as they are about to be filled, unless absent
- * entries are worth something: then each is watched until it turns out to be hammered. */
+/* Tables are born out of sync, as they are about to be filled, and earn their state by being left
+ * alone; unless absent entries are worth something: then last-level tables are watched from the
+ * start, until they turn out to be hammered. */
 static bool born_out_of_sync(const struct shadow *s, const struct sh_page *p)
 {
 	if (s->c.policy == SHADOW_VTLB)
 		return true;
-	return sh_key_level(p->key) == 1 && s->absent == s->trap;
+	return p->level > 1 || s->absent == s->trap;
 }
 
 void sh_settle_new(struct shadow *s, struct sh_page *p)
@@ -280,10 +315,10 @@ void sh_settle_new(struct shadow *s, struct sh_page *p)
 	u32 *f;
 
 	p->state = SH_SYNCED;
-	p->patience = sh_key_level(p->key) == 1 ? PATIENCE_LEAF : PATIENCE_LINKS;
+	p->patience = p->level == 1 ? PATIENCE_LEAF : PATIENCE_LINKS;
 	if (!p->guest)
 		return;
-	if (!in_ram(s, gpa)) {
+	if (!p->in_ram) {
 		page_synced(s, p);
 		return;
 	}
@@ -305,7 +340,7 @@ void sh_forget_state(struct shadow *s, struct sh_page *p)
 
 	if (p->state == SH_OOS)
 		list_remove(s, p);
-	if (!p->guest || !in_ram(s, gpa))
+	if (!p->in_ram)
 		return;
 	other = sh_next_of(s, gpa, NULL);
 	if (other == p)

@@ -154,12 +154,21 @@ static enum sh_walked descend(struct shadow *s, const struct walk_regs *g, gpa_t
 	}
 }
 
+/* All entries are there: rights, accessed and dirty bits. */
+static enum sh_walked finish(struct shadow *s, const struct walk_regs *g, u32 access,
+			     struct sh_walk *w)
+{
+	bool key = key_refuses(s, g, access, w);
+
+	if (key || refused(g, access, w))
+		return fault(g, access, PFEC_P | (key ? PFEC_PK : 0), w);
+	return mark(w, s->mode.kind != SH_32, access) ? SH_WALK_OK : SH_WALK_RACE;
+}
+
 static enum sh_walked walk_once(struct shadow *s, const struct walk_regs *g, gva_t gva, u32 access,
 				struct sh_walk *w)
 {
 	gpa_t table = s->mode.kind == SH_32 ? s->mode.cr3 & 0xfffff000u : s->mode.cr3 & PTE_ADDR;
-	bool key;
-
 	w->n = 0;
 	w->all = ~0ull;
 	w->any = 0;
@@ -174,10 +183,7 @@ static enum sh_walked walk_once(struct shadow *s, const struct walk_regs *g, gva
 	}
 	if (descend(s, g, table, gva, access, w) != SH_WALK_OK)
 		return SH_WALK_FAULT;
-	key = key_refuses(s, g, access, w);
-	if (key || refused(g, access, w))
-		return fault(g, access, PFEC_P | (key ? PFEC_PK : 0), w);
-	return mark(w, s->mode.kind != SH_32, access) ? SH_WALK_OK : SH_WALK_RACE;
+	return finish(s, g, access, w);
 }
 
 enum sh_walked sh_walk(struct shadow *s, const struct walk_regs *g, gva_t gva, u32 access,
@@ -188,6 +194,52 @@ enum sh_walked sh_walk(struct shadow *s, const struct walk_regs *g, gva_t gva, u
 	for (unsigned i = 0; i < RETRIES && rc == SH_WALK_RACE; i++)
 		rc = walk_once(s, g, gva, access, w);
 	return rc;
+}
+
+/* A link of ours says that the guest's entry it was made from is present, accessed and has no bit
+ * reserved; if that has not changed it is the guest's link, and no address need be looked up. */
+bool sh_walk_known(struct shadow *s, const struct walk_regs *g, gva_t gva, u32 access,
+		   struct sh_walk *w, enum sh_walked *verdict)
+{
+	bool longmode = s->mode.kind == SH_LONG;
+	u32 n = s->current->page[longmode ? 0 : gva >> 30 & 3];
+	struct sh_page *p = &s->page[n];
+	struct sh_step *t = &w->step[0];
+
+	if ((!longmode && s->mode.kind != SH_PAE) || s->mode.role || !n)
+		return false;
+	w->all = ~0ull;
+	w->any = 0;
+	for (unsigned level = longmode ? 4 : 2; level > 1; level--) {
+		unsigned i = gva >> SH_LEVEL_SHIFT(level) & (SH_ENTRIES - 1);
+		u64 e = ((const volatile u64 *)(const void *)p->guest)[i];
+
+		if (e != ((const u64 *)p->src)[i] || !sh_is_link(s, p, p->spt[i]))
+			return false;
+		w->all &= e;
+		w->any |= e;
+		p = sh_target(s, p->spt[i]);
+		if (!p->guest)
+			return false;
+	}
+	w->leaf = p;
+	w->n = 1;
+	t->index = gva >> SHIFT_4K & (SH_ENTRIES - 1);
+	t->table = sh_key_gpa(p->key);
+	t->level = 1;
+	t->slot = (u64 *)(uintptr_t)p->guest + t->index;
+	t->ram = p->in_ram;
+	t->e = *(const volatile u64 *)t->slot;
+	w->all &= t->e;
+	w->any |= t->e;
+	if (!(t->e & PTE_P))
+		*verdict = fault(g, access, 0, w);
+	else if (t->e & s->rsvd[1][0])
+		*verdict = fault(g, access, PFEC_P | PFEC_RSVD, w);
+	else
+		*verdict = finish(s, g, access, w);
+	w->gpa = (t->e & PTE_ADDR) | (gva & (PAGE_SIZE - 1));
+	return true;
 }
 
 bool shadow_pdpte_bad(const struct shadow *s, const struct walk_regs *g)

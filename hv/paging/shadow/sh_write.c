@@ -30,15 +30,13 @@ static bool in_use(const struct shadow *s, gpa_t gpa)
 	return false;
 }
 
-static bool hammered(struct shadow *s, struct sh_page *p)
+static bool hammered(const struct shadow *s, struct sh_page *p)
 {
 	u64 last = p->spt[p->written];
-	bool leaf = sh_key_level(p->key) == 1;
+	bool leaf = p->level == 1;
 
-	if (p->epoch != s->epoch || (leaf && sh_present(s, last) && (last & PTE_A))) {
-		p->epoch = s->epoch;
+	if (leaf && sh_present(s, last) && (last & PTE_A))
 		p->writes = 0;
-	}
 	return ++p->writes >= (leaf ? WRITES_LEAF : WRITES_LINKS);
 }
 
@@ -71,18 +69,18 @@ bool sh_table_write(struct shadow *s, gpa_t gpa)
  */
 
 /* A table that the guest took out is about to be freed: so are those below that only it links. */
-static void drop_below(struct shadow *s, struct sh_page *p)
+void sh_drop_orphan(struct shadow *s, struct sh_page *p)
 {
 	if (linked(p) || p->pinned == s->op || p->state == SH_FREE)
 		return;
-	for (unsigned i = 0; sh_key_level(p->key) > 1 && i < SH_ENTRIES && p->live; i++) {
+	for (unsigned i = 0; p->level > 1 && i < SH_ENTRIES && p->live; i++) {
 		u64 e = p->spt[i];
 
 		if (!sh_present(s, e))
 			continue;
 		sh_put(s, p, i, s->trap);
-		if (sh_key_level(p->key) > 1 && !(e & PTE_PS))
-			drop_below(s, sh_target(s, e));
+		if (!(e & PTE_PS))
+			sh_drop_orphan(s, sh_target(s, e));
 	}
 	sh_free(s, p);
 }
@@ -101,9 +99,9 @@ static bool take_written(struct shadow *s, struct sh_page *p, unsigned gi)
 	p->written = (u16)idx;
 	for (unsigned i = 0; i < 2; i++)
 		if (sh_is_link(s, p, old[i]))
-			drop_below(s, sh_target(s, old[i]));
+			sh_drop_orphan(s, sh_target(s, old[i]));
 	p->cleared = was & ~e & PTE_P ? (u8)(p->cleared + 1) : 0;
-	return p->cleared >= (sh_key_level(p->key) == 1 ? CLEARED_MAX : 1);
+	return p->cleared >= (p->level == 1 ? CLEARED_MAX : 1);
 }
 
 static bool take_range(struct shadow *s, struct sh_page *p, u64 from, u64 to)

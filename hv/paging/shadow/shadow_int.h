@@ -102,13 +102,17 @@ struct sh_page {
 	u32 hash_next;
 	u32 parents; /* chain of entries that link it */
 	u32 oos_prev, oos_next;
-	u16 live;	    /* entries present */
-	u16 written;	    /* the entry that the guest wrote last while it was synced */
-	u8 state;	    /* enum sh_state */
+	u64 present[SH_ENTRIES / 64]; /* a bit per entry */
+	u16 live;		      /* entries present */
+	u16 written;		      /* the entry that the guest wrote last while it was synced */
+	u8 state;		      /* enum sh_state */
 	u8 writes, cleared; /* by the guest while synced; of those, that made an entry absent */
 	u8 clean, patience; /* out of sync: compared without a difference; how often until synced */
 	u8 roots;	    /* roots it is at the top of */
+	u8 tags;	    /* a bit for each tag that those roots own */
+	u8 kind, level;	    /* as in its key */
 	bool used;	    /* since the clock passed */
+	bool in_ram;	    /* the guest's table is */
 };
 
 struct sh_node {
@@ -209,6 +213,7 @@ struct sh_walk {
 	u64 all, any; /* AND and OR of the entries */
 	gpa_t gpa;
 	u32 error;
+	struct sh_page *leaf; /* found by sh_walk_known(): the last step's table */
 };
 
 enum sh_walked { SH_WALK_OK, SH_WALK_FAULT, SH_WALK_RACE };
@@ -222,6 +227,10 @@ static inline bool sh_pdpte_reserved(u64 e, unsigned maxphyaddr)
 /* Translate @gva for @access (walk.h) and set accessed and dirty bits. */
 enum sh_walked sh_walk(struct shadow *s, const struct walk_regs *g, gva_t gva, u32 access,
 		       struct sh_walk *w);
+/* The same for a guest with 8-byte entries when all links on the way are in our tables, and as the
+ * guest has them: then there is but one step in @w. False: no verdict. */
+bool sh_walk_known(struct shadow *s, const struct walk_regs *g, gva_t gva, u32 access,
+		   struct sh_walk *w, enum sh_walked *verdict);
 /* The guest's memory at @gpa for reading; all ones where there is none. To the end of the page. */
 const u8 *sh_guest_read(const struct shadow *s, gpa_t gpa);
 bool sh_is_large(const struct shadow *s, enum sh_kind kind, unsigned level, u64 e);
@@ -282,7 +291,7 @@ static inline bool sh_present(const struct shadow *s, u64 e)
 
 static inline bool sh_is_link(const struct shadow *s, const struct sh_page *p, u64 e)
 {
-	return sh_present(s, e) && sh_key_level(p->key) > 1 && !(e & PTE_PS);
+	return sh_present(s, e) && p->level > 1 && !(e & PTE_PS);
 }
 
 static inline struct sh_page *sh_target(const struct shadow *s, u64 e)
@@ -293,7 +302,7 @@ static inline struct sh_page *sh_target(const struct shadow *s, u64 e)
 /* A 32-bit directory's entry is two of ours. */
 static inline bool sh_pairs(const struct sh_page *p)
 {
-	return sh_key_kind(p->key) == SH_32 && sh_key_level(p->key) == 2;
+	return p->kind == SH_32 && p->level == 2;
 }
 
 /* Number of guest entries, their size in bytes. */
@@ -304,18 +313,18 @@ static inline unsigned sh_sources(const struct sh_page *p)
 
 static inline unsigned sh_source_size(const struct sh_page *p)
 {
-	return sh_key_kind(p->key) == SH_32 ? 4 : 8;
+	return p->kind == SH_32 ? 4 : 8;
 }
 
 static inline u64 sh_src(const struct sh_page *p, unsigned gi)
 {
-	return sh_key_kind(p->key) == SH_32 ? ((const u32 *)p->src)[gi] : ((const u64 *)p->src)[gi];
+	return p->kind == SH_32 ? ((const u32 *)p->src)[gi] : ((const u64 *)p->src)[gi];
 }
 
 static inline u64 sh_guest(const struct sh_page *p, unsigned gi)
 {
-	return sh_key_kind(p->key) == SH_32 ? ((const volatile u32 *)p->guest)[gi]
-					    : ((const volatile u64 *)p->guest)[gi];
+	return p->kind == SH_32 ? ((const volatile u32 *)p->guest)[gi]
+				: ((const volatile u64 *)p->guest)[gi];
 }
 
 /* What the guest entry @e comes to as entry @idx of @p, with the tables that there are. */
@@ -343,15 +352,19 @@ void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e);
 void sh_settle_new(struct shadow *s, struct sh_page *p);
 /* The table leaves the pool. */
 void sh_forget_state(struct shadow *s, struct sh_page *p);
-/* Compare a table with the guest's, take over what differs. True: something did. */
+/* Compare with the guest's what entries of @p stand for, take over what differs. True: something
+ * did. What is empty is not looked at: it will fault. Once per operation. */
 bool sh_compare(struct shadow *s, struct sh_page *p);
+/* Compare all of it. */
+void sh_compare_all(struct shadow *s, struct sh_page *p);
 /* The guest may write the table at @gpa unheard of; it may not any more. */
 void sh_go_out_of_sync(struct shadow *s, gpa_t gpa);
 void sh_go_synced(struct shadow *s, gpa_t gpa);
 /* A link to @top is being made: compare it and what lies below it. */
 void sh_sync_below(struct shadow *s, struct sh_page *top);
-/* Compare what the root @r can reach and is out of sync. */
-void sh_sync_root(struct shadow *s, const struct sh_root *r);
+/* Compare what the root @r can reach and is out of sync; perhaps only tables of links. What nothing
+ * links any more is freed. */
+void sh_sync_root(struct shadow *s, const struct sh_root *r, bool links_only);
 
 /* --- roots and tags (sh_root.c) -------------------------------------------------------------- */
 
@@ -363,6 +376,8 @@ bool sh_in_current(const struct shadow *s, const struct sh_page *p);
 void sh_lost(struct shadow *s, struct sh_page *p, bool now);
 /* Can @p be reached from other roots than @r only? */
 bool sh_out_of_reach(const struct shadow *s, const struct sh_page *p, const struct sh_root *r);
+/* Free @p if nothing links it, and what only it linked. */
+void sh_drop_orphan(struct shadow *s, struct sh_page *p);
 /* Every public function begins and ends with these. */
 void sh_begin(struct shadow *s);
 void sh_commit(struct shadow *s);
