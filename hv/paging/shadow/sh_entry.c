@@ -259,6 +259,12 @@ void sh_put(struct shadow *s, struct sh_page *p, unsigned idx, u64 new)
 	put_in(s, p, idx, new);
 }
 
+/* Nothing: a bug made on purpose. */
+static bool split_unseen(const struct shadow *s, const struct sh_page *p, u64 old, u64 e)
+{
+	return SH_BUG(LARGE) && sh_present(s, old) && p->level > 1 && (old & PTE_PS) && (e & PTE_P);
+}
+
 /* A 32-bit directory's entry, and those of 4 bytes altogether. */
 static void take_narrow(struct shadow *s, struct sh_page *p, unsigned gi, u32 e)
 {
@@ -275,10 +281,7 @@ static void take_narrow(struct shadow *s, struct sh_page *p, unsigned gi, u32 e)
 	}
 	((u32 *)p->src)[gi] = e;
 	for (unsigned i = 0; i < n; i++) {
-		if (SH_BUG(LARGE) && sh_present(s, old[i]) && sh_key_level(p->key) > 1 &&
-		    (old[i] & PTE_PS) && (e & PTE_P))
-			new[i] = old[i];
-		put_in(s, p, first + i, new[i]);
+		put_in(s, p, first + i, split_unseen(s, p, old[i], e) ? old[i] : new[i]);
 		s->changes += ((p->spt[first + i] ^ old[i]) & RIGHTS_MASK) != 0;
 		tell_loss(s, p, old[i], p->spt[first + i]);
 	}
@@ -301,7 +304,7 @@ static inline u64 derive_small(const struct shadow *s, const struct sh_page *p, 
 		return p->state == SH_SYNCED ? s->absent : s->trap;
 	if (!(e & PTE_A) || (e & s->rsvd[1][0]))
 		return s->trap;
-	if ((e & (PTE_W | PTE_D)) == (PTE_W | PTE_D))
+	if ((e & PTE_W) && ((e & PTE_D) || SH_BUG(DIRTY)))
 		rights |= PTE_W;
 	return with_dirty(s, small_leaf(s, e & PTE_ADDR, rights));
 }
@@ -319,6 +322,8 @@ void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e)
 	else
 		new = sh_derive(s, p, gi, e);
 	old = p->spt[gi];
+	if (split_unseen(s, p, old, e))
+		new = old;
 	if (same_place(s, old, new)) {
 		p->spt[gi] = new;
 		((u64 *)p->src)[gi] = e;
