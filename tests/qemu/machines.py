@@ -33,6 +33,16 @@ AMD_BUGS = {
 }
 
 
+# Words for shadow tables, beside nested ones and as on a CPU that has none of those.
+SHADOW = {"shadow": "paging=shadow", "shadow-alone": "paging=shadow nested=off"}
+
+
+def shadowed(variations):
+    """The same variations by shadow tables, named NAME-shadow and NAME-shadow-alone."""
+    return {f"{name}-{mode}": dict(arguments, paging=words)
+            for mode, words in SHADOW.items() for name, arguments in variations.items()}
+
+
 def over(variations, *machines, seconds=90):
     """The same variations on each of @machines, named NAME-MACHINE."""
     return {f"{name}-{on}": dict(arguments, on=on, seconds=seconds)

@@ -34,7 +34,6 @@ ENDS = {
 }
 # The walk is software's there: tables out of RAM read as ones, as on a bus without an answer.
 SHADOW_ENDS = dict(ENDS, badcr3=ENDS["triple"], tablesout=OFF)
-SHADOW = {"shadow": "paging=shadow", "shadow-alone": "paging=shadow nested=off"}
 SETS = (
     ("triple", "cliloop", "ports"), ("badcr3", "flood", "mmio"), ("hltoff", "badstack", "resets"),
     ("tables", "tablesout", "virt"), ("msrs", "desc", "cr"), ("lme", "storm", "ipi"), ("disk", "debug", "flood"),
@@ -60,7 +59,7 @@ def variations():
     for on, sets in BOCHS_SETS.items():
         for bad in sets:
             yield f"{'-'.join(bad)}-{on}", {"bad": bad, "cpus": 1, "on": on, "seconds": 60}
-    for bad, paging in itertools.product(SETS, SHADOW):
+    for bad, paging in itertools.product(SETS, machines.SHADOW):
         yield f"{'-'.join(bad)}-{paging}", {"bad": bad, "cpus": 1, "paging": paging}
     yield "1cpu-shadow", {"bad": ("tablesout", "tables", "cr"), "cpus": 1, "paging": "shadow"}
     for bad, cpus, debug in itertools.product(SETS, (1, 4), (False, True)):
@@ -83,7 +82,7 @@ def medium(t, bad, good, debug, timeout="2s", on="qemu", paging="nested"):
         config += section(name, f"hostile-{name}", timeout=timeout)
     if good:
         config += section("good", good, memory=192 if good == "demo" else 32)
-    return t.iso(config, machines.cmdline(on, SHADOW.get(paging, "paging=nested")), search=("guests", "bench"),
+    return t.iso(config, machines.cmdline(on, machines.SHADOW.get(paging, "paging=nested")), search=("guests", "bench"),
                  elf="debug/penumbra.elf" if debug else "penumbra.elf")
 
 
@@ -138,7 +137,7 @@ def run(t, bad, cpus, good="nano", debug=False, stall=0, on="qemu", paging="nest
     if bad == ("slow",):
         slow_triples(t, t.boot(medium(t, bad, None, debug, timeout="80s"), cpus=cpus))
         return
-    ends = SHADOW_ENDS if paging in SHADOW else ENDS
+    ends = SHADOW_ENDS if paging in machines.SHADOW else ENDS
     cannot = machines.bugs(on)
     if set(bad) & set(cannot):
         raise Skip("; ".join(cannot[name] for name in bad if name in cannot))

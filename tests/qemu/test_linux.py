@@ -14,6 +14,7 @@ VARIATIONS = {
     # Without ERMS the kernel clears its pages by words, which an emulator counts one by one.
     "5g": {"image": "demo.iso", "memory": "5G", "machine": 7168, "cpu": "max,-la57,-erms"},
 }
+VARIATIONS.update(machines.shadowed(VARIATIONS))
 # Linux does not run on Bochs's phenom with or without us: that promises POPCNT and has none.
 ON_BOCHS = {
     "cloud": {"image": "linux-cloud-amd64-quiet.iso", "memory": "128M"},
@@ -26,12 +27,13 @@ VARIATIONS.update(machines.over({"cloud": ON_BOCHS["cloud"]}, "bochs-zambezi"))
 # demo~bochs-* is "cloud" there.
 for same in ("bochs-broadwell", "bochs-skylake", "bochs-sandybridge"):
     del VARIATIONS["cloud-" + same]
-NIGHTLY = ("amd64",) + tuple(v for v in VARIATIONS if "bochs" in v and v != "cloud-bochs-ryzen")
+NIGHTLY = ("amd64",) + tuple(v for v in VARIATIONS if ("bochs" in v and v != "cloud-bochs-ryzen") or
+                             ("shadow" in v and v != "686-shadow"))
 
 
-def run(t, image, memory="256M", machine=1024, cpu="max,-la57", on="qemu"):
+def run(t, image, memory="256M", machine=1024, cpu="max,-la57", on="qemu", paging="paging=nested"):
     t.built("guests/" + image)
-    iso = t.iso(demo.guest(memory=memory, image=image), machines.cmdline(on, "paging=nested"))
+    iso = t.iso(demo.guest(memory=memory, image=image), machines.cmdline(on, paging))
     m = machines.start(t, on, iso, memory=machine, cpu=cpu)
     demo.run_to_end(t, m, limit=240 if on == "qemu" else 300)
     if memory == "5G":

@@ -78,6 +78,7 @@ VARIATIONS = {
     "memtest-x64": {"config": CD, "image": "memtest-x64.iso", "script": memtest},
     "ipxe": {"config": CD, "image": "ipxe.iso", "script": ipxe},
 }
+VARIATIONS.update(machines.shadowed(VARIATIONS))
 
 
 def memtest_short(t, m):
@@ -92,12 +93,12 @@ ON_BOCHS = {
 }
 VARIATIONS.update(machines.over(ON_BOCHS, "bochs-broadwell", "bochs-skylake", "bochs-sandybridge", "bochs-ryzen",
                                 "bochs-phenom"))
-NIGHTLY = tuple(v for v in VARIATIONS if "bochs" in v and v != "grub-selftest-bochs-phenom")
+NIGHTLY = tuple(v for v in VARIATIONS if ("bochs" in v and v != "grub-selftest-bochs-phenom") or "shadow" in v)
 
 
-def run(t, config, image, script, clock="real", on="qemu"):
+def run(t, config, image, script, clock="real", on="qemu", paging="paging=nested"):
     t.built("guests/" + image)
-    iso = t.iso(config.format(image), machines.cmdline(on, "paging=nested screen=500ms"))
+    iso = t.iso(config.format(image), machines.cmdline(on, f"{paging} screen=500ms"))
     m = machines.start(t, on, iso, clock=clock)
     m.wait_record("boot", 60)
     m.wait_record("guest", 30, name="alpha", event="start")
