@@ -38,8 +38,11 @@ void vcpu_inject(struct vcpu *v, u8 vector, bool has_error, u32 error)
 		.type = EVENT_EXCEPTION, .vector = vector, .has_error = has_error, .error = error};
 }
 
+/* A fault's RFLAGS have RF set where it is delivered: the instruction runs again, and a breakpoint on
+ * it has been. */
 void vcpu_inject_pf(struct vcpu *v, u32 error, u64 cr2)
 {
+	v->rflags |= RFLAGS_RF;
 	v->engine->set_cr(v, 2, cr2);
 	vcpu_inject(v, VEC_PF, true, error);
 }

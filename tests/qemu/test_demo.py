@@ -7,7 +7,7 @@ import machines
 
 TIER = "ci"
 SECONDS = 40
-NIGHTLY = ("shadow-debug", "epyc", "opteron", "bochs-skylake", "bochs-sandybridge", "bochs-broadwell-lists", "2cpus-bochs-broadwell")
+NIGHTLY = ("shadow-debug", "shadow-no-npt", "epyc", "opteron", "bochs-skylake", "bochs-sandybridge", "bochs-broadwell-lists", "2cpus-bochs-broadwell")
 # Printing is most of what a kernel does there: Bochs counts the serial line's time in instructions.
 QUIET = {"paging": "nested", "image": "linux-cloud-amd64-quiet.iso", "seconds": 90}
 VARIATIONS = {

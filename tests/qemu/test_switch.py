@@ -19,7 +19,7 @@ VARIATIONS = {
     "linux-686": {"image": "linux-686.iso", "memory": "192M", "least": 100},
     "linux-686-pae": {"image": "linux-686-pae.iso", "memory": "192M", "least": 100},
 }
-NIGHTLY = ("storm-ia32", "linux-686", "linux-686-pae")
+NIGHTLY = ("storm-ia32", "linux", "linux-686", "linux-686-pae")
 
 
 def switch_until_result(t, m, limit, seed=5):

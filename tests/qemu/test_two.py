@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Two guests at once, sharing one CPU or not: both finish, each with its own lines and clock. Catches
-state of one guest (FPU, timers, interrupts, devices) that leaks into the other."""
+state of one guest (FPU, timers, interrupts, devices, translations) that leaks into the other."""
 import demo
 import machines
 
@@ -12,6 +12,7 @@ VARIATIONS = {
     "2cpus-bochs-broadwell": {"cpus": 2, "on": "bochs-broadwell", "seconds": 180},
 }
 VARIATIONS.update(machines.shadowed({"1cpu": {"cpus": 1}}))
+VARIATIONS["1cpu-mixed"] = {"cpus": 1, "paging": "beta.paging=shadow paging=nested"}
 NIGHTLY = tuple(v for v in VARIATIONS if "-" in v)
 
 
@@ -22,6 +23,9 @@ def run(t, cpus, on="qemu", paging="paging=nested"):
     config = demo.guest("alpha", memory, image) + demo.guest("beta", memory, image)
     m = machines.start(t, on, t.iso(config, machines.cmdline(on, paging)), cpus=cpus)
     demo.run_to_end(t, m, ("alpha", "beta"), limit=240 if on == "qemu" else 400)
+    if "beta.paging" in paging:
+        ran = [m.log.of_type("result", guest=name)[0]["paging"] for name in ("alpha", "beta")]
+        t.check(ran == ["nested", "shadow"], f"the guests ran by {ran}")
     both = [r["t_us"] for r in m.log.of_type("guest", event="start")]
     first_end = min(r["t_us"] for r in m.log.of_type("result"))
     t.check(len(both) == 2 and max(both) < first_end, "the guests did not run at the same time")
