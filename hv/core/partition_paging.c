@@ -65,6 +65,7 @@ static int make_shadow(struct partition *p)
 		.audit_every = audit_every(),
 		.maxphyaddr = p->phys_bits,
 		.has_1g = p->cpuid.has_1g,
+		.filters_faults = hv_engine_caps()->filters_faults,
 		.pml4_g_rsvd = p->cpuid.amd,
 		.fetch = fetch,
 		.say = say,

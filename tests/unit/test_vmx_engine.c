@@ -514,6 +514,29 @@ TEST(a_page_fault_tells_address_and_error_code)
 	CHECK_EQ(*vcpu.live.efer, EFER64);
 }
 
+/* Their operands are in the instruction, which is looked for by what vcpu.live says. */
+TEST(exits_with_an_operand_to_decode_show_the_code_segment)
+{
+	static const u32 reasons[] = {VMX_EXIT_CR, VMX_EXIT_INVLPG};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(reasons); i++) {
+		struct exit x;
+
+		boot();
+		guest_64();
+		shadow(true, 0, ROOT, false);
+		x = enter(reasons[i]);
+		CHECK_EQ(x.reason, i ? EXIT_INVLPG : EXIT_CR);
+		CHECK_EQ(*vcpu.live.cs_attr, CODE64);
+		CHECK_EQ(*vcpu.live.efer, EFER64);
+		guest_pae();
+		shadow(false, 0, PAE_ROOT, false);
+		enter(reasons[i]);
+		CHECK_EQ(*vcpu.live.cs_attr, CODE32);
+		CHECK_EQ(*vcpu.live.efer, 0);
+	}
+}
+
 TEST(apic_exits_are_accesses_and_finished_writes)
 {
 	static const struct {

@@ -27,7 +27,6 @@ const u8 vmx_plain_reason[VMX_PLAIN_REASONS] = {
 	[VMX_EXIT_GETSEC] = INSN(EXIT_VIRT),
 	[VMX_EXIT_HLT] = INSN(EXIT_HLT),
 	[VMX_EXIT_INVD] = INSN(EXIT_CACHE),
-	[VMX_EXIT_INVLPG] = INSN(EXIT_INVLPG),
 	[VMX_EXIT_RDPMC] = INSN(EXIT_RDPMC),
 	[VMX_EXIT_RDTSC] = INSN(EXIT_RDTSC),
 	[VMX_EXIT_VMCALL... VMX_EXIT_VMXON] = INSN(EXIT_VIRT),
@@ -112,10 +111,11 @@ static void decode_apic_write(struct exit *x, u64 qual)
 	x->apic.offset = qual & APIC_QUAL_OFFSET;
 }
 
-static void decode_cr(struct exit *x, u64 qual)
+static void decode_cr(struct vcpu *v, struct exit *x, u64 qual)
 {
 	unsigned type = (qual >> CR_QUAL_TYPE_SHIFT) & CR_QUAL_TYPE_MASK;
 
+	show_code(v);
 	x->reason = EXIT_CR;
 	x->insn_len = (u8)vmread(VMCS_EXIT_INSN_LEN);
 	x->cr.cr = (u8)(qual & CR_QUAL_NUMBER);
@@ -123,6 +123,13 @@ static void decode_cr(struct exit *x, u64 qual)
 	x->cr.gpr = CR_GPR_UNKNOWN;
 	if (type <= CR_MOV_FROM)
 		x->cr.gpr = (u8)((qual >> CR_QUAL_GPR_SHIFT) & CR_QUAL_GPR_MASK);
+}
+
+static void decode_invlpg(struct vcpu *v, struct exit *x)
+{
+	show_code(v);
+	x->reason = EXIT_INVLPG;
+	x->insn_len = (u8)vmread(VMCS_EXIT_INSN_LEN);
 }
 
 /* SDM vol. 3 §28.2.5: the instruction's length is told where an instruction asked for the switch.
@@ -226,7 +233,9 @@ void vmx_decode_exit(struct vcpu *v, u32 reason, struct exit *x)
 	else if (reason == VMX_EXIT_APIC_WRITE)
 		decode_apic_write(x, qual);
 	else if (reason == VMX_EXIT_CR)
-		decode_cr(x, qual);
+		decode_cr(v, x, qual);
+	else if (reason == VMX_EXIT_INVLPG)
+		decode_invlpg(v, x);
 	else if (reason == VMX_EXIT_TASK_SWITCH)
 		decode_task(x, qual, vectoring);
 	else if (reason == VMX_EXIT_EXCEPTION_NMI)

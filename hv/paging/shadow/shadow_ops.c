@@ -20,7 +20,8 @@ static void cpu_load(void *ctx, const struct shadow_root *root)
 	struct translation t = {.kind = TRANSLATION_SHADOW,
 				.root = root->table,
 				.tag = VCPU_TAG_SHADOW + root->tag,
-				.long_mode = root->format == SHADOW_LONG};
+				.long_mode = root->format == SHADOW_LONG,
+				.filter_faults = v->shadow->setup.filters_faults};
 
 	v->engine->get_code(v, &c);
 	t.unpaged = !(c.cr0 & CR0_PG);
@@ -314,6 +315,7 @@ int shadow_paging_init(struct vcpu *v, struct shadow_paging *s, const struct sha
 				  .pool_pages = MAX(setup->pool_pages, SHADOW_MIN_PAGES),
 				  .has_1g = has_1g,
 				  .maxphyaddr = phys_bits,
+				  .filters_faults = setup->filters_faults,
 				  .cpu = &cpu_ops,
 				  .cpu_ctx = v,
 				  .now = cycles};

@@ -22,6 +22,7 @@ struct shadow_setup {
 	/* What the guest's CPUID shows it. */
 	u8 maxphyaddr;
 	bool has_1g, pml4_g_rsvd;
+	bool filters_faults; /* the CPU can: translation.filter_faults */
 	/* The bytes at RIP: how many, and where (perhaps in @buf, of 15 bytes). */
 	const u8 *(*fetch)(struct vcpu *v, u8 *buf, unsigned *n);
 	/* A violation that an audit found. */
