@@ -161,11 +161,11 @@ for path in sys.argv[1:]:
 other_compiler() {
 	# The assembler half and GNU extensions differ: hypervisor and BIOS are built, not only parsed.
 	"$MAKE" --no-print-directory -j"$(nproc)" CC=clang B="$B/clang" SRC="$SRC" "$B/clang/penumbra.elf" \
-		"$B/clang/guestbios.bin" "$B/clang/tools/pncollect" </dev/null
+		"$B/clang/guestbios.bin" "$B/clang/tools/pncollect" "$B/clang/tools/pnpolicy" "$B/clang/sim/sim" </dev/null
 }
 this_compiler() {
 	"$MAKE" --no-print-directory -j"$(nproc)" CC=gcc B="$B" SRC="$SRC" "$B/penumbra.elf" "$B/guestbios.bin" \
-		"$B/tools/pncollect" </dev/null
+		"$B/tools/pncollect" "$B/tools/pnpolicy" "$B/sim/sim" </dev/null
 }
 
 check format format

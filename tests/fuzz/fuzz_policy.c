@@ -1,17 +1,18 @@
 /* Paging policies on arbitrary samples: whatever counters say, decisions are valid modes, the same
- * twice, and switches stay within their budget; a sample that can be written can be read again. The
- * first bytes choose the policy and one parameter; half of the rest is samples as they are, half is
- * text of a trace.
+ * twice, and switches stay within their budget; modes of address spaces are valid too, and nested
+ * behind a shut gate; a sample that can be written can be read again. The first byte chooses: text
+ * of a trace, address spaces, or one of the policies with a parameter at will.
  *
  * SPDX-License-Identifier: MIT
  * SRCS: hv/paging/adaptive/policy.c hv/paging/adaptive/dsp.c hv/paging/adaptive/regret.c
  * SRCS: hv/paging/adaptive/guard.c hv/paging/adaptive/cost.c hv/paging/adaptive/budget.c
  * SRCS: hv/paging/adaptive/window.c hv/paging/adaptive/params.c hv/paging/adaptive/sample.c
- * SRCS: hv/lib/str.c
+ * SRCS: hv/paging/adaptive/spaces.c hv/lib/str.c
  */
 #include "fuzz.h"
 
 #include "paging/adaptive/policy.h"
+#include "paging/adaptive/spaces.h"
 
 static u64 take_u64(struct program *prog)
 {
@@ -130,6 +131,36 @@ static void run(struct program *prog)
 	     params.switch_gap < NSEC_PER_SEC || params.khz != 2800000);
 }
 
+/* The same for modes of address spaces. */
+static void run_spaces(struct program *prog)
+{
+	struct policy_sample x = usual();
+	struct policy_params params;
+	struct cost_model model;
+	struct spaces s;
+
+	policy_params_init(&params, 2800000);
+	cost_init(&model, &params);
+	spaces_init(&s, &params);
+	while (prog->p < prog->end) {
+		u64 root = take(prog) % 20;
+		unsigned times = 1 + take(prog) % 30;
+		enum policy_mode mode = POLICY_NESTED;
+		bool open;
+
+		take_sample(prog, &x, (enum policy_mode)(take(prog) & 1));
+		open = spaces_open(&s, &params, &x);
+		while (times--) {
+			mode = spaces_ran(&s, &params, &model, root, &x);
+			MUST(mode == POLICY_NESTED || mode == POLICY_SHADOW);
+			MUST(open || mode == POLICY_NESTED);
+			x.mode = mode;
+		}
+		if (take(prog) < 16)
+			spaces_forget(&s, root);
+	}
+}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	struct program prog = {data, data + size};
@@ -146,6 +177,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 			MUST(*why);
 		return 0;
 	}
-	run(&prog);
+	if (size && *data & 0x40)
+		run_spaces(&prog);
+	else
+		run(&prog);
 	return 0;
 }

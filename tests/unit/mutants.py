@@ -41,7 +41,7 @@ def lines_of(path):
 def comparisons(path):
     """(line number, column, operator) of each comparison in code."""
     for number, line in enumerate(lines_of(path), 1):
-        if line.lstrip().startswith(("*", "/*", "#", "//")):
+        if line.lstrip().startswith(("*", "/*", "#", "_Static_assert")):
             continue
         code = line.split("/*")[0]
         for found in COMPARISON.finditer(code):

@@ -76,6 +76,31 @@ TEST(stationary_loads_within_two_percent_of_the_better_mode)
 	}
 }
 
+static void watch_reverts(void *ctx, const struct policy_sample *x, const struct policy_decision *d)
+{
+	(void)x;
+	*(unsigned *)ctx += d->reason == REASON_REVERT;
+}
+
+TEST(constant_loads_switch_once_for_good)
+{
+	static const double scale[] = {1, 0.3, 3};
+
+	for (unsigned i = 0; i < 60; i++) {
+		const struct sim_costs *c = i & 1 ? &sim_xen : &sim_own;
+		struct sim_sight sight = {.walk_scale = scale[i % 3], .progress_noise = 1e-9};
+		struct sim_load load = sim_random_load(i);
+		unsigned reverts = 0;
+		struct sim_result r;
+
+		sim_params(&params, c);
+		r = sim_policy(&load, c, &sight, &policy_regret, &params, i, watch_reverts,
+			       &reverts);
+		CHECK(r.switches - 2 * reverts <= 1);
+		CHECK(reverts <= 12);
+	}
+}
+
 TEST(named_loads)
 {
 	static const struct {
