@@ -6,11 +6,7 @@
  *
  * The CPU here walks the shadow tables by itself, with a TLB that forgets only what it is told to.
  *
- * SRCS: hv/mem/p2m.c hv/paging/walk.c hv/paging/shadow/sh_pool.c
- * SRCS: hv/paging/shadow/sh_rmap.c hv/paging/shadow/sh_walk.c hv/paging/shadow/sh_entry.c
- * SRCS: hv/paging/shadow/sh_fault.c hv/paging/shadow/sh_root.c hv/paging/shadow/sh_sync.c
- * SRCS: hv/paging/shadow/sh_invlpg.c hv/paging/shadow/sh_write.c hv/paging/shadow/sh_stats.c
- * SRCS: hv/paging/shadow/sh_store.c hv/paging/shadow/sh_switch.c hv/paging/shadow/sh_audit.c
+ * SRCS: hv/mem/p2m.c hv/paging/walk.c hv/paging/shadow/sh_*.c
  *
  * SPDX-License-Identifier: MIT
  */

@@ -3,7 +3,7 @@
  * flag or instruction length; a byte register taken for another; an access elsewhere taken for the
  * one that faulted; a repeated store that loses count; anything changed by a refusal.
  *
- * SRCS: hv/paging/shadow/sh_store.c
+ * SRCS: hv/paging/shadow/sh_store.c hv/paging/shadow/sh_store_run.c
  *
  * SPDX-License-Identifier: MIT
  */

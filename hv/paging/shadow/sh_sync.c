@@ -213,7 +213,7 @@ static void frame_unsynced(struct shadow *s, gpa_t gpa)
 static void page_synced(struct shadow *s, struct sh_page *p)
 {
 	p->state = SH_SYNCED;
-	p->writes = 0;
+	p->writes = p->cleared = p->removed = 0;
 	mark_absent(s, p);
 }
 

@@ -13,6 +13,7 @@
 #define WRITES_LEAF  4u /* to a last-level table without use in between */
 #define WRITES_LINKS 3u
 #define CLEARED_MAX  2u /* entries of a last-level table made absent in a row */
+#define REMOVED_MAX  8u /* or now and then */
 
 static bool linked(const struct sh_page *p)
 {
@@ -35,7 +36,9 @@ static bool hammered(const struct shadow *s, struct sh_page *p)
 	u64 last = p->spt[p->written];
 	bool leaf = p->level == 1;
 
-	if (leaf && sh_present(s, last) && (last & PTE_A))
+	/* Where absent entries are nothing special, a table out of sync costs no more either way.
+	 */
+	if (leaf && s->absent != s->trap && sh_present(s, last) && (last & PTE_A))
 		p->writes = 0;
 	return ++p->writes >= (leaf ? WRITES_LEAF : WRITES_LINKS);
 }
@@ -100,8 +103,12 @@ static bool take_written(struct shadow *s, struct sh_page *p, unsigned gi)
 	for (unsigned i = 0; i < 2; i++)
 		if (sh_is_link(s, p, old[i]))
 			sh_drop_orphan(s, sh_target(s, old[i]));
-	p->cleared = was & ~e & PTE_P ? (u8)(p->cleared + 1) : 0;
-	return p->cleared >= (p->level == 1 ? CLEARED_MAX : 1);
+	if (!(was & ~e & PTE_P)) {
+		p->cleared = 0;
+		return false;
+	}
+	p->cleared++;
+	return p->level > 1 || p->cleared >= CLEARED_MAX || ++p->removed >= REMOVED_MAX;
 }
 
 static bool take_range(struct shadow *s, struct sh_page *p, u64 from, u64 to)

@@ -106,7 +106,9 @@ struct sh_page {
 	u16 live;		      /* entries present */
 	u16 written;		      /* the entry that the guest wrote last while it was synced */
 	u8 state;		      /* enum sh_state */
-	u8 writes, cleared; /* by the guest while synced; of those, that made an entry absent */
+	/* By the guest while synced: writes, of them the last ones that made an entry absent, and
+	 * all of those. */
+	u8 writes, cleared, removed;
 	u8 clean, patience; /* out of sync: compared without a difference; how often until synced */
 	u8 roots;	    /* roots it is at the top of */
 	u8 tags;	    /* a bit for each tag that those roots own */
