@@ -9,7 +9,7 @@ import machines
 
 TIER = "ci"
 SECONDS = 20
-NIGHTLY = ("bochs-ryzen", "bochs-sandybridge")
+NIGHTLY = ("bochs-broadwell", "bochs-ryzen", "bochs-sandybridge")
 VARIATIONS = {
     "qemu": {"on": "qemu"},
     "bochs-broadwell": {"on": "bochs-broadwell", "right": True, "seconds": 40},
