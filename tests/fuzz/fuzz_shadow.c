@@ -32,6 +32,7 @@ static struct rig_setup setup_of(struct program *p)
 	return (struct rig_setup){.mode = modes[a & 3],
 				  .policy = (a & 4) ? SHADOW_VTLB : SHADOW_AUTO,
 				  .filters_faults = (a & 8) && (b & 3) != 3,
+				  .wide = b & 0x10,
 				  .pdptes_told = a & 0x10,
 				  .has_1g = a & 0x20,
 				  .maxphyaddr = widths[b & 3],

@@ -34,11 +34,14 @@ static unsigned entries_of(const struct rig *r)
 
 static unsigned index_of(const struct rig *r, const struct op *o)
 {
-	static const u16 wide[] = {0, 1, 5, 511}, narrow[] = {0, 1, 513, 1023};
-
-	if (o->index >= 8)
+	if (o->index >= 32)
 		return o->extra % entries_of(r);
-	return r->setup.mode == REF_32 ? narrow[o->index & 3] : wide[o->index & 3];
+	return rig_index(r, 1, o->index);
+}
+
+static gva_t gva_of(const struct rig *r, const struct op *o)
+{
+	return rig_gva(r, o->va | (o->luck & 0xf00));
 }
 
 static u64 value_of(const struct rig *r, const struct op *o)
@@ -106,7 +109,7 @@ static gva_t entry_gva(const struct rig *r, const struct op *o)
 {
 	unsigned index = index_of(r, o);
 
-	if (r->setup.mode == REF_PAE && o->frame < 4 && o->index < 8)
+	if (r->setup.mode == REF_PAE && o->frame < 4 && o->index < 32)
 		index = MIN(index, 3u);
 	return rig_map_gva(r, o->frame % WORLD_FRAMES) + index * rig_entry_bytes(r);
 }
@@ -125,7 +128,7 @@ static u64 current_entry(const struct rig *r, const struct op *o)
 static void op_access(struct rig *r, const struct op *o)
 {
 	struct ref_access a = access_of(o->how);
-	gva_t gva = rig_gva(r, o->va) + (o->extra & 0xff8);
+	gva_t gva = gva_of(r, o) + (o->extra & 0xff8);
 
 	if (a.write && !a.implicit) {
 		const u64 want[2] = {o->extra * 0x100000001ull << 13, o->extra};
@@ -152,7 +155,7 @@ static void op_entry(struct rig *r, const struct op *o)
 
 static void op_entry_va(struct rig *r, const struct op *o)
 {
-	gva_t gva = rig_gva(r, o->va) + index_of(r, o) * rig_entry_bytes(r);
+	gva_t gva = gva_of(r, o) + index_of(r, o) * rig_entry_bytes(r);
 
 	store_value(r, o, gva, rig_entry_bytes(r), value_of(r, o), 1);
 }
@@ -214,7 +217,7 @@ static void op_device_page(struct rig *r, const struct op *o)
 
 static void op_invlpg(struct rig *r, const struct op *o)
 {
-	rig_invlpg(r, rig_gva(r, o->va) + (o->extra & 0xfff));
+	rig_invlpg(r, gva_of(r, o) + (o->extra & 0xfff));
 }
 
 static void op_invlpg_map(struct rig *r, const struct op *o)
@@ -343,14 +346,14 @@ static void op_many(struct rig *r, const struct op *o)
 
 	for (unsigned i = 0; i < n; i++) {
 		choice = choice * 1664525 + 1013904223;
-		gva[i] = rig_gva(r, choice >> 16 & 0xff);
+		gva[i] = rig_gva(r, choice >> 16 & 0xfff);
 	}
 	rig_touch(r, gva, n, &a, o->luck);
 }
 
 static void op_prefetch(struct rig *r, const struct op *o)
 {
-	gva_t gva = (o->how & 1) ? rig_map_gva(r, o->frame % WORLD_FRAMES) : rig_gva(r, o->va);
+	gva_t gva = (o->how & 1) ? rig_map_gva(r, o->frame % WORLD_FRAMES) : gva_of(r, o);
 
 	if (ref_mode_of(&r->g) != REF_LONG)
 		gva = (u32)gva;

@@ -73,6 +73,8 @@ static u8 of_group(enum ref_mode mode, unsigned level, unsigned spread)
 	/* The top level is always the roots'. */
 	if ((mode == REF_32 && level == 2) || (mode == REF_PAE && level == 3))
 		g = &groups[4];
+	if (spread >= 70 && g != &groups[4] && percent(spread - 30))
+		return (u8)(rnd() % WORLD_LOW_TABLES);
 	if (level == 1 && percent(spread))
 		return (u8)(12 + rnd() % 60);
 	return (u8)(g->first + rnd() % g->count);
@@ -121,6 +123,17 @@ static u8 random_store(void)
 	return (u8)(percent(70) ? usual[rnd() % ARRAY_SIZE(usual)] : rnd() % STORE_KINDS);
 }
 
+/* Not to make a wide run narrow: of what changes the meaning of all tables, CR0.WP alone. */
+static void keep_tables(struct op *o)
+{
+	if (o->code == OP_CONTROL)
+		o->how = 0;
+	if ((o->code == OP_KIND || o->code == OP_UNPAGED || o->code == OP_BUILD ||
+	     o->code == OP_SWITCH) &&
+	    percent(90))
+		o->code = OP_MANY;
+}
+
 static struct op random_op(enum ref_mode mode, unsigned spread)
 {
 	struct op o = {.code = random_code(), .luck = rnd(), .extra = rnd()};
@@ -130,7 +143,7 @@ static struct op random_op(enum ref_mode mode, unsigned spread)
 	o.frame = of_group(mode, level, spread);
 	if (percent(4))
 		o.frame = (u8)(rnd() % WORLD_FRAMES);
-	o.index = (u8)(percent(92) ? rnd() & 3 : 8);
+	o.index = (u8)(percent(92) ? rnd() & 31 : 255);
 	o.target = random_target(mode, level, spread, o.frame);
 	o.va = (u8)rnd();
 	o.flags = random_flags(level);
@@ -142,6 +155,8 @@ static struct op random_op(enum ref_mode mode, unsigned spread)
 		o.frame = (u8)(rnd() % 3);
 	if (o.code == OP_CONTROL && percent(30))
 		o.how = 0;
+	if (spread >= 70) /* what would empty the pool is rare */
+		keep_tables(&o);
 	return o;
 }
 
@@ -151,6 +166,7 @@ static void random_setup(struct rig_setup *s, enum ref_mode mode, enum shadow_po
 
 	*s = (struct rig_setup){.mode = mode,
 				.policy = policy,
+				.wide = percent(25),
 				.pdptes_told = percent(50),
 				.has_1g = percent(70),
 				.maxphyaddr = widths[rnd() % ARRAY_SIZE(widths)],
@@ -170,7 +186,7 @@ void stream_generate(struct stream *s, u64 seed, enum ref_mode mode, enum shadow
 	for (unsigned i = 0; i < 4; i++)
 		rnd();
 	random_setup(&s->setup, mode, policy);
-	spread = percent(50) ? 0 : percent(50) ? 20 : 70;
+	spread = s->setup.wide ? 70 + 30 * (rnd() & 1) : percent(60) ? 0 : 20;
 	s->count = count;
 	for (unsigned i = 0; i < count; i++)
 		s->op[i] = random_op(mode, spread);
@@ -190,10 +206,11 @@ void stream_print(FILE *f, const struct stream *s)
 	const struct rig_setup *u = &s->setup;
 
 	fprintf(f,
-		"setup mode %d policy %d filter %d told %d 1g %d width %u forget %u audit %u pool "
+		"setup mode %d policy %d filter %d wide %d told %d 1g %d width %u forget %u audit "
+		"%u pool "
 		"%u\n",
-		u->mode, u->policy, u->filters_faults, u->pdptes_told, u->has_1g, u->maxphyaddr,
-		u->forget, u->audit_every, u->pool_pages);
+		u->mode, u->policy, u->filters_faults, u->wide, u->pdptes_told, u->has_1g,
+		u->maxphyaddr, u->forget, u->audit_every, u->pool_pages);
 	for (unsigned i = 0; i < s->count; i++) {
 		const struct op *o = &s->op[i];
 
@@ -226,19 +243,21 @@ static bool read_op(const char *line, struct op *o)
 /* Lines that are neither are passed over; @s->count is the room there is. */
 bool stream_read(FILE *f, struct stream *s)
 {
-	unsigned mode, policy, filter, told, big, width, forget, audit, pool, n = 0;
+	unsigned mode, policy, filter, wide, told, big, width, forget, audit, pool, n = 0;
 	bool setup = false;
 	char line[256];
 
 	while (n < s->count && fgets(line, sizeof(line), f)) {
 		if (sscanf(line,
-			   "setup mode %u policy %u filter %u told %u 1g %u width %u forget %u "
+			   "setup mode %u policy %u filter %u wide %u told %u 1g %u width %u "
+			   "forget %u "
 			   "audit %u pool %u",
-			   &mode, &policy, &filter, &told, &big, &width, &forget, &audit,
-			   &pool) == 9) {
+			   &mode, &policy, &filter, &wide, &told, &big, &width, &forget, &audit,
+			   &pool) == 10) {
 			s->setup = (struct rig_setup){.mode = (enum ref_mode)mode,
 						      .policy = (enum shadow_policy)policy,
 						      .filters_faults = filter,
+						      .wide = wide,
 						      .pdptes_told = told,
 						      .has_1g = big,
 						      .maxphyaddr = (u8)width,

@@ -20,6 +20,7 @@ struct rig_setup {
 	enum ref_mode mode;
 	enum shadow_policy policy;
 	bool filters_faults;
+	bool wide;	  /* many addresses and tables: more than the pool holds */
 	bool pdptes_told; /* the hypervisor gives PAE's top entries; else the shadow reads them */
 	bool has_1g;
 	u8 maxphyaddr;
@@ -71,7 +72,9 @@ __attribute__((format(printf, 3, 4))) void rig_fail_at(struct rig *r, int line, 
 
 /* --- addresses --- */
 
-/* One of few: two bits of @choice for each level. */
+/* Addresses in use differ in few bits: their entries of a table, two to five bits of @choice. */
+unsigned rig_index(const struct rig *r, unsigned level, unsigned choice);
+/* The same bits for each level, the first level's lowest. */
 gva_t rig_gva(const struct rig *r, unsigned choice);
 /* Where the guest's direct map has frame @n. */
 gva_t rig_map_gva(const struct rig *r, unsigned n);

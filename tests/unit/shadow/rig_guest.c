@@ -14,26 +14,39 @@
 #define MAP_TOP 2u
 enum { MAP_PT = 79, MAP_PD = 78, MAP_PDPT = 77 };
 
-static unsigned index_of(enum ref_mode mode, unsigned level, unsigned choice)
+/* Entries of a table that are in use: four, or in wide runs 8, 16 or 32 so that a root has about as
+ * many last-level tables in each mode. */
+static unsigned choice_bits(const struct rig *r)
 {
-	static const u16 wide[] = {0, 1, 5, 511}, narrow[] = {0, 1, 513, 1023},
-			 four[] = {0, 1, 3, 3};
+	static const u8 wide[] = {[REF_32] = 5, [REF_PAE] = 4, [REF_LONG] = 3};
 
-	if (mode == REF_32)
-		return narrow[choice & 3];
-	return mode == REF_PAE && level == 3 ? four[choice & 3] : wide[choice & 3];
+	return r->setup.wide ? wide[r->setup.mode] : 2;
+}
+
+unsigned rig_index(const struct rig *r, unsigned level, unsigned choice)
+{
+	static const u16 of_512[] = {0, 1, 5, 511}, of_1024[] = {0, 1, 513, 1023};
+
+	choice &= BIT(choice_bits(r)) - 1;
+	if (r->setup.mode == REF_PAE && level == 3)
+		return choice % 3 + (choice % 3 == 2); /* 2 is the direct map's */
+	if (choice >= 4)
+		return (37 * choice + 3) % (r->setup.mode == REF_32 ? 1024 : 512);
+	return r->setup.mode == REF_32 ? of_1024[choice] : of_512[choice];
 }
 
 gva_t rig_gva(const struct rig *r, unsigned choice)
 {
 	enum ref_mode mode = r->setup.mode;
+	unsigned levels = mode == REF_32 ? 2 : mode == REF_PAE ? 3 : 4;
 	gva_t gva = 0;
 
-	if (mode == REF_32)
-		return (gva_t)index_of(mode, 2, choice >> 2) << 22 |
-		       (gva_t)index_of(mode, 1, choice) << 12;
-	for (unsigned level = 1; level <= (mode == REF_PAE ? 3u : 4u); level++)
-		gva |= (gva_t)index_of(mode, level, choice >> 2 * (level - 1)) << (3 + 9 * level);
+	for (unsigned level = 1; level <= levels; level++) {
+		unsigned shift = mode == REF_32 ? 2 + 10 * level : 3 + 9 * level;
+
+		gva |= (gva_t)rig_index(r, level, choice) << shift;
+		choice >>= choice_bits(r);
+	}
 	return gva & BIT(47) ? gva | 0xffffull << 48 : gva;
 }
 
@@ -88,51 +101,70 @@ static void build_map(struct rig *r)
 	write_entry(r, MAP_PDPT, 0, table_entry(MAP_PD));
 }
 
-/* Three roots (frames 0..2) over shared tables: 4.. third level, 8.. second, 12.. first. */
+/* Tables number @k of the second and the first level. */
+static unsigned directory(const struct rig *r, unsigned k)
+{
+	return 8 + k % (r->setup.wide ? 64 : 4);
+}
+
+static unsigned last_table(const struct rig *r, unsigned k)
+{
+	return r->setup.wide ? 84 + k % 124 : 12 + k % 8;
+}
+
+/* Three roots (frames 0..2) over shared tables; the third level's are frames 4.. */
 static void build_root(struct rig *r, unsigned root)
 {
 	enum ref_mode mode = r->setup.mode;
+	unsigned n = 1u << choice_bits(r);
 
-	for (unsigned c = 0; c < 4; c++) {
+	for (unsigned c = 0; c < n; c++) {
 		if (mode == REF_32) {
-			write_entry(r, root, index_of(mode, 2, c),
-				    table_entry(12 + (root + c) % 8));
+			write_entry(r, root, rig_index(r, 2, c),
+				    table_entry(last_table(r, n * root + c)));
 			continue;
 		}
 		if (mode == REF_LONG) {
-			write_entry(r, root, index_of(mode, 4, c), table_entry(4 + root));
-			write_entry(r, 4 + root, index_of(mode, 3, c),
-				    table_entry(8 + (root + c) % 4));
+			write_entry(r, root, rig_index(r, 4, c), table_entry(4 + root));
+			write_entry(r, 4 + root, rig_index(r, 3, c),
+				    table_entry(directory(r, root * (n - 3) + c)));
 		} else {
-			write_entry(r, root, index_of(mode, 3, c),
-				    world_frame(8 + (root + c) % 4) | PTE_P);
+			write_entry(r, root, rig_index(r, 3, c),
+				    world_frame(directory(r, root * (n - 3) + c)) | PTE_P);
 		}
-		for (unsigned pd = 8; pd < 12; pd++)
-			write_entry(r, pd, index_of(mode, 2, c), table_entry(12 + (pd + c) % 8));
 	}
-	if (mode == REF_LONG)
-		write_entry(r, root, MAP_TOP, table_entry(MAP_PDPT));
-	else if (mode == REF_PAE)
-		write_entry(r, root, MAP_TOP, world_frame(MAP_PD) | PTE_P);
-	else
-		write_entry(r, root, MAP_TOP, table_entry(MAP_PT));
+	write_entry(r, root, MAP_TOP,
+		    mode == REF_LONG  ? table_entry(MAP_PDPT)
+		    : mode == REF_PAE ? world_frame(MAP_PD) | PTE_P
+				      : table_entry(MAP_PT));
+}
+
+static void build_below(struct rig *r)
+{
+	unsigned n = 1u << choice_bits(r);
+
+	for (unsigned k = 0; k < 64 && r->setup.mode != REF_32; k++)
+		for (unsigned c = 0; c < n && (k < 4 || r->setup.wide); c++)
+			write_entry(r, directory(r, k), rig_index(r, 2, c),
+				    table_entry(last_table(r, n * k + c)));
+	for (unsigned k = 0; k < 124; k++)
+		for (unsigned c = 0; c < n && (k < 8 || r->setup.wide); c++)
+			write_entry(r, last_table(r, k), rig_index(r, 1, c),
+				    table_entry(WORLD_DATA + (4 * k + c) % 18));
 }
 
 void rig_build(struct rig *r)
 {
 	static const u8 nothing[PAGE_SIZE];
 
-	for (unsigned n = 0; n < 20; n++)
+	for (unsigned n = 0; n < (r->setup.wide ? WORLD_LOW_TABLES : 20u); n++)
 		rig_device_write(r, world_frame(n), nothing, PAGE_SIZE);
 	for (unsigned n = MAP_PDPT; n <= MAP_PT; n++)
 		rig_device_write(r, world_frame(n), nothing, PAGE_SIZE);
 	build_map(r);
 	for (unsigned root = 0; root < 3; root++)
 		build_root(r, root);
-	for (unsigned pt = 12; pt < 20; pt++)
-		for (unsigned c = 0; c < 4; c++)
-			write_entry(r, pt, index_of(r->setup.mode, 1, c),
-				    table_entry(WORLD_DATA + (4 * pt + c) % 18));
+	build_below(r);
 }
 
 void rig_set_kind(struct rig *r, unsigned frame, enum p2m_kind kind)

@@ -12,10 +12,9 @@
 
 #include "mem/p2m.h"
 
-/* Frames by number: what operations name. 0..95 for tables, then special ones, then data. */
-#define WORLD_TABLES	 96u
-#define WORLD_LOW_TABLES 80u /* the first ones lie below 4 GiB at 2 MiB, all in two chunks */
-#define WORLD_MAP	 95u /* the last tables hold the direct map (rig.h) */
+/* Frames by number: what operations name. First those for tables, then special ones, then data. */
+#define WORLD_TABLES	 224u
+#define WORLD_LOW_TABLES 208u /* the first ones lie between 2 and 6 MiB, half in each chunk */
 enum {
 	WORLD_VIDEO = WORLD_TABLES, /* no memory, or RAM */
 	WORLD_ROM,
