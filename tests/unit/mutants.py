@@ -85,7 +85,7 @@ class Bench:
             output = os.path.join(self.folder, name + "." + program)
             self.link(output, program, instead)
             try:
-                run = subprocess.run([output], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30)
+                run = subprocess.run([output], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=120)
             except subprocess.TimeoutExpired:
                 return False
             finally:

@@ -36,9 +36,9 @@ const struct policy_param policy_param_table[] = {
 	P(dsp_margin, PARAM_PERCENT, 80 * PCT, 0, WHOLE, "of PFU and TLBU in rules 1 and 2"),
 	P(dsp_history, PARAM_COUNT, 3, 1, 8, "samples in the historic ratio"),
 
-	P(rho, PARAM_DECIMAL, K * 45 / 100, 1, K, "walk cycles in shadow / in nested, at first"),
-	P(rho_min, PARAM_DECIMAL, K / 10, 1, K, "and its bounds"),
-	P(rho_max, PARAM_DECIMAL, K * 95 / 100, 1, K, ""),
+	P(rho, PARAM_DECIMAL, K * 45 / 100, 1, K, "walk cycles in shadow over nested, at first"),
+	P(rho_min, PARAM_DECIMAL, K / 10, 1, K, "at least, when learned"),
+	P(rho_max, PARAM_DECIMAL, K * 95 / 100, 1, K, "and at most"),
 	P(c_pf, PARAM_COUNT, 5000, 0, 10000000, "cycles for a guest's page fault under shadow"),
 	P(c_cr3, PARAM_COUNT, 2000, 0, 10000000, "for a write to CR3"),
 	P(c_invlpg, PARAM_COUNT, 2000, 0, 10000000, "for an INVLPG"),
