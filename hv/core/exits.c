@@ -38,8 +38,8 @@ void vcpu_inject(struct vcpu *v, u8 vector, bool has_error, u32 error)
 		.type = EVENT_EXCEPTION, .vector = vector, .has_error = has_error, .error = error};
 }
 
-/* A fault's RFLAGS have RF set where it is delivered: the instruction runs again, and a breakpoint on
- * it has been. */
+/* A fault's RFLAGS have RF set where it is delivered: the instruction runs again, and a breakpoint
+ * on it has been. */
 void vcpu_inject_pf(struct vcpu *v, u32 error, u64 cr2)
 {
 	v->rflags |= RFLAGS_RF;
@@ -263,6 +263,20 @@ static void store_cr(struct vcpu *v, const struct exitop_insn *i, unsigned cr)
 	vcpu_advance(v, i->len);
 }
 
+/* A switch of address spaces under shadow tables, where the CPU says all there is to know. */
+static void move_cr3(struct vcpu *v, const struct exit *x)
+{
+	bool wide = (*v->live.efer & EFER_LMA) && (*v->live.cs_attr & SEG_ATTR_L);
+	u64 mask = wide ? UINT64_MAX : UINT32_MAX, *gpr = &v->gpr[x->cr.gpr];
+
+	if (x->cr.write) {
+		write_cr(v, 3, *gpr & mask, x->insn_len);
+		return;
+	}
+	*gpr = *v->live.cr3 & mask;
+	vcpu_advance(v, x->insn_len);
+}
+
 static void exit_cr(struct vcpu *v, struct exit *x)
 {
 	struct exitop_insn i;
@@ -270,8 +284,13 @@ static void exit_cr(struct vcpu *v, struct exit *x)
 	enum code_mode mode;
 	u8 buf[INSN_MAX];
 	unsigned n;
-	const u8 *bytes = vcpu_insn(v, buf, &n, &mode);
+	const u8 *bytes;
 
+	if (x->cr.cr == 3 && x->cr.gpr < GPR_COUNT && x->insn_len) {
+		move_cr3(v, x);
+		return;
+	}
+	bytes = vcpu_insn(v, buf, &n, &mode);
 	switch (exitop_decode(bytes, n, mode, &i)) {
 	case EXITOP_MOV_TO_CR:
 		write_cr(v, i.reg, v->gpr[i.gpr], i.len);
@@ -387,9 +406,14 @@ static void exit_invlpg(struct vcpu *v, struct exit *x)
 	enum code_mode mode;
 	u8 buf[INSN_MAX];
 	unsigned n;
-	const u8 *bytes = vcpu_insn(v, buf, &n, &mode);
+	const u8 *bytes;
 
-	(void)x;
+	if (x->invlpg.told) {
+		v->paging->invlpg(v, x->invlpg.gva);
+		vcpu_advance(v, x->insn_len);
+		return;
+	}
+	bytes = vcpu_insn(v, buf, &n, &mode);
 	if (exitop_decode(bytes, n, mode, &i) != EXITOP_INVLPG) {
 		vcpu_insn_lost(v, x);
 		return;

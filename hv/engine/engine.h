@@ -77,6 +77,10 @@ struct exit {
 			u64 cr2;
 		} exc;
 		struct {
+			bool told; /* insn_len and */
+			gva_t gva; /* what the instruction is for are known; else decode */
+		} invlpg;
+		struct {
 			u16 offset; /* in the page */
 		} apic;
 		/* insn_len is 0 where no instruction asked for it; what did is in v->event then. */

@@ -48,7 +48,7 @@ struct tlb_tag {
 
 /* Where the engine keeps what finding the guest's instruction needs: read only. Of CR4 the bits
  * that CPUID shows are valid whenever the vCPU does not run; the rest after an exit that named no
- * instruction length, EXIT_CR and EXIT_INVLPG. */
+ * instruction length, and EXIT_CR. */
 struct vcpu_live {
 	const u64 *cr3, *cr4, *efer;
 	const u16 *cs_attr;

@@ -21,6 +21,7 @@ BOCHS = {
     "bochs-zambezi": "zambezi",
     "bochs-phenom": "phenom_8650_toliman",             # no next-RIP, no flush by ASID
 }
+VT_X = ("bochs-broadwell", "bochs-skylake", "bochs-sandybridge")  # no guest there without nested paging
 AMD = ("bochs-ryzen", "bochs-zambezi", "bochs-phenom")
 # What Bochs 2.7 cannot do for a guest, whatever hypervisor runs it.
 BUGS = {

@@ -212,6 +212,21 @@ TEST(exceptions_and_refused_states_are_told)
 	CHECK_EQ(x.reason, EXIT_WRMSR);
 }
 
+TEST(the_address_of_invlpg_is_told_with_decode_assists_only)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		bool next_rip = i & 1, decode = i & 2;
+
+		begin(next_rip, decode, SVM_EXIT_INVLPG);
+		vmcb.next_rip = RIP + 3;
+		vmcb.info1 = 0x7000;
+		svm_decode_exit(&v, &x);
+		CHECK_EQ(x.reason, EXIT_INVLPG);
+		CHECK_EQ(x.invlpg.told, next_rip && decode);
+		CHECK(!x.invlpg.told || (x.invlpg.gva == 0x7000 && x.insn_len == 3));
+	}
+}
+
 TEST(every_code_has_a_reason)
 {
 	for (u64 code = 0; code < 0x500; code++) {

@@ -514,27 +514,46 @@ TEST(a_page_fault_tells_address_and_error_code)
 	CHECK_EQ(*vcpu.live.efer, EFER64);
 }
 
-/* Their operands are in the instruction, which is looked for by what vcpu.live says. */
-TEST(exits_with_an_operand_to_decode_show_the_code_segment)
+/* The instruction is looked for by what vcpu.live says. */
+TEST(an_exit_to_decode_shows_the_code_segment)
 {
-	static const u32 reasons[] = {VMX_EXIT_CR, VMX_EXIT_INVLPG};
+	struct exit x;
 
-	for (unsigned i = 0; i < ARRAY_SIZE(reasons); i++) {
-		struct exit x;
+	boot();
+	guest_64();
+	shadow(true, 0, ROOT, false);
+	x = enter(VMX_EXIT_CR);
+	CHECK_EQ(x.reason, EXIT_CR);
+	CHECK_EQ(*vcpu.live.cs_attr, CODE64);
+	CHECK_EQ(*vcpu.live.efer, EFER64);
+	guest_pae();
+	shadow(false, 0, PAE_ROOT, false);
+	enter(VMX_EXIT_CR);
+	CHECK_EQ(*vcpu.live.cs_attr, CODE32);
+	CHECK_EQ(*vcpu.live.efer, 0);
+}
 
-		boot();
-		guest_64();
-		shadow(true, 0, ROOT, false);
-		x = enter(reasons[i]);
-		CHECK_EQ(x.reason, i ? EXIT_INVLPG : EXIT_CR);
-		CHECK_EQ(*vcpu.live.cs_attr, CODE64);
-		CHECK_EQ(*vcpu.live.efer, EFER64);
-		guest_pae();
-		shadow(false, 0, PAE_ROOT, false);
-		enter(reasons[i]);
-		CHECK_EQ(*vcpu.live.cs_attr, CODE32);
-		CHECK_EQ(*vcpu.live.efer, 0);
-	}
+TEST(invlpg_tells_its_address_and_a_move_of_cr3_its_register)
+{
+	struct exit x;
+
+	boot();
+	guest_64();
+	shadow(true, 0, ROOT, false);
+	fake.field[VMCS_EXIT_QUALIFICATION] = 0xffff800000007123;
+	fake.field[VMCS_EXIT_INSN_LEN] = 3;
+	x = enter(VMX_EXIT_INVLPG);
+	CHECK_EQ(x.reason, EXIT_INVLPG);
+	CHECK(x.invlpg.told);
+	CHECK_EQ(x.invlpg.gva, 0xffff800000007123);
+	CHECK_EQ(x.insn_len, 3);
+	fake.field[VMCS_EXIT_QUALIFICATION] = 3 | 9 << 8;
+	x = enter(VMX_EXIT_CR);
+	CHECK(x.cr.cr == 3 && x.cr.write && x.cr.gpr == 9);
+	fake.field[VMCS_EXIT_QUALIFICATION] = 3 | 1 << 4 | 2 << 8;
+	x = enter(VMX_EXIT_CR);
+	CHECK(x.cr.cr == 3 && !x.cr.write && x.cr.gpr == 2);
+	CHECK_EQ(*vcpu.live.cr3, GUEST_CR3);
 }
 
 TEST(apic_exits_are_accesses_and_finished_writes)

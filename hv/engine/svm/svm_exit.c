@@ -18,7 +18,6 @@ const u8 svm_plain_reason[SVM_PLAIN_REASONS] = {
 	[SVM_EXIT_INVD] = EXIT_CACHE + 1,
 	[SVM_EXIT_PAUSE] = EXIT_PAUSE + 1,
 	[SVM_EXIT_HLT] = EXIT_HLT + 1,
-	[SVM_EXIT_INVLPG] = EXIT_INVLPG + 1,
 	[SVM_EXIT_INVLPGA] = EXIT_VIRT + 1,
 	[SVM_EXIT_SHUTDOWN] = EXIT_SHUTDOWN + 1,
 	[SVM_EXIT_VMRUN... SVM_EXIT_SKINIT] = EXIT_VIRT + 1,
@@ -67,6 +66,14 @@ static void decode_cr(struct vcpu *v, struct exit *x)
 		x->cr.cr = 0;
 		x->cr.write = true;
 	}
+}
+
+/* With decode assists EXITINFO1 is the address. */
+static void decode_invlpg(const struct vmcb *c, struct exit *x)
+{
+	x->reason = EXIT_INVLPG;
+	x->invlpg.told = svm_caps.decode && x->insn_len;
+	x->invlpg.gva = c->info1;
 }
 
 /* What @v->event tells has been taken back by now: a gate was the way where there is one. INT n
@@ -137,6 +144,8 @@ void svm_decode_exit(struct vcpu *v, struct exit *x)
 		decode_exception(c, x);
 	else if (code == SVM_EXIT_IOIO)
 		decode_io(c, x);
+	else if (code == SVM_EXIT_INVLPG)
+		decode_invlpg(c, x);
 	else if (code == SVM_EXIT_TASK)
 		decode_task(v, c, x);
 	else if (code == SVM_EXIT_MSR)

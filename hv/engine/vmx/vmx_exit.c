@@ -125,11 +125,12 @@ static void decode_cr(struct vcpu *v, struct exit *x, u64 qual)
 		x->cr.gpr = (u8)((qual >> CR_QUAL_GPR_SHIFT) & CR_QUAL_GPR_MASK);
 }
 
-static void decode_invlpg(struct vcpu *v, struct exit *x)
+static void decode_invlpg(struct exit *x, u64 qual)
 {
-	show_code(v);
 	x->reason = EXIT_INVLPG;
 	x->insn_len = (u8)vmread(VMCS_EXIT_INSN_LEN);
+	x->invlpg.told = true;
+	x->invlpg.gva = qual;
 }
 
 /* SDM vol. 3 §28.2.5: the instruction's length is told where an instruction asked for the switch.
@@ -224,24 +225,33 @@ void vmx_decode_exit(struct vcpu *v, u32 reason, struct exit *x)
 	v->event.type = EVENT_NONE;
 	if (vectoring & INTR_VALID)
 		take_back_event(v, vectoring);
-	if (reason == VMX_EXIT_IO)
-		decode_io(x, qual);
-	else if (reason == VMX_EXIT_EPT_VIOLATION)
-		decode_nested(v, x, qual, vectoring);
-	else if (reason == VMX_EXIT_APIC_ACCESS)
-		decode_apic_access(v, x, qual);
-	else if (reason == VMX_EXIT_APIC_WRITE)
-		decode_apic_write(x, qual);
-	else if (reason == VMX_EXIT_CR)
-		decode_cr(v, x, qual);
-	else if (reason == VMX_EXIT_INVLPG)
-		decode_invlpg(v, x);
-	else if (reason == VMX_EXIT_TASK_SWITCH)
-		decode_task(x, qual, vectoring);
-	else if (reason == VMX_EXIT_EXCEPTION_NMI)
+	switch (reason) {
+	case VMX_EXIT_EXCEPTION_NMI:
 		decode_exception(v, x, qual, vectoring);
-	else if (reason < VMX_PLAIN_REASONS && vmx_plain_reason[reason])
+		return;
+	case VMX_EXIT_TASK_SWITCH:
+		decode_task(x, qual, vectoring);
+		return;
+	case VMX_EXIT_INVLPG:
+		decode_invlpg(x, qual);
+		return;
+	case VMX_EXIT_CR:
+		decode_cr(v, x, qual);
+		return;
+	case VMX_EXIT_IO:
+		decode_io(x, qual);
+		return;
+	case VMX_EXIT_APIC_ACCESS:
+		decode_apic_access(v, x, qual);
+		return;
+	case VMX_EXIT_EPT_VIOLATION:
+		decode_nested(v, x, qual, vectoring);
+		return;
+	case VMX_EXIT_APIC_WRITE:
+		decode_apic_write(x, qual);
+		return;
+	}
+	x->reason = EXIT_UNKNOWN;
+	if (reason < VMX_PLAIN_REASONS && vmx_plain_reason[reason])
 		x->reason = vmx_plain_reason[reason] - 1;
-	else
-		x->reason = EXIT_UNKNOWN;
 }
