@@ -31,6 +31,7 @@ void oracle_load_cr3(struct oracle *o, const struct walk_regs *g)
 		abort();
 	s = &o->space[o->spaces++];
 	s->from = world_time;
+	s->invlpg = false;
 	s->cr3 = g->cr3;
 	if (g->pdpte)
 		memcpy(s->pdpte, g->pdpte, sizeof(s->pdpte));
@@ -50,7 +51,11 @@ static unsigned invlpg_slot(u64 page)
 /* A slot that another page takes only makes the oracle more lenient. */
 void oracle_invlpg(struct oracle *o, gva_t gva)
 {
-	o->last_invlpg = world_time;
+	if (o->spaces == ORACLE_SPACES)
+		abort();
+	o->space[o->spaces] = o->space[o->spaces - 1];
+	o->space[o->spaces].from = world_time;
+	o->space[o->spaces++].invlpg = true;
 	for (unsigned i = 0; i < 4; i++) {
 		u64 page = gva >> shifts[i];
 		unsigned slot = invlpg_slot(page);
@@ -143,9 +148,11 @@ static bool search_space(struct oracle *o, struct search *q, const struct oracle
 		return false;
 	q->g = &g;
 	for (unsigned i = 0; i < 4 && !found; i++) {
+		u64 from = MAX(s->from, invlpg_time(o, i, q->gva));
+
 		q->leaf_size = BIT(shifts[i]);
-		found = search_from(q, at, (struct ref_rights){true, true, true},
-				    MAX(s->from, invlpg_time(o, i, q->gva)));
+		found = from <= q->to &&
+			search_from(q, at, (struct ref_rights){true, true, true}, from);
 	}
 	q->g = now;
 	return found;
@@ -165,6 +172,8 @@ bool oracle_permits(struct oracle *o, const struct walk_regs *g, gva_t gva,
 	for (unsigned i = o->spaces; i-- && !found;) {
 		found = search_space(o, &q, &o->space[i]);
 		q.to = o->space[i].from;
+		if (o->space[i].invlpg)
+			continue;
 		q.global = true;
 		if (!(g->cr4 & CR4_PGE))
 			break;
@@ -211,6 +220,5 @@ bool oracle_permits_fault(struct oracle *o, const struct walk_regs *g, gva_t gva
 	if (ref_mode_of(g) == REF_UNPAGED || (error & PFEC_P) != (reserved ? PFEC_P : 0) ||
 	    ref_error(g, a) != (error & ~(PFEC_P | PFEC_RSVD)) || !ref_first(g, gva, &at, &kind))
 		return false;
-	return search_fault(&q, at, MAX(s->from, o->last_invlpg),
-			    reserved ? REF_RESERVED : REF_ABSENT);
+	return search_fault(&q, at, s->from, reserved ? REF_RESERVED : REF_ABSENT);
 }

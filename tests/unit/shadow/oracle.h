@@ -13,17 +13,18 @@
 #define ORACLE_SPACES 65536u
 #define ORACLE_INVLPG 4096u
 
-/* Since when an address space has been the current one. */
+/* A time in which pointers to tables may be kept: from a load of CR3, or an INVLPG, which forgets
+ * all of those but only its own page's translations. */
 struct oracle_space {
 	u64 from;
+	bool invlpg; /* it began with: the CR3 is the one before */
 	u64 cr3;
 	u64 pdpte[4];
 };
 
 struct oracle {
-	struct oracle_space *space; /* since everything was last forgotten; the last is current */
+	struct oracle_space *space; /* since everything was last forgotten; the last is now */
 	unsigned spaces;
-	u64 last_invlpg;
 	struct {
 		u64 page, time;
 	} invlpg[4][ORACLE_INVLPG]; /* 4 KiB, 2 MiB, 4 MiB, 1 GiB */
