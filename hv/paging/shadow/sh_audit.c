@@ -263,8 +263,9 @@ static void audit_counts(struct audit *a, u32 used, u32 oos)
 	u32 listed = 0;
 	u64 synced = 0, counted = 0;
 
-	for (u32 n = s->oos_head; n && listed <= s->npages; n = s->page[n].oos_next)
-		listed++;
+	for (unsigned i = 0; i < ARRAY_SIZE(s->oos); i++)
+		for (u32 n = s->oos[i].head; n && listed <= s->npages; n = s->page[n].oos_next)
+			listed++;
 	for (u64 f = 0; f < s->nframes; f++)
 		synced += (s->frame[f] & SH_FRAME_SYNC) != 0;
 	for (u64 c = 0; c < s->m->nchunks; c++)

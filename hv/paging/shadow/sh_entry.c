@@ -202,6 +202,7 @@ static void take_out(struct shadow *s, struct sh_page *p, unsigned idx)
 	chain = chain_of(s, p, idx, e);
 	if (chain)
 		sh_chain_remove(s, chain, ref_of(s, p, idx));
+	s->ways += sh_is_link(s, p, e);
 	if (p->level > 1 && (e & PTE_PS))
 		s->stats.large_leaves--;
 	p->live--;
@@ -222,6 +223,7 @@ static void put_in(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
 		p->spt[idx] = s->trap;
 		return;
 	}
+	s->ways += sh_is_link(s, p, e);
 	if (p->level > 1 && (e & PTE_PS))
 		s->stats.large_leaves++;
 	p->live++;
@@ -309,6 +311,29 @@ static inline u64 derive_small(const struct shadow *s, const struct sh_page *p, 
 	return with_dirty(s, small_leaf(s, e & PTE_ADDR, rights));
 }
 
+/* A last-level entry of 8 bytes: the commonest, and the one whose cost is felt. */
+static void take_small(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
+{
+	u64 *src = (u64 *)p->src + idx, old = p->spt[idx], new = derive_small(s, p, e);
+	u32 ref = ref_of(s, p, idx);
+	u64 bit = BIT(idx % 64);
+
+	if (!same_place(s, old, new)) {
+		if (sh_present(s, old) && (old & PTE_W))
+			sh_chain_remove(s, sh_frame(s, *src & PTE_ADDR), ref);
+		if (sh_present(s, new) && (new &PTE_W) &&
+		    !sh_chain_add(s, sh_frame(s, e & PTE_ADDR), ref))
+			new = s->trap;
+		p->live = (u16)(p->live - sh_present(s, old) + sh_present(s, new));
+		p->present[idx / 64] &= ~bit;
+		p->present[idx / 64] |= sh_present(s, new) ? bit : 0;
+	}
+	*src = e;
+	p->spt[idx] = new;
+	s->changes += ((new ^ old) & RIGHTS_MASK) != 0;
+	tell_loss(s, p, old, new);
+}
+
 void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e)
 {
 	u64 old, new;
@@ -317,10 +342,11 @@ void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e)
 		take_narrow(s, p, gi, (u32)e);
 		return;
 	}
-	if (p->level == 1 && !(p->key & SH_KEY_WP0))
-		new = derive_small(s, p, e);
-	else
-		new = sh_derive(s, p, gi, e);
+	if (p->level == 1 && !(p->key & SH_KEY_WP0)) {
+		take_small(s, p, gi, e);
+		return;
+	}
+	new = sh_derive(s, p, gi, e);
 	old = p->spt[gi];
 	if (split_unseen(s, p, old, e))
 		new = old;

@@ -91,9 +91,10 @@ static void prefetch(struct shadow *s, struct sh_page *p, unsigned idx)
 {
 	unsigned first = ALIGN_DOWN(idx, PREFETCH);
 	u64 there = p->present[first / 64] >> first % 64;
+	const volatile u64 *wide = (const volatile u64 *)(const void *)p->guest + first;
 
 	for (unsigned i = 0; i < PREFETCH; i++) {
-		u64 e = sh_guest(p, first + i);
+		u64 e = p->kind == SH_32 ? sh_guest(p, first + i) : wide[i];
 
 		if ((e & (PTE_P | PTE_A)) != (PTE_P | PTE_A) || (there >> i & 1))
 			continue;

@@ -290,6 +290,7 @@ static void size_up(struct shadow *s, const struct shadow_config *c, struct p2m 
 	s->c = *c;
 	s->m = m;
 	s->format = ~0ull;
+	s->ways = 1;
 	s->npages = MIN(MAX(c->pool_pages, SHADOW_MIN_PAGES), SH_CHAIN_MASK >> 9);
 	s->nnodes = s->npages * NODES_PER_TABLE + NODES_MORE;
 	s->nframes = m->nchunks * (P2M_CHUNK / PAGE_SIZE);

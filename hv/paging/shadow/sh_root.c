@@ -218,6 +218,7 @@ static void drop_root(struct shadow *s, struct sh_root *r)
 {
 	const struct sh_root gone = *r;
 
+	s->ways++;
 	for (unsigned i = 0; i < 4; i++)
 		if (r->page[i])
 			s->page[r->page[i]].roots--;
@@ -346,6 +347,8 @@ void sh_load_root(struct shadow *s)
 			r = make_root(s, top);
 		}
 	}
+	if (r != s->current)
+		s->ways++;
 	r->before = r->used;
 	r->used = ++s->loads;
 	s->current = r;

@@ -13,34 +13,43 @@
 #define PATIENCE_LEAF  4u
 #define PATIENCE_LINKS 2u
 #define PATIENCE_MAX   128u
+#define ASLEEP_LOADS   64u /* of CR3, since a table was within reach */
 #define DEAD_CHANGES   32u /* entries: more than a process changes in its sleep */
 
 /* --- the list of tables out of sync ---------------------------------------------------------- */
 
+static struct sh_list *list_of(struct shadow *s, const struct sh_page *p)
+{
+	return &s->oos[p->level > 1];
+}
+
 static void list_add(struct shadow *s, struct sh_page *p)
 {
+	struct sh_list *l = list_of(s, p);
 	u32 n = sh_number(s, p);
 
-	p->oos_prev = s->oos_tail;
+	p->oos_prev = l->tail;
 	p->oos_next = 0;
-	if (s->oos_tail)
-		s->page[s->oos_tail].oos_next = n;
+	if (l->tail)
+		s->page[l->tail].oos_next = n;
 	else
-		s->oos_head = n;
-	s->oos_tail = n;
+		l->head = n;
+	l->tail = n;
 	s->oos_count++;
 }
 
 static void list_remove(struct shadow *s, struct sh_page *p)
 {
+	struct sh_list *l = list_of(s, p);
+
 	if (p->oos_prev)
 		s->page[p->oos_prev].oos_next = p->oos_next;
 	else
-		s->oos_head = p->oos_next;
+		l->head = p->oos_next;
 	if (p->oos_next)
 		s->page[p->oos_next].oos_prev = p->oos_prev;
 	else
-		s->oos_tail = p->oos_prev;
+		l->tail = p->oos_prev;
 	s->oos_count--;
 }
 
@@ -132,9 +141,48 @@ void sh_sync_below(struct shadow *s, struct sh_page *top)
 		sh_compare(s, top);
 	if (top->level == 1)
 		return;
-	for (u32 n = s->oos_head; n; n = s->page[n].oos_next)
-		if (s->page[n].compared != s->op && may_be_below(s, &s->page[n], top))
-			sh_compare(s, &s->page[n]);
+	for (unsigned i = 0; i < ARRAY_SIZE(s->oos); i++)
+		for (u32 n = s->oos[i].head; n; n = s->page[n].oos_next)
+			if (s->page[n].compared != s->op && may_be_below(s, &s->page[n], top))
+				sh_compare(s, &s->page[n]);
+}
+
+/* Is none of the tables made from the guest's at @gpa within the guest's reach, or needed now? */
+static bool asleep(const struct shadow *s, gpa_t gpa)
+{
+	const struct sh_page *p;
+
+	for (p = sh_next_of(s, gpa, NULL); p; p = sh_next_of(s, gpa, p))
+		if (p->pinned == s->op || !s->current || !sh_out_of_reach(s, p, s->current))
+			return false;
+	return true;
+}
+
+/* Tables of an address space that does not run: when its frame is full of other things by now, it
+ * has most likely been freed. */
+static bool looks_dead(struct shadow *s, struct sh_page *p)
+{
+	u64 before = s->changes;
+
+	if (!p->parents && !p->roots)
+		return true;
+	sh_compare_all(s, p);
+	return s->changes - before > DEAD_CHANGES;
+}
+
+/* Take a table of another address space off the list. False: it is not one. */
+static bool retire(struct shadow *s, struct sh_page *p)
+{
+	gpa_t gpa = sh_key_gpa(p->key);
+
+	p->reached = s->loads;
+	if (s->c.policy != SHADOW_AUTO || !asleep(s, gpa))
+		return false;
+	if (looks_dead(s, p))
+		sh_unshadow(s, gpa);
+	else
+		sh_go_synced(s, gpa);
+	return true;
 }
 
 /* Compared without a difference, often enough: True: it is in step now, with all tables made from
@@ -147,30 +195,55 @@ static bool calmed(struct shadow *s, struct sh_page *p)
 	return true;
 }
 
-void sh_sync_root(struct shadow *s, const struct sh_root *r, bool links_only)
+/* Out of reach from the running root. That is looked up once after each change of links. */
+static bool far(struct shadow *s, struct sh_page *p, const struct sh_root *r)
+{
+	if (p->far == s->ways)
+		return true;
+	if (sh_out_of_reach(s, p, r)) {
+		p->far = s->ways;
+		return true;
+	}
+	p->reached = s->loads;
+	return false;
+}
+
+/* True: other tables of the list may have gone with it. */
+static bool sync_one(struct shadow *s, struct sh_page *p, const struct sh_root *r)
+{
+	if (p->compared == s->op)
+		return false;
+	if (far(s, p, r)) {
+		if (p->parents || p->roots || p->pinned == s->op)
+			return s->loads - p->reached > ASLEEP_LOADS && retire(s, p);
+		sh_drop_orphan(s, p);
+		return true;
+	}
+	if (SH_BUG(RESYNC) && sh_number(s, p) == s->oos[p->level > 1].head)
+		return false;
+	if (!sh_compare(s, p))
+		return calmed(s, p);
+	p->clean = 0;
+	return false;
+}
+
+/* What was compared already is passed over when the list is begun anew. */
+static void sync_list(struct shadow *s, const struct sh_list *l, const struct sh_root *r)
 {
 	u32 next;
 
-	for (u32 n = s->oos_head; n; n = next) {
-		struct sh_page *p = &s->page[n];
-
-		next = p->oos_next;
-		if (!p->parents && !p->roots && p->pinned != s->op) {
-			sh_drop_orphan(s, p);
-			next = s->oos_head;
-			continue;
-		}
-		if (p->compared == s->op || (links_only && p->level == 1) ||
-		    sh_out_of_reach(s, p, r))
-			continue;
-		if (SH_BUG(RESYNC) && n == s->oos_head)
-			continue;
-		if (sh_compare(s, p))
-			p->clean = 0;
-		else if (calmed(s, p))
-			next = s->oos_head; /* more than @p may have gone; what was compared is
-					       passed over */
+	for (u32 n = l->head; n; n = next) {
+		next = s->page[n].oos_next;
+		if (sync_one(s, &s->page[n], r))
+			next = l->head;
 	}
+}
+
+void sh_sync_root(struct shadow *s, const struct sh_root *r, bool links_only)
+{
+	sync_list(s, &s->oos[1], r);
+	if (!links_only)
+		sync_list(s, &s->oos[0], r);
 }
 
 /* --- changing state -------------------------------------------------------------------------- */
@@ -221,6 +294,7 @@ static void page_out_of_sync(struct shadow *s, struct sh_page *p)
 {
 	p->state = SH_OOS;
 	p->clean = 0;
+	p->reached = s->loads;
 	unmark_absent(s, p);
 	list_add(s, p);
 }
@@ -228,36 +302,13 @@ static void page_out_of_sync(struct shadow *s, struct sh_page *p)
 /* The one longest out of sync, but for those that this operation is about. */
 static struct sh_page *oldest(const struct shadow *s, gpa_t but)
 {
-	u32 n = s->oos_head;
+	u32 n = s->oos[0].head;
 
+	if (!n)
+		n = s->oos[1].head;
 	while (n && (s->page[n].pinned == s->op || sh_key_gpa(s->page[n].key) == but))
 		n = s->page[n].oos_next;
 	return n ? &s->page[n] : NULL;
-}
-
-/* Is none of the tables made from the guest's at @gpa within the guest's reach, or needed now? */
-static bool asleep(const struct shadow *s, gpa_t gpa)
-{
-	const struct sh_page *p;
-
-	for (p = sh_next_of(s, gpa, NULL); p; p = sh_next_of(s, gpa, p))
-		if (p->pinned == s->op || !s->current || !sh_out_of_reach(s, p, s->current))
-			return false;
-	return true;
-}
-
-/* Tables of an address space that does not run: when its frame is full of other things by now, it
- * has most likely been freed. */
-static bool looks_dead(struct shadow *s, struct sh_page *p)
-{
-	u64 before = s->changes;
-
-	if (!asleep(s, sh_key_gpa(p->key)))
-		return false;
-	if (!p->parents && !p->roots)
-		return true;
-	sh_compare_all(s, p);
-	return s->changes - before > DEAD_CHANGES;
 }
 
 static void keep_few(struct shadow *s, gpa_t but)
@@ -267,9 +318,7 @@ static void keep_few(struct shadow *s, gpa_t but)
 
 		if (!p)
 			break;
-		if (looks_dead(s, p))
-			sh_unshadow(s, sh_key_gpa(p->key));
-		else
+		if (!retire(s, p))
 			sh_go_synced(s, sh_key_gpa(p->key));
 	}
 }

@@ -99,6 +99,8 @@ struct sh_page {
 	const u8 *guest;      /* the guest's table, from the part shadowed here on; NULL: direct */
 	u64 pinned, compared; /* the last operation that needed, that compared it */
 	u64 epoch;	      /* of @writes */
+	u64 far;	      /* value of @ways at which the running root could not reach it */
+	u64 reached;	      /* value of @loads when some root could last */
 	u32 hash_next;
 	u32 parents; /* chain of entries that link it */
 	u32 oos_prev, oos_next;
@@ -127,6 +129,10 @@ struct sh_node {
 #define SH_FRAME_SYNC BIT(30) /* holds a synced table: not to be mapped writable */
 #define SH_FRAME_HELD BIT(29) /* holds a table, in whatever state */
 #define SH_CHAIN_MASK ((u32)BIT(29) - 1)
+
+struct sh_list {
+	u32 head, tail;
+};
 
 struct sh_root {
 	u64 role;     /* key bits: kind, SH_KEY_WP0 */
@@ -181,7 +187,9 @@ struct shadow {
 	struct sh_node *node;
 	u32 nnodes, node_free, nodes_left;
 
-	u32 oos_head, oos_tail, oos_count;
+	struct sh_list oos[2]; /* tables out of sync: last-level ones, those of links */
+	u32 oos_count;
+	u64 ways; /* counts changes of links and of the running root */
 
 	struct sh_root root[SH_ROOTS];
 	struct sh_root *current;
