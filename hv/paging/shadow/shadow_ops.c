@@ -54,8 +54,7 @@ static void flush_all(struct vcpu *v)
 
 /* --- the guest's state ------------------------------------------------------------------------ */
 
-/* By members: this is on the way of every page fault. */
-static inline void guest_regs(const struct vcpu *v, struct walk_regs *g)
+static void guest_regs(const struct vcpu *v, struct walk_regs *g)
 {
 	const struct shadow_setup *setup = &v->shadow->setup;
 	struct vcpu_code c;
@@ -72,6 +71,24 @@ static inline void guest_regs(const struct vcpu *v, struct walk_regs *g)
 	g->has_1g = setup->has_1g;
 	g->pml4_g_rsvd = setup->pml4_g_rsvd;
 	g->pdpte = NULL;
+}
+
+/* What a page fault needs of it: all else of the kept state changes by exits that tell. Where the
+ * CPU does not say user, the privilege level is asked for only if SMAP hangs on it. */
+static struct walk_regs *fault_regs(const struct vcpu *v, u32 error)
+{
+	struct walk_regs *g = &v->shadow->regs;
+	struct vcpu_code c;
+
+	g->rflags = v->rflags;
+	g->cpl = error & PFEC_U ? 3 : 0;
+	if (!(error & PFEC_U) && (g->cr4 & CR4_SMAP) && (v->rflags & RFLAGS_AC)) {
+		v->engine->get_code(v, &c);
+		g->cpl = c.cpl;
+	}
+	if (g->cr4 & CR4_PKE)
+		g->pkru = rdpkru();
+	return g;
 }
 
 static enum shadow_running wanted(const struct shadow_paging *s, const struct walk_regs *g)
@@ -121,6 +138,7 @@ static int run_tables(struct vcpu *v, struct walk_regs *g)
 		return err;
 	flush_all(v);
 	s->running = SHADOW_TABLES;
+	s->regs = *g;
 	v->pdptes = shadow_pdpte(s->tables);
 	s->setup.p2m->written = note_written;
 	s->setup.p2m->written_ctx = v;
@@ -197,12 +215,12 @@ static enum paging_result shadow_ops_fault(struct vcpu *v, const struct exit *x,
 					   struct paging_fault *f)
 {
 	struct shadow_outcome o;
-	struct walk_regs g;
+	struct walk_regs *g;
 
 	if (x->reason == EXIT_NESTED)
 		return paging_nested.fault(v, x, f);
-	guest_regs(v, &g);
-	o = shadow_fault(v->shadow->tables, &g, x->exc.cr2, x->exc.error);
+	g = fault_regs(v, x->exc.error);
+	o = shadow_fault(v->shadow->tables, g, x->exc.cr2, x->exc.error);
 	f->gva = x->exc.cr2;
 	f->gpa = o.gpa;
 	f->error = o.error;
@@ -214,7 +232,7 @@ static enum paging_result shadow_ops_fault(struct vcpu *v, const struct exit *x,
 	case SHADOW_MMIO:
 		return PAGING_MMIO;
 	case SHADOW_STORE:
-		return store(v, &g, x->exc.cr2, o.gpa);
+		return store(v, g, x->exc.cr2, o.gpa);
 	default:
 		return PAGING_RETRY;
 	}
@@ -229,6 +247,7 @@ static void shadow_ops_cr_write(struct vcpu *v, unsigned cr, u64 old, u64 val)
 	guest_regs(v, &g);
 	if (follow(v, &g) || s->running != SHADOW_TABLES)
 		return;
+	s->regs = g;
 	if (cr == 3)
 		shadow_load_cr3(s->tables, &g);
 	else
@@ -266,6 +285,7 @@ static void shadow_ops_flush(struct vcpu *v)
 		return;
 	guest_regs(v, &g);
 	if (!follow(v, &g) && s->running == SHADOW_TABLES) {
+		s->regs = g;
 		shadow_mode_changed(s->tables, &g);
 		v->pdptes = shadow_pdpte(s->tables);
 	}

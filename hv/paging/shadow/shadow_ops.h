@@ -35,6 +35,7 @@ struct shadow_paging {
 	struct shadow_setup setup;
 	struct shadow *tables;
 	enum shadow_running running; /* what the CPU walks; OFF: another mode's */
+	struct walk_regs regs;	     /* of TABLES: as of the last change of CR3 or mode */
 	u64 mode_changes;	     /* between nested and shadow tables by what the guest did */
 	u64 until_audit, audits, violations;
 };
