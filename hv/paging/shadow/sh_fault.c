@@ -86,6 +86,19 @@ static u64 leaf_for(struct shadow *s, const struct fill *f, struct sh_page *p, u
 	return leaf;
 }
 
+/* One look at them between two flushes of the guest's is enough. */
+static bool tried_already(const struct shadow *s, struct sh_page *p, unsigned first)
+{
+	u32 bit = (u32)BIT(first / PREFETCH);
+	bool tried = p->epoch == s->epoch && (p->tried & bit);
+
+	if (p->epoch != s->epoch)
+		p->tried = 0;
+	p->epoch = s->epoch;
+	p->tried |= bit;
+	return tried;
+}
+
 /* Neighbours that the guest has used before. */
 static void prefetch(struct shadow *s, struct sh_page *p, unsigned idx)
 {
@@ -93,6 +106,8 @@ static void prefetch(struct shadow *s, struct sh_page *p, unsigned idx)
 	u64 there = p->present[first / 64] >> first % 64;
 	const volatile u64 *wide = (const volatile u64 *)(const void *)p->guest + first;
 
+	if (tried_already(s, p, first))
+		return;
 	for (unsigned i = 0; i < PREFETCH; i++) {
 		u64 e = p->kind == SH_32 ? sh_guest(p, first + i) : wide[i];
 

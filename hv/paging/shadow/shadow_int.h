@@ -98,7 +98,8 @@ struct sh_page {
 	void *src;
 	const u8 *guest;      /* the guest's table, from the part shadowed here on; NULL: direct */
 	u64 pinned, compared; /* the last operation that needed, that compared it */
-	u64 epoch;	      /* of @writes */
+	u64 epoch;	      /* of @tried */
+	u32 tried;	      /* a bit for each 16 entries prefetched since the guest flushed */
 	u64 far;	      /* value of @ways at which the running root could not reach it */
 	u64 reached;	      /* value of @loads when some root could last */
 	u32 hash_next;
