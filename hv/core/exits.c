@@ -277,6 +277,16 @@ static void move_cr3(struct vcpu *v, const struct exit *x)
 	vcpu_advance(v, x->insn_len);
 }
 
+/* INVLPG of an address in one of the first eight registers, MOV from one of them to CR3: what
+ * kernels write. */
+#define INVLPG_GPR  0x38010f
+#define MOV_CR3_GPR 0xd8220f
+static inline bool is_plain(const u8 *bytes, unsigned n, enum code_mode mode, u32 insn)
+{
+	return mode == CODE_64 && n >= 3 &&
+	       (bytes[0] | bytes[1] << 8 | (u32)(bytes[2] & 0xf8) << 16) == insn;
+}
+
 static void exit_cr(struct vcpu *v, struct exit *x)
 {
 	struct exitop_insn i;
@@ -291,6 +301,10 @@ static void exit_cr(struct vcpu *v, struct exit *x)
 		return;
 	}
 	bytes = vcpu_insn(v, buf, &n, &mode);
+	if (is_plain(bytes, n, mode, MOV_CR3_GPR)) {
+		write_cr(v, 3, v->gpr[bytes[2] & 7], 3);
+		return;
+	}
 	switch (exitop_decode(bytes, n, mode, &i)) {
 	case EXITOP_MOV_TO_CR:
 		write_cr(v, i.reg, v->gpr[i.gpr], i.len);
@@ -414,6 +428,11 @@ static void exit_invlpg(struct vcpu *v, struct exit *x)
 		return;
 	}
 	bytes = vcpu_insn(v, buf, &n, &mode);
+	if (is_plain(bytes, n, mode, INVLPG_GPR) && (bytes[2] & 6) != 4) {
+		v->paging->invlpg(v, v->gpr[bytes[2] & 7]);
+		vcpu_advance(v, 3);
+		return;
+	}
 	if (exitop_decode(bytes, n, mode, &i) != EXITOP_INVLPG) {
 		vcpu_insn_lost(v, x);
 		return;

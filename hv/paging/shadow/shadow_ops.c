@@ -243,15 +243,18 @@ static void shadow_ops_cr_write(struct vcpu *v, unsigned cr, u64 old, u64 val)
 	struct shadow_paging *s = v->shadow;
 	struct walk_regs g;
 
-	(void)old, (void)val;
+	(void)old;
+	if (cr == 3 && s->running == SHADOW_TABLES) {
+		s->regs.cr3 = val;
+		shadow_load_cr3(s->tables, &s->regs);
+		v->pdptes = shadow_pdpte(s->tables);
+		return;
+	}
 	guest_regs(v, &g);
 	if (follow(v, &g) || s->running != SHADOW_TABLES)
 		return;
 	s->regs = g;
-	if (cr == 3)
-		shadow_load_cr3(s->tables, &g);
-	else
-		shadow_mode_changed(s->tables, &g);
+	shadow_mode_changed(s->tables, &g);
 	v->pdptes = shadow_pdpte(s->tables);
 }
 
@@ -265,14 +268,12 @@ static bool shadow_ops_cr_refused(struct vcpu *v, const struct walk_regs *after)
 
 static void shadow_ops_invlpg(struct vcpu *v, gva_t gva)
 {
-	struct walk_regs g;
+	struct shadow_paging *s = v->shadow;
 
-	if (v->shadow->running != SHADOW_TABLES) {
+	if (s->running == SHADOW_TABLES)
+		shadow_invlpg(s->tables, &s->regs, gva);
+	else
 		paging_nested.invlpg(v, gva);
-		return;
-	}
-	guest_regs(v, &g);
-	shadow_invlpg(v->shadow->tables, &g, gva);
 }
 
 /* Also after a reset, which changes the guest's state without a word. */
