@@ -75,8 +75,24 @@ TEST(four_levels_vtlb)
 	run("four levels, vtlb", 6000, 100000, REF_LONG, SHADOW_VTLB);
 }
 
+/* What is printed is what is read. */
 TEST(replay)
 {
+	static struct op made[200], read[200];
+	struct stream a = {.op = made}, b = {.op = read, .count = ARRAY_SIZE(read)};
+	FILE *f = tmpfile();
+
 	if (getenv("SHADOW_REPLAY"))
 		CHECK(campaign_replay(getenv("SHADOW_REPLAY")));
+	CHECK(f != NULL);
+	if (!f)
+		return;
+	stream_generate(&a, 1, REF_PAE, SHADOW_VTLB, ARRAY_SIZE(made));
+	stream_print(f, &a);
+	rewind(f);
+	CHECK(stream_read(f, &b));
+	CHECK_EQ(b.count, a.count);
+	CHECK(!memcmp(made, read, sizeof(made)));
+	CHECK(!memcmp(&a.setup, &b.setup, sizeof(a.setup)));
+	fclose(f);
 }
