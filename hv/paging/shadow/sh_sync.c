@@ -14,7 +14,6 @@
 #define PATIENCE_LINKS 2u
 #define PATIENCE_MAX   128u
 #define ASLEEP_LOADS   64u /* of CR3, since a table was within reach */
-#define DEAD_CHANGES   32u /* entries: more than a process changes in its sleep */
 
 /* --- the list of tables out of sync ---------------------------------------------------------- */
 
@@ -158,8 +157,8 @@ static bool asleep(const struct shadow *s, gpa_t gpa)
 	return true;
 }
 
-/* Tables of an address space that does not run: when its frame is full of other things by now, it
- * has most likely been freed. */
+/* A table of an address space that does not run, and yet changed: it has most likely been torn down
+ * and its frame put to another use. If not, it is soon made again. */
 static bool looks_dead(struct shadow *s, struct sh_page *p)
 {
 	u64 before = s->changes;
@@ -167,7 +166,7 @@ static bool looks_dead(struct shadow *s, struct sh_page *p)
 	if (!p->parents && !p->roots)
 		return true;
 	sh_compare_all(s, p);
-	return s->changes - before > DEAD_CHANGES;
+	return s->changes != before;
 }
 
 /* Take a table of another address space off the list. False: it is not one. */
