@@ -29,7 +29,7 @@ static struct {
 	ulong root[SPACES];
 	unsigned space; /* in CR3 */
 	bool is_table[FLEX];
-	bool globals; /* a global page has been there since the last flush of those */
+	bool globals; /* in the second half there are global pages: only CR4.PGE flushes those */
 	bool wp, smep, pge;
 	u32 random, sum, accesses, faults, table_writes;
 } storm;
@@ -114,12 +114,10 @@ static bool is_linked(unsigned table)
 
 static void forget(void)
 {
-	if (storm.globals) {
+	if (storm.globals)
 		flush_all();
-		storm.globals = !storm.pge;
-	} else {
+	else
 		flush();
-	}
 }
 
 /* What page @slot of @table was may be cached; nothing else has changed. */
@@ -159,7 +157,7 @@ static u64 random_entry(void)
 	e |= pick(6) ? PTE_U : 0;
 	e |= pick(2) ? PTE_A : 0;
 	e |= (e & PTE_A) && pick(2) ? PTE_D : 0;
-	e |= pick(16) ? 0 : PTE_G;
+	e |= storm.globals && !pick(8) ? PTE_G : 0;
 	if (cpu.nxe && !pick(8))
 		e |= PTE_NX;
 	return e;
@@ -239,7 +237,6 @@ static void step_entry(void)
 	u64 before = entry_read(entry);
 
 	change_entry(entry, random_entry());
-	storm.globals |= (entry_read(entry) & PTE_G) != 0;
 	/* Absent entries are not cached. */
 	if ((before & PTE_P) || pick(2))
 		forget_page(table, slot);
@@ -317,7 +314,6 @@ static void write_table(u64 va, bool user)
 	va += slot_index(pick(SLOTS)) * mode->entry_bytes;
 	attempt(va, WRITE, user, false, (u32)e);
 	storm.table_writes += !seen.fault;
-	storm.globals |= (e & PTE_G) != 0;
 	forget();
 }
 
@@ -355,7 +351,6 @@ static void make_table(unsigned frame)
 		word[i] = 0;
 	for (unsigned i = 0; i < SLOTS; i++)
 		entry_write(entry_at(FRAME(frame), 1, window_va(0, i)), random_entry());
-	storm.globals = true;
 	storm.is_table[frame] = true;
 }
 
@@ -496,6 +491,7 @@ void storm_run(void)
 {
 	begin_storm();
 	for (unsigned i = 1; i <= STEPS; i++) {
+		storm.globals = i > STEPS / 2;
 		step();
 		if (i % CHUNK == 0)
 			say_sum(" step ", i, storm.sum);
