@@ -47,7 +47,8 @@ void shadow_invlpg(struct shadow *s, const struct walk_regs *g, gva_t gva)
 		sh_drop_all(s);
 	} else {
 		gva = s->mode.kind == SH_LONG ? gva : (u32)gva;
-		sh_sync_root(s, s->current, true);
+		if (s->oos[1].head)
+			sh_sync_root(s, s->current, true);
 		refresh(s, gva);
 		if (s->stale & BIT(s->tag))
 			s->c.cpu->flush_page(s->c.cpu_ctx, s->tag, gva);

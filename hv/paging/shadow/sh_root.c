@@ -364,19 +364,8 @@ void sh_load_root(struct shadow *s)
 
 /* --- events ---------------------------------------------------------------------------------- */
 
-void sh_begin(struct shadow *s)
+void sh_flush_now(struct shadow *s)
 {
-	s->op++;
-}
-
-void sh_commit(struct shadow *s)
-{
-	if (!s->active)
-		return;
-	if (!s->current)
-		sh_load_root(s);
-	if (!s->flush_now)
-		return;
 	s->c.cpu->flush(s->c.cpu_ctx, s->tag);
 	s->flush_now = false;
 	s->stale &= ~(u32)BIT(s->tag);

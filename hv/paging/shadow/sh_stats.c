@@ -12,11 +12,6 @@ const char *const shadow_path_name[SHADOW_PATHS] = {
 	[SHADOW_PATH_EVICT] = "evict",
 };
 
-u64 sh_now(const struct shadow *s)
-{
-	return s->c.now ? s->c.now() : 0;
-}
-
 void sh_account(struct shadow *s, enum shadow_path path, u64 since)
 {
 	struct shadow_timing *t = &s->stats.path[path];

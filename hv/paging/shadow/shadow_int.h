@@ -389,9 +389,23 @@ void sh_lost(struct shadow *s, struct sh_page *p, bool now);
 bool sh_out_of_reach(const struct shadow *s, const struct sh_page *p, const struct sh_root *r);
 /* Free @p if nothing links it, and what only it linked. */
 void sh_drop_orphan(struct shadow *s, struct sh_page *p);
+/* The current tag is flushed before the guest runs. */
+void sh_flush_now(struct shadow *s);
 /* Every public function begins and ends with these. */
-void sh_begin(struct shadow *s);
-void sh_commit(struct shadow *s);
+static inline void sh_begin(struct shadow *s)
+{
+	s->op++;
+}
+
+static inline void sh_commit(struct shadow *s)
+{
+	if (!s->active)
+		return;
+	if (!s->current)
+		sh_load_root(s);
+	if (s->flush_now)
+		sh_flush_now(s);
+}
 void sh_set_mode(struct shadow *s, const struct walk_regs *g);
 /* PAE: copy the top level as the CPU would load it. */
 void sh_sample_pdptes(struct shadow *s, const struct walk_regs *g);
@@ -408,7 +422,10 @@ void sh_table_written(struct shadow *s, gpa_t gpa, u64 len);
 
 /* --- timing (sh_stats.c) --------------------------------------------------------------------- */
 
-u64 sh_now(const struct shadow *s);
+static inline u64 sh_now(const struct shadow *s)
+{
+	return s->c.now ? s->c.now() : 0;
+}
 void sh_account(struct shadow *s, enum shadow_path path, u64 since);
 
 #endif
