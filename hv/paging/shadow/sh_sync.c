@@ -11,7 +11,7 @@
 #include "paging/shadow/shadow_int.h"
 
 #define PATIENCE_LEAF  4u
-#define PATIENCE_LINKS 2u
+#define PATIENCE_LINKS 8u
 #define PATIENCE_MAX   128u
 #define ASLEEP_LOADS   64u /* of CR3, since a table was within reach */
 
