@@ -20,9 +20,11 @@ BOCHS = {
     "bochs-ryzen": "ryzen",                            # next-RIP
     "bochs-zambezi": "zambezi",
     "bochs-phenom": "phenom_8650_toliman",             # no next-RIP, no flush by ASID
+    "bochs-turion": "turion64_tyler",                  # no nested paging either
 }
 VT_X = ("bochs-broadwell", "bochs-skylake", "bochs-sandybridge")  # no guest there without nested paging
-AMD = ("bochs-ryzen", "bochs-zambezi", "bochs-phenom")
+AMD = ("bochs-ryzen", "bochs-zambezi", "bochs-phenom", "bochs-turion")
+SHADOW_ON = ("bochs-broadwell", "bochs-turion")  # what guests by shadow tables are tried on
 # What Bochs 2.7 cannot do for a guest, whatever hypervisor runs it.
 BUGS = {
     "desc": "Bochs 2.7 hangs in this kernel without a hypervisor too: IRETQ faults for ever after garbage descriptors",

@@ -59,6 +59,9 @@ def variations():
     for on, sets in BOCHS_SETS.items():
         for bad in sets:
             yield f"{'-'.join(bad)}-{on}", {"bad": bad, "cpus": 1, "on": on, "seconds": 60}
+    for on, sets in (("bochs-broadwell", INTEL_SETS), ("bochs-turion", BOCHS_SETS["bochs-ryzen"])):
+        for bad in sets:
+            yield f"{'-'.join(bad)}-shadow-{on}", {"bad": bad, "cpus": 1, "on": on, "paging": "shadow", "seconds": 60}
     for bad, paging in itertools.product(SETS, machines.SHADOW):
         yield f"{'-'.join(bad)}-{paging}", {"bad": bad, "cpus": 1, "paging": paging}
     yield "1cpu-shadow", {"bad": ("tablesout", "tables", "cr"), "cpus": 1, "paging": "shadow"}

@@ -13,6 +13,7 @@ VARIATIONS = {
 }
 VARIATIONS.update(machines.shadowed({"1cpu": {"cpus": 1}}))
 VARIATIONS["1cpu-mixed"] = {"cpus": 1, "paging": "beta.paging=shadow paging=nested"}
+VARIATIONS["1cpu-shadow-bochs-broadwell"] = dict(VARIATIONS["1cpu-bochs-broadwell"], paging="paging=shadow")
 NIGHTLY = tuple(v for v in VARIATIONS if "-" in v)
 
 
