@@ -30,6 +30,7 @@ DAEMON = """#!/bin/sh
 echo "life $$" >>/run/lives
 [ $(wc -l </run/lives) -gt 2 ] || { echo 'no ring'; exit 3; }
 trap 'echo "daemon flushed" >/dev/console; exit 0' TERM
+echo "up $$" >>/run/ready
 while :; do sleep 1 & wait; done
 """
 
@@ -207,13 +208,19 @@ def run_hang(t):
     power_off(t, m)
 
 
+def daemon_ready(t, m, lives):
+    """Until the daemon has set up its trap for the @lives-th time: init makes pauses between its starts."""
+    m.shell(f"n=0; until [ $(cat /run/ready 2>/dev/null | wc -l) = {lives} ] || [ $n = 50 ]; do usleep 100000; n=$((n+1)); done")
+    t.check(m.shell("wc -l </run/ready").strip() == str(lives), f"penumbrad has not come up {lives} times")
+
+
 def run_services(t):
     more = native.archive(t, "daemon", {"bin/other": DAEMON})
     m = native.boot(t, "pc", 256, "penumbra.medium=none penumbra.daemon=/bin/other", more=[more])
     m.wait_text("init: penumbrad ended with status 3, its last words: no ring; it is started again "
                 "in 200 ms", 60)
     m.wait_text("started again in 400 ms", 20)
-    m.shell("n=0; until [ $(wc -l </run/lives) = 3 ] || [ $n = 50 ]; do usleep 100000; n=$((n+1)); done")
+    daemon_ready(t, m, 1)
     t.check(m.shell("wc -l </run/lives").strip() == "3", "penumbrad was not started a third time")
     t.check("penumbrad: no ring" in m.shell("cat /run/log/messages"), "its output is not in the log")
     # A third end is told too; a shell that is left comes back; the log is bounded; nobody is a zombie.
@@ -229,6 +236,7 @@ def run_services(t):
     t.check("of a long story" in m.shell("tail -n 1 /run/log/messages"), "syslog does not arrive")
     t.check(" Z" not in m.shell("ps"), "zombies are left")
     t.check("No such file" in m.shell("nonsense 2>&1; cat /nonsense") , "errors do not show")
+    daemon_ready(t, m, 2)
     m.send("poweroff\r")
     t.check(m.finish(30) == 0, "QEMU did not end well")
     m.pump(0)
