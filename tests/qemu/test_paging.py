@@ -2,7 +2,7 @@
 """What software may rely on of paging (paging/main.c): rights, error codes and CR2, reserved bits, A and D,
 stale translations, tables in several roles, faults in the middle of events and accesses; two levels, PAE, four levels. A guest must see,
 point by point, what the same program sees on the same machine without a hypervisor, and there every point must be
-right but for bugs of the emulator, which are named. A point that the emulator gets wrong may come out otherwise in a guest.
+right but for bugs of the emulator, which are named. A point that the emulator gets wrong may be right in a guest.
 Catches a walk, a shadow table or a flush that differs from the manual."""
 import re
 
@@ -42,9 +42,12 @@ BUGS = {
     "bochs-ryzen": BOCHS_BUGS,
     "bochs-turion": BOCHS_BUGS,
 }
+# The line of a guest by shadow tables where they are not strict (docs/paging.md, limits), on a machine that is less so.
+OURS = {"pae PDPTE: reserved bits are refused":
+        "not ok pae PDPTE: reserved bits are refused; refused, bit: 5, expected 0, differences 1"}
 # What no guest by shadow tables gets past there.
-NO_EVENTS = ("Bochs 2.7 does not note INT n where a guest of AMD-V takes it: a page fault that exits in the middle of its delivery shows the event "
-             "before in EXITINTINFO")
+NO_EVENTS = ("Bochs 2.7 notes injected events and exceptions for EXITINTINFO, not INT n: a page fault that exits in the middle of that "
+             "shows the event before")
 LAST = r"^paging: (\w+) points, (\w+) checks, (\w+) failures$"
 LEAST = {"ia32": 230, "amd64": 130}  # where there is neither SMEP nor SMAP nor a page of 1 GiB
 
@@ -78,7 +81,7 @@ def native(t, on, kernel):
 
 def compare(t, on, seen, expected):
     other = [f"{seen.get(name)} / {expected.get(name)}" for name in {**expected, **seen}
-             if seen.get(name) != expected.get(name) and not (is_bug(on, name) and name in seen)]
+             if seen.get(name) != expected.get(name) and not (is_bug(on, name) and seen.get(name) in (f"ok {name}", OURS.get(name)))]
     t.check(not other, f"{len(seen)} points of {len(expected)}; guest / machine: {other[:5]}")
 
 

@@ -250,6 +250,15 @@ static void make_nx(const struct spot *s)
 	invlpg(s->va);
 }
 
+static void check_fetch_nx(u64 va)
+{
+	if (mode->levels == 2 || !cpu.nxe)
+		return;
+	make_nx(&high);
+	check_fetch("high NX", va, false, high.va, PF_P);
+	both_reset();
+}
+
 static void test_cross_fetch(void)
 {
 	u64 va = put_code(3);
@@ -262,11 +271,7 @@ static void test_cross_fetch(void)
 	spot_reset(&high);
 	check_fetch("low absent", va, false, va, 0);
 	both_reset();
-	if (mode->levels > 2 && cpu.nxe) {
-		make_nx(&high);
-		check_fetch("high NX", va, false, high.va, PF_P);
-		both_reset();
-	}
+	check_fetch_nx(va);
 	check_fetched(va);
 	end();
 }
@@ -285,11 +290,7 @@ static void test_cross_fetch_again(void)
 	take_away(&low);
 	check_fetch("low absent", va, false, va, 0);
 	both_reset();
-	if (mode->levels > 2 && cpu.nxe) {
-		make_nx(&high);
-		check_fetch("high NX", va, false, high.va, PF_P);
-		both_reset();
-	}
+	check_fetch_nx(va);
 	check_fetched(va);
 	end();
 }
