@@ -113,7 +113,7 @@ struct vcpu_code {
 /* How the CPU gets from the guest's linear addresses to the machine's memory. */
 enum translation_kind {
 	/* The CPU walks the guest's tables, and @root's for each address found there. CR0, CR3 and
-	 * CR4 are the guest's own in the CPU; exits are EXIT_NESTED only. */
+	 * CR4 are the guest's own in the CPU; exits are EXIT_NESTED, and what @watch names. */
 	TRANSLATION_NESTED,
 	/* The CPU walks @root's tables in place of the guest's, always with paging on, CR0.WP,
 	 * CR4.PAE and EFER.NXE. The guest reads its own CR0, CR3, CR4 and EFER nevertheless, and so
@@ -137,6 +137,10 @@ struct translation {
 	unsigned tag; /* index in v->tags of what the CPU may cache under it */
 	/* NESTED: EXIT_CR before the guest changes CR0.PG or CR0.WP, or more of CR0. */
 	bool watch_cr0;
+	/* NESTED: WATCH_BIT()s of what exits too: page faults, as under TRANSLATION_SHADOW; EXIT_CR
+	 * for MOV to CR3, with EXIT_TASK where a task switch would load it unheard; EXIT_INVLPG.
+	 * The CPU has done nothing yet. */
+	u8 watch;
 	/* SHADOW: @root is a four-level table, and the CPU is in long mode; else the four entries
 	 * of PAE paging, below 4 GiB and aligned to 32 bytes. The entries are read at each
 	 * set_translation(), where the CPU keeps them. */
@@ -160,6 +164,9 @@ struct nested_format {
 	bool (*present)(u64 entry);
 	bool (*is_leaf)(u64 entry, unsigned level);
 	hpa_t (*address)(u64 entry);
+	/* Bit that the CPU sets in a leaf before it caches it, set in new ones; 0 where this CPU
+	 * sets none. Constant once the engine is on. */
+	u64 (*accessed)(void);
 };
 
 struct engine_caps {

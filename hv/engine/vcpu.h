@@ -17,6 +17,7 @@ struct paging_ops;
 struct partition;
 struct nested_map;
 struct shadow_paging;
+struct vcpu;
 
 enum event_type { EVENT_NONE, EVENT_EXTINT, EVENT_NMI, EVENT_EXCEPTION };
 
@@ -54,6 +55,22 @@ struct vcpu_live {
 	const u16 *cs_attr;
 };
 
+/* What a guest does with its page tables without anybody's help while it runs nested, and what is
+ * heard of on request (paging_watch()). */
+enum watch_kind { WATCH_FAULT, WATCH_CR3, WATCH_INVLPG, WATCH_KINDS };
+#define WATCH_BIT(kind) (1u << (kind))
+#define WATCH_ALL	(WATCH_BIT(WATCH_KINDS) - 1)
+/* On whose behalf; each asks for itself. */
+enum watcher { WATCHER_OPTION, WATCHER_COUNTS, WATCHER_SPACES, WATCHERS };
+
+struct vcpu_watch {
+	u8 want[WATCHERS]; /* WATCH_BIT() */
+	u8 bits;	   /* in force: what any of them wants, 0 where the guest runs not nested */
+	u64 count[WATCH_KINDS]; /* heard of since the vCPU was made */
+	u64 limit[WATCH_KINDS]; /* at this count @full is called; 0: never */
+	void (*full)(struct vcpu *v, enum watch_kind kind);
+};
+
 struct vcpu {
 	u64 gpr[GPR_COUNT];
 	u64 rip, rflags;
@@ -81,6 +98,7 @@ struct vcpu {
 	const struct paging_ops *paging;
 	struct nested_map *nested;
 	struct shadow_paging *shadow; /* NULL: not made */
+	struct vcpu_watch watch;
 	const u64 *pdptes; /* of PAE paging, where they are not those in memory; else NULL */
 	struct tlb_tag tags[VCPU_TAGS];
 	unsigned tag; /* the one that runs */

@@ -48,6 +48,10 @@ struct paging_ops {
 	unsigned (*audit)(struct vcpu *v);
 };
 
+/* From the next entry on, hear of what @bits (WATCH_BIT()) name on behalf of @who whenever @v runs
+ * nested; it is counted in v->watch. The guest sees no difference. */
+void paging_watch(struct vcpu *v, enum watcher who, unsigned bits);
+
 extern const struct paging_ops paging_nested, paging_shadow;
 
 #endif

@@ -1,0 +1,77 @@
+/* Counting by windows what a guest does without us: page faults, CR3 loads and INVLPGs of one that
+ * runs nested cost an exit each while they are heard of, so that is only part of the time. Pure.
+ *
+ * Time is cut into slots. In each the window is open for a share of it, the duty, so chosen that
+ * what is heard of stays below a rate that may be afforded; all of it when the guest does little,
+ * and the count is exact then. The window begins at a random place of the slot and goes round its
+ * end, so that every moment is as likely to be in it as any other: no period in the guest's doings
+ * can hide from it or stand out. Windows open and close by the clock; one in which far more comes
+ * than was expected ends its slot, and the next one is cut to what was learnt.
+ *
+ *   n events heard of while a slot of e ns was open for o ns: about n e / o happened, with a
+ *   standard deviation of n^1/2 e / o (1 - o/e)^1/2
+ *
+ * Times are ns of one clock that never goes back. No locks: one guest's, on its CPU.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_PAGING_ADAPTIVE_WATCH_H
+#define HV_PAGING_ADAPTIVE_WATCH_H
+
+#include "engine/vcpu.h"
+#include "paging/adaptive/sample.h"
+
+#define WATCH_NEVER UINT64_MAX
+
+/* One kind of event. */
+struct watch_stream {
+	bool on, open;
+	u64 slot_ns;
+	u64 afford; /* events heard of per second, on average */
+	u64 rate;   /* events per second that the next duty expects */
+	u64 random;
+
+	u64 begin_ns;  /* of this slot */
+	u64 seen_ns;   /* up to here @covered_ns and @count are told */
+	u64 offset_ns; /* of the window in the slot */
+	u64 window_ns; /* its length; the slot's: open throughout */
+	u64 covered_ns;
+	u64 count; /* the vCPU's, at @seen_ns */
+	u64 n;	   /* heard of in this slot */
+
+	/* Whole slots since the last take. */
+	u64 told_ns;  /* how long, as far as anything is known of them */
+	u64 told;     /* events estimated */
+	u64 variance; /* of that */
+	bool exact;   /* nothing was missed */
+	u64 from_ns;  /* the last take */
+};
+
+struct watch {
+	struct watch_stream stream[WATCH_KINDS];
+};
+
+/* @seed: any. Nothing is open. @slot_ns: at least a microsecond, a quarter of a tick is good. */
+void watch_init(struct watch *w, u64 slot_ns, u64 seed);
+/* At most @per_second events of @kind are to be heard of on average; at least 1. */
+void watch_afford(struct watch *w, enum watch_kind kind, u64 per_second);
+/* Events per second that cost @ppm of a CPU with @khz at @cycles each. */
+u64 watch_affordable(u64 ppm, u64 khz, u64 cycles);
+
+/* The guest runs nested from @now on; @count is vcpu_watch's. */
+void watch_begin(struct watch *w, u64 now, const u64 count[WATCH_KINDS]);
+/* It does not any more. What was counted can still be taken. */
+void watch_end(struct watch *w, u64 now, const u64 count[WATCH_KINDS]);
+/* To be called at the time that the last call said, or any time before: returns the WATCH_BIT()s to
+ * have open from @now on, and in *@next when to ask again. */
+unsigned watch_step(struct watch *w, u64 now, const u64 count[WATCH_KINDS], u64 *next);
+/* The count at which watch_step() is wanted at once. */
+u64 watch_limit(const struct watch *w, enum watch_kind kind);
+
+/* How many there were since the last take, or since the beginning: for the sample. Confidence is
+ * 100 where nothing was missed, else 100 less the standard deviation in percent (at least 1); 0
+ * where nothing can be said. */
+struct policy_measure watch_take(struct watch *w, enum watch_kind kind, u64 now,
+				 const u64 count[WATCH_KINDS]);
+
+#endif
