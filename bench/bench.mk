@@ -56,6 +56,28 @@ $(B)/bench/linux.iso: $(B)/bench/linux/initrd.gz $(G)/kernel/cloud-amd64/version
 	$(call say,ISO,$@)
 	$(Q)rootfs/linux-cd.sh '$@' '$(G)/kernel/cloud-amd64/vmlinuz' '$<' /dev/null 'console=ttyS0,115200 quiet'
 
+# Loads of the paging benchmark (bench/adaptive.py): the same for a guest and for the machine itself. No huge pages: they are
+# about 4 KiB pages; no randomised addresses: two boots shall be alike.
+LOADS_SRCS := $(wildcard bench/loads/*.c)
+LOADS_CMDLINE := console=ttyS0,115200 quiet transparent_hugepage=never nokaslr norandmaps
+$(B)/bench/loads/loads: $(LOADS_SRCS) bench/loads/loads.h
+	@mkdir -p $(@D)
+	$(call say,MUSLCC,$@)
+	$(Q)musl-gcc -std=gnu11 -O2 -static -s $(WARN) -o $@ $(LOADS_SRCS)
+$(B)/bench/loads/config.h: bench/loads/tcc-config.h
+	@mkdir -p $(@D)
+	$(Q)cp $< $@
+$(B)/bench/loads/tcc: $(B)/bench/loads/config.h | $(SOURCES_STAMP)
+	$(call say,MUSLCC,$@)
+	$(Q)musl-gcc -std=gnu11 -O1 -w -static -s -DONE_SOURCE=1 -DTCC_TARGET_X86_64=1 -I$(@D) -o $@ $(SRC)/tcc/tcc.c
+$(B)/bench/loads/initrd.gz: $(B)/bench/loads/loads $(B)/bench/loads/tcc bench/loads/image.sh
+	$(call say,INITRD,$@)
+	$(Q)bench/loads/image.sh '$@' '$(@D)/loads' '$(@D)/tcc' '$(SRC)/tcc' '$(@D)/config.h' \
+		/usr/include/$(shell uname -m)-linux-musl
+$(B)/bench/loads.iso: $(B)/bench/loads/initrd.gz $(G)/kernel/cloud-amd64/version rootfs/linux-cd.sh
+	$(call say,ISO,$@)
+	$(Q)rootfs/linux-cd.sh '$@' '$(G)/kernel/cloud-amd64/vmlinuz' '$<' /dev/null '$(LOADS_CMDLINE)'
+
 # Guests that work their disk and network (bench/disk.py, tests/qemu/ioguest.py): the control partition's kernel, busybox
 # and drivers under an init of a few lines.
 $(B)/bench/io/io: bench/io/io.c $(R)/include/linux

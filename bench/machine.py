@@ -28,9 +28,10 @@ class BenchError(Exception):
 
 
 class Machine:
-    """Stopped before its first instruction until go()."""
+    """With @debug stopped before its first instruction until run(). With @talk its serial line can be written to
+    (self.process.stdin)."""
 
-    def __init__(self, iso, memory, counted, exit_log=None, debug=True):
+    def __init__(self, iso, memory, counted, exit_log=None, debug=True, talk=False):
         self.tmp = tempfile.mkdtemp(prefix="pn-")
         self.lines, self.rest, self.end_cpu = [], b"", None
         self.ns_wrapped, self.ticks_before = 0, None
@@ -47,8 +48,8 @@ class Machine:
             command += ["-S", "-chardev", f"socket,id=gdb,path={socket_path},server=on,wait=off",
                         "-gdb", "chardev:gdb"]
         self.errors = open(os.path.join(self.tmp, "stderr"), "w+b")
-        self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                        stderr=self.errors)
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE if talk else subprocess.DEVNULL,
+                                        stdout=subprocess.PIPE, stderr=self.errors)
         self.exit_log = exit_log
         self.gdb = GdbStub(socket_path, self.process) if debug else None
 
@@ -57,6 +58,8 @@ class Machine:
             self.process.kill()
         self.process.wait()
         self.process.stdout.close()
+        if self.process.stdin:
+            self.process.stdin.close()
         if self.gdb:
             self.gdb.close()
         self.errors.close()

@@ -50,7 +50,7 @@ format() {
 # comparePointers: the ends of a link-time array are two objects to it.
 static_check() {
 	checked_by_cppcheck unix64 -DPN_DEBUG=1 -- 'hv/*.c' 'firmware/*.c' 'bench/nano/*.c' &&
-		checked_by_cppcheck unix64 -DPN_HOST -- 'tools/*.c' 'rootfs/*.c' 'bench/io/*.c' 'bench/linux/*.c' &&
+		checked_by_cppcheck unix64 -DPN_HOST -- 'tools/*.c' 'rootfs/*.c' 'bench/io/*.c' 'bench/linux/*.c' 'bench/loads/*.c' &&
 		checked_by_cppcheck unix32 -Iguestbios -- 'guestbios/*.c'
 }
 checked_by_cppcheck() { # PLATFORM OPTION -- PATTERN...
