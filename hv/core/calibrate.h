@@ -31,10 +31,11 @@ struct calibration {
 	u64 us;	   /* how long it took */
 	/* Cycles from the exit to the next instruction of the guest, with nothing done between: */
 	u64 cpuid;
-	u64 fault;  /* page fault, by shadow tables */
-	u64 cr3;    /* MOV to CR3, likewise */
-	u64 invlpg; /* likewise */
-	u64 fill;   /* a fault that makes one entry of a shadow table: all of it */
+	u64 fault;     /* page fault, by shadow tables */
+	u64 cr3;       /* MOV to CR3, likewise */
+	u64 invlpg;    /* likewise */
+	bool filtered; /* the guest's own page faults do not exit there */
+	u64 fill;      /* a fault that makes one entry of a shadow table: all of it */
 	struct calibration_walk walk[CALIBRATION_SETS]; /* rising by pages */
 	u64 rho; /* walk cycles in shadow over nested, thousandths */
 };

@@ -390,6 +390,16 @@ static int set_per_as(struct cmdline *c, const char *value)
 	return 0;
 }
 
+static int set_calibrate(struct cmdline *c, const char *value)
+{
+	static const char *const word[] = {"auto", "on", "off"};
+
+	if (one_of(value, word, ARRAY_SIZE(word)) < 0)
+		return -EINVAL;
+	str_copy(c->calibrate, value, sizeof(c->calibrate));
+	return 0;
+}
+
 static int set_exit(struct cmdline *c, const char *value)
 {
 	static const char *const word[] = {[EXIT_STAY] = "stay",
@@ -446,6 +456,7 @@ static const struct cmdline_key keys[] = {
 	{"shadow", set_shadow, "auto, vtlb, audit or audit:N", false},
 	{"pmu", set_pmu, "auto, off, model or replay:MODULE", false},
 	{"paging.per_as", set_per_as, "auto, on or off", false},
+	{"calibrate", set_calibrate, "auto, on or off", false},
 	{"screen", set_screen, EXPECT_INTERVAL, false},
 	{"exit", set_exit, "stay, poweroff, reboot or qemu", false},
 	{"hwcheck", set_hwcheck, EXPECT_SWITCH, true},
@@ -591,6 +602,7 @@ static void set_defaults(struct cmdline *c)
 	str_copy(c->shadow, "auto", sizeof(c->shadow));
 	str_copy(c->pmu, "auto", sizeof(c->pmu));
 	str_copy(c->paging_per_as, "auto", sizeof(c->paging_per_as));
+	str_copy(c->calibrate, "auto", sizeof(c->calibrate));
 	cmdline_parse_console("com1", &c->console);
 }
 

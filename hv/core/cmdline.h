@@ -52,6 +52,7 @@ struct cmdline {
 	char shadow[16];
 	char pmu[48];
 	char paging_per_as[8];
+	char calibrate[8];
 	u64 screen_ns; /* 0: off */
 	enum exit_action exit;
 	bool hwcheck; /* the `hwcheck` menu entry */

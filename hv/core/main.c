@@ -5,6 +5,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "core/calibrate.h"
 #include "core/clock.h"
 #include "core/config.h"
 #include "core/control.h"
@@ -52,6 +53,7 @@ static struct {
 	struct config config;
 	struct policy_params policy;
 	const struct engine_ops *engine;
+	const struct engine_ops *bare; /* @engine without audits and trace */
 	struct engine_caps caps;
 	unsigned running; /* guests started and not ended */
 	bool failed;	  /* some guest did not pass */
@@ -401,6 +403,7 @@ static void pick_engine(void)
 	if (!hv.caps.nested && !(hv.caps.shadow && hv.caps.shadow_unpaged))
 		refuse("this machine cannot run guests: %s",
 		       "the CPU has no nested paging, and real mode needs it");
+	hv.bare = hv.engine;
 	hv.engine = paging_audited_engine(hv.engine);
 }
 
@@ -413,6 +416,39 @@ static void start_trace(void)
 	hv.engine = trace_engine(hv.engine, ncpus, what[hv.cmdline.trace]);
 	if (hv.cmdline.trace != TRACE_OFF && !trace_on())
 		report_error(NULL, "trace", "no memory for its rings");
+}
+
+static bool policy_set_by_user(const char *key)
+{
+	for (unsigned i = 0; i < hv.cmdline.noverrides; i++)
+		if (strcmp(hv.cmdline.override[i].guest, "policy") == 0 &&
+		    strcmp(hv.cmdline.override[i].key, key) == 0)
+			return true;
+	return false;
+}
+
+static bool some_guest_adapts(void)
+{
+	const char *why;
+
+	if (!paging_possible(PAGING_ADAPTIVE, &why))
+		return false;
+	for (unsigned i = 0; i < hv.config.nguests; i++)
+		if (hv.config.guest[i].paging == PAGING_ADAPTIVE)
+			return true;
+	return false;
+}
+
+/* Before there are guests: theirs are the CPU and its tags afterwards. */
+static void calibrate_machine(void)
+{
+	bool wanted = strcmp(hv.cmdline.calibrate, "auto") ? !strcmp(hv.cmdline.calibrate, "on")
+							   : some_guest_adapts();
+
+	if (!wanted)
+		return;
+	calibrate(hv.bare, &hv.caps, hv.bi->tsc_khz);
+	calibration_priors(hv_calibration(), &hv.policy, policy_set_by_user);
 }
 
 void hv_ap_main(struct cpu *c)
@@ -468,6 +504,7 @@ void hv_main(struct boot_info *bi)
 		report_hwcheck();
 		leave(hv.cmdline.exit);
 	}
+	calibrate_machine();
 	control_create(&hv.config, &hv.cmdline);
 	partitions_create(&hv.config);
 	start_guests();

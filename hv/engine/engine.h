@@ -193,6 +193,10 @@ struct engine_ops {
 	int (*cpu_enable)(unsigned cpu);
 	/* Allocate and fill a vCPU's control structures. -ENOMEM. */
 	int (*vcpu_init)(struct vcpu *v);
+	/* Give back what vcpu_init() took, of the vCPU that it was called for last and that will
+	 * not run again. Whoever gets the same tags calls moved() before the first entry. On the
+	 * CPU where it ran. */
+	void (*vcpu_free)(struct vcpu *v);
 	/* Put the vCPU into the architectural RESET state (CS:IP at the reset vector). */
 	void (*vcpu_reset)(struct vcpu *v);
 	/* Enter the guest until the next exit. v->event is consumed when it was delivered; an event

@@ -116,6 +116,14 @@ static int svm_vcpu_init(struct vcpu *v)
 	return 0;
 }
 
+static void svm_vcpu_free(struct vcpu *v)
+{
+	frames_free(svm_of(v)->vmcb_pa, 1, OWNER_HYPERVISOR);
+	frames_free(va_hpa(svm_of(v)), 1, OWNER_HYPERVISOR);
+	next_tag = v->tags[0].id;
+	v->engine_data = NULL;
+}
+
 static struct vcpu_event svm_extint(u32 vector)
 {
 	return (struct vcpu_event){.type = EVENT_EXTINT, .vector = (u8)vector};
@@ -406,6 +414,7 @@ static const struct engine_ops svm_ops = {
 	.probe = svm_probe,
 	.cpu_enable = svm_cpu_enable,
 	.vcpu_init = svm_vcpu_init,
+	.vcpu_free = svm_vcpu_free,
 	.vcpu_reset = svm_vcpu_reset,
 	.run = svm_run,
 	.get_code = svm_get_code,

@@ -96,6 +96,19 @@ static int vmx_vcpu_init(struct vcpu *v)
 	return 0;
 }
 
+static void vmx_vcpu_free(struct vcpu *v)
+{
+	struct vmx_vcpu *s = vmx_of(v);
+
+	vmx_discard(v);
+	vmclear(s->vmcs_pa);
+	frames_free(s->vmcs_pa, 1, OWNER_HYPERVISOR);
+	frames_free(va_hpa(s->vapic_tpr) & ~(hpa_t)(PAGE_SIZE - 1), 1, OWNER_HYPERVISOR);
+	frames_free(va_hpa(s), 1, OWNER_HYPERVISOR);
+	next_tag = v->tags[0].id;
+	v->engine_data = NULL;
+}
+
 /* --- the way in ------------------------------------------------------------------------------- */
 
 /* Exceptions that push an error code, outside real mode. */
@@ -357,6 +370,7 @@ static const struct engine_ops vmx_ops = {
 	.probe = vmx_probe,
 	.cpu_enable = vmx_cpu_enable,
 	.vcpu_init = vmx_vcpu_init,
+	.vcpu_free = vmx_vcpu_free,
 	.vcpu_reset = vmx_vcpu_reset,
 	.run = vmx_run,
 	.get_code = vmx_get_code,
