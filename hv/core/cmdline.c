@@ -10,6 +10,7 @@
 #include "lib/str.h"
 
 #define WORD_MAX	  256
+#define WATCH_MIN_NS	  (10 * NSEC_PER_MSEC)
 #define UART_DEFAULT_BAUD 115200u
 
 /* --- numbers ---------------------------------------------------------------------------------- */
@@ -400,6 +401,22 @@ static int set_calibrate(struct cmdline *c, const char *value)
 	return 0;
 }
 
+static int set_watch(struct cmdline *c, const char *value)
+{
+	u64 ns = 0;
+
+	if (!strcmp(value, "always") || !strcmp(value, "auto")) {
+		c->watch_always = value[1] == 'l';
+		c->watch_ns = 0;
+		return 0;
+	}
+	if (parse_duration(value, &ns) || ns < WATCH_MIN_NS)
+		return -EINVAL;
+	c->watch_ns = ns;
+	c->watch_always = false;
+	return 0;
+}
+
 static int set_exit(struct cmdline *c, const char *value)
 {
 	static const char *const word[] = {[EXIT_STAY] = "stay",
@@ -457,6 +474,7 @@ static const struct cmdline_key keys[] = {
 	{"pmu", set_pmu, "auto, off, model or replay:MODULE", false},
 	{"paging.per_as", set_per_as, "auto, on or off", false},
 	{"calibrate", set_calibrate, "auto, on or off", false},
+	{"watch", set_watch, "auto, always or a time such as 100ms, from 10ms", false},
 	{"screen", set_screen, EXPECT_INTERVAL, false},
 	{"exit", set_exit, "stay, poweroff, reboot or qemu", false},
 	{"hwcheck", set_hwcheck, EXPECT_SWITCH, true},

@@ -53,7 +53,9 @@ struct cmdline {
 	char pmu[48];
 	char paging_per_as[8];
 	char calibrate[8];
-	u64 screen_ns; /* 0: off */
+	bool watch_always; /* hear of all that a nested guest does with its tables */
+	u64 watch_ns;	   /* estimate in ticks of this, whatever decides; 0: where needed */
+	u64 screen_ns;	   /* 0: off */
 	enum exit_action exit;
 	bool hwcheck; /* the `hwcheck` menu entry */
 	bool verbose; /* firmware: say every step on every console */

@@ -112,6 +112,8 @@ int partition_build_paging(struct partition *p)
 		kind = PAGING_NESTED;
 	}
 	p->vcpu.paging = ops_of[kind];
+	if (hv_cmdline()->watch_always)
+		paging_watch(&p->vcpu, WATCHER_OPTION, WATCH_ALL);
 	return 0;
 }
 

@@ -12,8 +12,9 @@ import machines
 TIER = "ci"
 SECONDS = 15
 # "shadow": where the guest has paging off or CR0.WP clear it runs nested; "shadow-alone": on a machine without nested
-# paging.
-MODES = {"nested": "paging=nested", "shadow": "paging=shadow", "shadow-alone": "paging=shadow nested=off"}
+# paging. "watched": nested, and each page fault, CR3 load and INVLPG goes through the hypervisor.
+MODES = {"nested": "paging=nested", "watched": "paging=nested watch=always", "shadow": "paging=shadow",
+         "shadow-alone": "paging=shadow nested=off"}
 IMAGES = {"ia32": "paging32", "amd64": "paging64"}
 MACHINES = {"qemu": 15, "bochs-broadwell": 30, "bochs-ryzen": 30}  # seconds
 VARIATIONS = {f"{kernel}-{paging}" + f"-{on}" * (on != "qemu"):

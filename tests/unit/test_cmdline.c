@@ -85,7 +85,7 @@ TEST(every_key)
 	      "msr_controls=off apic_page=off "
 	      "console=com2,9600,7e2 results=ktap,lava stats=500ms log=debug trace=exits "
 	      "guests=alpha,b-2 control=off shadow=audit:16 pmu=replay:trace.bin "
-	      "paging.per_as=on screen=2s exit=poweroff hwcheck verbose");
+	      "paging.per_as=on watch=100ms screen=2s exit=poweroff hwcheck verbose");
 	CHECK_STR(log_text, "");
 	CHECK(cl.paging == PAGING_NESTED);
 	CHECK_STR(cl.engine, "svm");
@@ -101,6 +101,7 @@ TEST(every_key)
 	CHECK_STR(cl.shadow, "audit:16");
 	CHECK_STR(cl.pmu, "replay:trace.bin");
 	CHECK_STR(cl.paging_per_as, "on");
+	CHECK(cl.watch_ns == 100 * NSEC_PER_MSEC && !cl.watch_always);
 	CHECK_EQ(cl.screen_ns, 2 * NSEC_PER_SEC);
 	CHECK(cl.exit == EXIT_POWEROFF && cl.hwcheck && cl.verbose);
 }
@@ -151,6 +152,8 @@ TEST(bad_words)
 	check_bad("guests=a,,b", "guest names");
 	check_bad("guests=a,hv", "guest names");
 	check_bad("control=maybe", "on or off");
+	check_bad("watch=1ms", "from 10ms");
+	check_bad("watch=never", "from 10ms");
 	check_bad("shadow=audit:", "audit:N");
 	check_bad("shadow=audit:0", "audit:N");
 	check_bad("shadow=audit:00000000000000001", "audit:N");

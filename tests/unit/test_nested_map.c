@@ -290,7 +290,9 @@ TEST(audit_looks_into_large_leaves)
 #define LOW_PAGES (MIB / PAGE_SIZE)
 static u64 cached[LOW_PAGES];
 static bool flush_wanted;
+const struct paging_ops paging_shadow; /* by name only */
 static hpa_t root_in_use;
+static unsigned watch_in_use, pages_flushed;
 
 static void engine_flush(struct vcpu *v, unsigned tag)
 {
@@ -301,10 +303,18 @@ static void engine_translate(struct vcpu *v, const struct translation *t)
 {
 	CHECK_EQ(t->kind, TRANSLATION_NESTED);
 	root_in_use = t->root;
+	watch_in_use = t->watch;
 	v->tag = t->tag;
 }
 
+static void engine_flush_page(struct vcpu *v, unsigned tag, gva_t gva)
+{
+	CHECK(tag == VCPU_TAG_NESTED && v->tag == tag && gva == 0x5000);
+	pages_flushed++;
+}
+
 static const struct engine_ops engine = {
+	.flush_page = engine_flush_page,
 	.flush_tag = engine_flush,
 	.set_translation = engine_translate,
 	.nested_format = &format,
@@ -610,5 +620,64 @@ TEST(a_page_is_placed_neither_over_memory_nor_all_over_the_place)
 	CHECK_EQ(map.tables, tables);
 	CHECK_EQ(nested_map_audit(&map), 0);
 	frames_free(page, 1, OWNER_HYPERVISOR);
+	demolish();
+}
+
+/* --- what is heard of on request -------------------------------------------------------------- */
+
+TEST(watchers_share_what_is_heard_of)
+{
+	start();
+	CHECK_EQ(watch_in_use, 0);
+	paging_watch(&cpu, WATCHER_COUNTS, WATCH_BIT(WATCH_FAULT) | WATCH_BIT(WATCH_CR3));
+	paging_watch(&cpu, WATCHER_SPACES, WATCH_BIT(WATCH_CR3));
+	CHECK_EQ(watch_in_use, WATCH_BIT(WATCH_FAULT) | WATCH_BIT(WATCH_CR3));
+	paging_watch(&cpu, WATCHER_COUNTS, 0);
+	CHECK_EQ(watch_in_use, WATCH_BIT(WATCH_CR3));
+	cpu.paging->leave(&cpu);
+	CHECK_EQ(cpu.watch.bits, 0);
+	cpu.paging = &paging_shadow;
+	paging_watch(&cpu, WATCHER_OPTION, WATCH_BIT(WATCH_INVLPG));
+	CHECK_EQ(cpu.watch.bits, 0);
+	cpu.paging = &paging_nested;
+	cpu.paging->enter(&cpu);
+	CHECK_EQ(watch_in_use, WATCH_BIT(WATCH_CR3) | WATCH_BIT(WATCH_INVLPG));
+	demolish();
+}
+
+static unsigned filled;
+static void full(struct vcpu *v, enum watch_kind kind)
+{
+	CHECK(v == &cpu && kind == WATCH_FAULT);
+	filled++;
+}
+
+TEST(what_is_heard_of_is_counted_and_left_to_the_guest)
+{
+	struct exit x = {.reason = EXIT_EXCEPTION,
+			 .exc = {.vector = 14, .error = 0x1f, .cr2 = 0xdeadbeef000}};
+	struct paging_fault f;
+
+	start();
+	paging_watch(&cpu, WATCHER_COUNTS, WATCH_ALL);
+	cpu.watch.full = full;
+	cpu.watch.limit[WATCH_FAULT] = 3;
+	filled = 0;
+	for (unsigned i = 0; i < 5; i++) {
+		CHECK_EQ(cpu.paging->fault(&cpu, &x, &f), PAGING_GUEST);
+		CHECK(f.gva == x.exc.cr2 && f.error == x.exc.error);
+	}
+	CHECK_EQ(filled, 1);
+	flush_wanted = false;
+	pages_flushed = 0;
+	cpu.paging->cr_write(&cpu, 3, 0x1000, 0x2000);
+	cpu.paging->cr_write(&cpu, 4, 0x1000, 0x2000);
+	cpu.paging->invlpg(&cpu, 0x5000);
+	CHECK_EQ(pages_flushed, 1);
+	CHECK(cpu.watch.count[WATCH_FAULT] == 5 && cpu.watch.count[WATCH_CR3] == 1 &&
+	      cpu.watch.count[WATCH_INVLPG] == 1);
+	paging_watch(&cpu, WATCHER_COUNTS, 0);
+	cpu.paging->cr_write(&cpu, 3, 0x1000, 0x2000);
+	CHECK_EQ(cpu.watch.count[WATCH_CR3], 1);
 	demolish();
 }

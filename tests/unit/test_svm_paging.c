@@ -104,6 +104,35 @@ TEST(the_guests_registers_stay_its_own_by_any_translation)
 	}
 }
 
+TEST(what_is_watched_under_nested_tables_exits_and_nothing_else)
+{
+	for (unsigned bits = 0; bits <= WATCH_ALL; bits++) {
+		struct translation t = nested;
+		bool cr3 = bits & WATCH_BIT(WATCH_CR3);
+
+		begin();
+		set(CR0_PG | CR0_PE | CR0_WP, 0x9000, CR4_PAE, EFER_LME | EFER_LMA);
+		t.watch = (u8)bits;
+		own.clean = CLEAN_ALL;
+		svm_set_translation(&v, &t);
+		CHECK_EQ(own.clean & CLEAN_INTERCEPTS, 0);
+		CHECK_EQ(!!(vmcb.exceptions & BIT(VEC_PF)), !!(bits & WATCH_BIT(WATCH_FAULT)));
+		CHECK_EQ(vmcb.cr_write & BIT(3), cr3 ? BIT(3) : 0);
+		CHECK_EQ(!!(vmcb.intercept3 & SVM_INTERCEPT_TASK), cr3);
+		CHECK_EQ(!!(vmcb.intercept3 & SVM_INTERCEPT_INVLPG),
+			 !!(bits & WATCH_BIT(WATCH_INVLPG)));
+		CHECK_EQ(vmcb.cr_read & (BIT(3) | BIT(4)), 0);
+		CHECK_EQ(vmcb.cr_write & BIT(4), 0);
+		check_guest(CR0_PG | CR0_PE | CR0_WP, 0x9000, CR4_PAE, EFER_LME | EFER_LMA);
+		/* Changes of mode keep it; what no watch asked for goes with the next one. */
+		svm_set_cr(&v, 4, CR4_PAE | CR4_PGE);
+		CHECK_EQ(vmcb.cr_write & BIT(3), cr3 ? BIT(3) : 0);
+		svm_set_translation(&v, &nested);
+		CHECK(!(vmcb.exceptions & BIT(VEC_PF)) && !(vmcb.cr_write & BIT(3)));
+		CHECK(!(vmcb.intercept3 & (SVM_INTERCEPT_TASK | SVM_INTERCEPT_INVLPG)));
+	}
+}
+
 TEST(the_cpu_has_the_mode_of_the_shadow_tables)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(guests); i++) {

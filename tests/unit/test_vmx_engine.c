@@ -282,6 +282,48 @@ TEST(under_shadow_tables_the_cpu_has_paging_of_the_hypervisors)
 	CHECK_EQ(~fake.field[VMCS_CR0_MASK] & (CR0_PE | CR0_PG | CR0_WP), 0);
 }
 
+static void watched(unsigned bits)
+{
+	struct translation t = {.kind = TRANSLATION_NESTED,
+				.root = EPT_ROOT,
+				.tag = VCPU_TAG_NESTED,
+				.watch = (u8)bits};
+
+	vmx_ops.set_translation(&vcpu, &t);
+}
+
+TEST(what_is_watched_under_ept_exits_and_nothing_else)
+{
+	u32 exits = PRI_CTL_CR3_LOAD | PRI_CTL_CR3_STORE | PRI_CTL_INVLPG;
+
+	for (unsigned bits = 0; bits <= WATCH_ALL; bits++) {
+		u32 want = (bits & WATCH_BIT(WATCH_CR3) ? (u32)PRI_CTL_CR3_LOAD : 0) |
+			   (bits & WATCH_BIT(WATCH_INVLPG) ? (u32)PRI_CTL_INVLPG : 0);
+
+		boot();
+		guest_64();
+		enter(VMX_EXIT_CPUID);
+		watched(bits);
+		enter(VMX_EXIT_CPUID);
+		CHECK_EQ(fake.field[VMCS_PRIMARY_CONTROLS] & exits, want);
+		CHECK_EQ(!!(fake.field[VMCS_EXCEPTION_BITMAP] & BIT(VEC_PF)),
+			 !!(bits & WATCH_BIT(WATCH_FAULT)));
+		CHECK_EQ(fake.field[VMCS_PF_ERROR_MASK] | fake.field[VMCS_PF_ERROR_MATCH], 0);
+		CHECK_EQ(fake.field[VMCS_GUEST_CR3], GUEST_CR3);
+		/* There and back by way of shadow tables, then to none. */
+		shadow(true, 0, ROOT, true);
+		enter(VMX_EXIT_CPUID);
+		watched(bits);
+		enter(VMX_EXIT_CPUID);
+		CHECK_EQ(fake.field[VMCS_PRIMARY_CONTROLS] & exits, want);
+		CHECK_EQ(fake.field[VMCS_PF_ERROR_MASK] | fake.field[VMCS_PF_ERROR_MATCH], 0);
+		nested(false);
+		enter(VMX_EXIT_CPUID);
+		CHECK_EQ(fake.field[VMCS_PRIMARY_CONTROLS] & exits, 0);
+		CHECK(!(fake.field[VMCS_EXCEPTION_BITMAP] & BIT(VEC_PF)));
+	}
+}
+
 static bool bit_of(hpa_t map, u32 offset, u32 msr)
 {
 	const u8 *m = hpa_va(map + offset + (msr >> 16 ? MSR_BITMAP_HIGH : 0));
@@ -441,6 +483,35 @@ TEST(each_tag_is_flushed_by_its_own_means)
 	CHECK_EQ(fake.flushes, 0);
 	enter_and_look();
 	CHECK_EQ(fake.flushes, 1);
+}
+
+/* A write of CR3 that was watched: the CPU has it, whether or not its other registers were asked
+ * for, and what it cached by the guest's old tables goes. */
+TEST(a_watched_cr3_is_loaded)
+{
+	struct vcpu_sregs r;
+
+	for (unsigned asked = 0; asked < 2; asked++) {
+		boot();
+		guest_64();
+		watched(WATCH_ALL);
+		enter(VMX_EXIT_CPUID);
+		if (asked)
+			vmx_ops.get_sregs(&vcpu, &r);
+		vmx_ops.set_cr(&vcpu, 3, 0x5678000);
+		vmx_ops.get_sregs(&vcpu, &r);
+		CHECK_EQ(r.cr3, 0x5678000);
+		enter_and_look();
+		CHECK_EQ(fake.field[VMCS_GUEST_CR3], 0x5678000);
+		CHECK(flushed('V', INVVPID_ONE, vcpu.tags[VCPU_TAG_NESTED].id, 0));
+		vmx_ops.get_sregs(&vcpu, &r);
+		CHECK_EQ(r.cr3, 0x5678000);
+		fake.flushes = 0;
+		vmx_ops.flush_page(&vcpu, VCPU_TAG_NESTED, 0x5000);
+		enter_and_look();
+		CHECK(flushed('V', INVVPID_ONE, vcpu.tags[VCPU_TAG_NESTED].id, 0));
+		fake.flushes = 0;
+	}
 }
 
 TEST(without_invvpid_of_an_address_the_whole_tag_goes)

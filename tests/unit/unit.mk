@@ -12,6 +12,8 @@ unit_srcs = $(shell sed -n 's/.*SRCS: *//p' tests/unit/$(1).c)
 # vmx_switch() names every register.
 UNIT_LIBS_test_vmx_engine := -fomit-frame-pointer
 
+UNIT_LIBS_test_watch := -lm
+
 UNIT_CFLAGS_test_shadow_mutations := -DSHADOW_MUTATIONS
 
 define UNIT_RULE

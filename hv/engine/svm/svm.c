@@ -399,6 +399,11 @@ static hpa_t npt_address(u64 entry)
 	return entry & NPTE_ADDR;
 }
 
+static u64 npt_accessed(void)
+{
+	return NPTE_A;
+}
+
 static const struct nested_format npt_format = {
 	.levels = 4,
 	.has_1g = true,
@@ -407,6 +412,7 @@ static const struct nested_format npt_format = {
 	.present = npt_present,
 	.is_leaf = npt_is_leaf,
 	.address = npt_address,
+	.accessed = npt_accessed,
 };
 
 static const struct engine_ops svm_ops = {

@@ -62,16 +62,19 @@ static void svm_intercept_paging(struct svm_vcpu *s)
 {
 	struct vmcb *c = s->vmcb;
 	bool shadow = is_shadow(s);
+	unsigned heard = shadow ? WATCH_ALL : s->tr.watch;
 
 	svm_intercept_cr0(s);
-	intercept_cr(c, 3, shadow, shadow);
+	intercept_cr(c, 3, shadow, heard & WATCH_BIT(WATCH_CR3));
 	intercept_cr(c, 4, shadow && s->cr4 != c->cr4, shadow);
 	c->exceptions &= ~(u32)BIT(VEC_PF);
 	c->intercept3 &= ~(u32)(SVM_INTERCEPT_INVLPG | SVM_INTERCEPT_TASK);
-	if (shadow) {
+	if (heard & WATCH_BIT(WATCH_FAULT))
 		c->exceptions |= BIT(VEC_PF);
-		c->intercept3 |= SVM_INTERCEPT_INVLPG | SVM_INTERCEPT_TASK;
-	}
+	if (heard & WATCH_BIT(WATCH_CR3))
+		c->intercept3 |= SVM_INTERCEPT_TASK;
+	if (heard & WATCH_BIT(WATCH_INVLPG))
+		c->intercept3 |= SVM_INTERCEPT_INVLPG;
 	s->clean &= ~(u32)(CLEAN_INTERCEPTS | CLEAN_CR);
 }
 

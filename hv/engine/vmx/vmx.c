@@ -217,6 +217,8 @@ static __attribute__((noinline)) void vmx_catch_up(const struct vcpu *v, struct 
 {
 	if (s->stale & STALE_KIND)
 		vmx_store_kind(s);
+	if (s->stale & STALE_WATCH)
+		vmx_store_watch(s);
 	if (s->stale & STALE_REGS)
 		vmx_store_regs(s);
 	if (s->stale & STALE_TSC)

@@ -22,6 +22,7 @@
 #define STALE_PDPTES BIT(4)
 #define STALE_FLUSH  BIT(5) /* vmx_vcpu.owed */
 #define STALE_KIND   BIT(6) /* the kind of translation */
+#define STALE_WATCH  BIT(7) /* what exits under it */
 
 #define OWED_ROOT (1u << 31) /* what the CPU holds of the EPT root */
 
@@ -147,6 +148,7 @@ u64 vmx_real_efer(const struct vmx_vcpu *s, u64 guest);
 /* Write the controls of the kind of translation, and the root with its tag, into the VMCS, which is
  * current. */
 void vmx_store_kind(struct vmx_vcpu *s);
+void vmx_store_watch(struct vmx_vcpu *s);
 /* Which page faults exit hangs on the guest's registers too. */
 void vmx_store_faults(const struct vmx_vcpu *s);
 void vmx_store_root(const struct vcpu *v, const struct vmx_vcpu *s);

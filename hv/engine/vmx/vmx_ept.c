@@ -57,6 +57,11 @@ static hpa_t ept_address(u64 entry)
 	return entry & EPTE_ADDR;
 }
 
+static u64 ept_accessed(void)
+{
+	return vmx_config.ept_ad ? EPTE_A : 0;
+}
+
 const struct nested_format ept_format = {
 	.levels = LEVELS,
 	.has_1g = true,
@@ -65,6 +70,7 @@ const struct nested_format ept_format = {
 	.present = ept_present,
 	.is_leaf = ept_is_leaf,
 	.address = ept_address,
+	.accessed = ept_accessed,
 };
 
 u64 ept_pointer(hpa_t root)

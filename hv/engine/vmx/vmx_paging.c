@@ -71,10 +71,32 @@ static bool error_codes_agree(const struct vcpu_sregs *guest)
 void vmx_store_faults(const struct vmx_vcpu *s)
 {
 	bool filter = s->tr.filter_faults && error_codes_agree(&s->regs.s);
+	bool heard = vmx_shadow(s) || (s->tr.watch & WATCH_BIT(WATCH_FAULT));
 
-	vmwrite(VMCS_EXCEPTION_BITMAP, ALWAYS_EXITS | (vmx_shadow(s) ? BIT(VEC_PF) : 0));
+	vmwrite(VMCS_EXCEPTION_BITMAP, ALWAYS_EXITS | (heard ? BIT(VEC_PF) : 0));
 	vmwrite(VMCS_PF_ERROR_MASK, filter ? PF_PRESENT : 0);
 	vmwrite(VMCS_PF_ERROR_MATCH, filter ? PF_PRESENT : 0);
+}
+
+/* Controls by which accesses to CR3 and INVLPG exit. */
+static u32 paging_exits(const struct vmx_vcpu *s)
+{
+	u32 exits = vmx_config.controls.primary & PRI_SHADOW;
+
+	if (vmx_shadow(s))
+		return PRI_SHADOW;
+	if (s->tr.watch & WATCH_BIT(WATCH_CR3))
+		exits |= (u32)PRI_CTL_CR3_LOAD;
+	if (s->tr.watch & WATCH_BIT(WATCH_INVLPG))
+		exits |= (u32)PRI_CTL_INVLPG;
+	return exits;
+}
+
+void vmx_store_watch(struct vmx_vcpu *s)
+{
+	s->primary = (s->primary & ~PRI_SHADOW) | paging_exits(s);
+	vmwrite(VMCS_PRIMARY_CONTROLS, s->primary);
+	vmx_store_faults(s);
 }
 
 void vmx_store_kind(struct vmx_vcpu *s)
@@ -82,10 +104,7 @@ void vmx_store_kind(struct vmx_vcpu *s)
 	bool shadow = vmx_shadow(s);
 	u32 secondary = vmx_config.controls.secondary;
 
-	s->primary =
-		shadow ? s->primary | PRI_SHADOW
-		       : (s->primary & ~PRI_SHADOW) | (vmx_config.controls.primary & PRI_SHADOW);
-	vmwrite(VMCS_PRIMARY_CONTROLS, s->primary);
+	vmx_store_watch(s);
 	vmwrite(VMCS_SECONDARY_CONTROLS, shadow ? secondary & ~SEC_NESTED : secondary);
 	vmwrite(VMCS_CR0_MASK, vmx_cr0_owned(s));
 	vmwrite(VMCS_CR4_MASK, vmx_cr4_owned(s));
@@ -136,6 +155,8 @@ void vmx_set_translation(struct vcpu *v, const struct translation *t)
 	if (t->kind != s->tr.kind || t->long_mode != s->tr.long_mode ||
 	    t->watch_cr0 != s->tr.watch_cr0 || t->filter_faults != s->tr.filter_faults)
 		change_kind(v, t);
+	if (t->watch != s->tr.watch)
+		s->stale |= STALE_WATCH;
 	s->tr = *t;
 	v->tag = t->tag;
 	if (t->kind == TRANSLATION_NESTED)
@@ -177,12 +198,16 @@ void vmx_flush(struct vcpu *v, unsigned tag)
 	vmx_owe_flush(vmx_of(v), tag == VCPU_TAG_NESTED ? OWED_ROOT : (u32)BIT(tag));
 }
 
-/* A tag that waits for its flush needs nothing. */
+/* A tag that waits for its flush needs nothing. The guest's own tables are under the nested one:
+ * with one page INVLPG forgets all links, by one address INVVPID need not (SDM vol. 3 §4.10.4.1,
+ * §29.4.3.1). */
 void vmx_flush_page(struct vcpu *v, unsigned tag, gva_t gva)
 {
 	if (vmx_of(v)->owed & BIT(tag))
 		return;
-	if (tag == VCPU_TAG_NESTED || !vmx_config.vpid || !vmx_config.invvpid_address)
+	if (tag == VCPU_TAG_NESTED)
+		vmx_owe_flush(vmx_of(v), BIT(VCPU_TAG_NESTED));
+	else if (!vmx_config.vpid || !vmx_config.invvpid_address)
 		vmx_flush(v, tag);
 	else
 		invvpid_page((u16)v->tags[tag].id, gva);

@@ -256,12 +256,15 @@ void vmx_set_sregs(struct vcpu *v, const struct vcpu_sregs *r)
 	vmx_of(v)->live_cr4 = r->cr4;
 }
 
-/* What the CPU walks is the hypervisor's under shadow tables: nothing to write then. */
+/* What the CPU walks is the hypervisor's under shadow tables: nothing to write then. Under nested
+ * ones a guest whose CR3 is watched writes it often. */
 static void set_cr3(struct vcpu *v, u64 value)
 {
 	struct vmx_vcpu *s = vmx_of(v);
 
-	if (vmx_shadow(s) && !(s->stale & STALE_REGS)) {
+	if (!(s->stale & STALE_REGS) && (vmx_shadow(s) || is_current(v))) {
+		if (!vmx_shadow(s))
+			vmwrite(VMCS_GUEST_CR3, value);
 		s->regs.s.cr3 = s->guest_cr3 = s->live_cr3 = value;
 		return;
 	}

@@ -1,0 +1,250 @@
+/* Windows of watching against streams of events whose number is known. Would catch: an estimate
+ * that leans to one side, streams with a period that hide from the windows or stand out, an error
+ * larger than the confidence says, a count that could be exact and is not, windows that stay open
+ * through a storm or closed after it, more exits on average than may be afforded.
+ *
+ * SRCS: hv/paging/adaptive/watch.c hv/lib/str.c
+ * SPDX-License-Identifier: MIT
+ */
+#include "unit.h"
+
+#include <math.h>
+
+#include "paging/adaptive/watch.h"
+
+#define MS   NSEC_PER_MSEC
+#define TICK (100 * MS)
+#define SLOT (TICK / 4)
+
+static u64 seed = 0x9e3779b97f4a7c15ull;
+
+static double uniform(void)
+{
+	seed = seed * 6364136223846793005ull + 1442695040888963407ull;
+	return (double)(seed >> 11) / (double)BIT(53);
+}
+
+/* When the next event comes, after @now. */
+typedef u64 stream(u64 now);
+static double per_second;
+
+static u64 poisson(u64 now)
+{
+	return now + 1 + (u64)(-log(1 - uniform()) / per_second * 1e9);
+}
+
+static u64 period;
+static u64 regular(u64 now)
+{
+	return now + period;
+}
+
+/* Busy in the first tenth of each period only. */
+static u64 pulsed(u64 now)
+{
+	u64 next = poisson(now);
+
+	return next % period < period / 10 ? next : (next / period + 1) * period + 1;
+}
+
+static struct watch w;
+static u64 now, event, count[WATCH_KINDS], heard_of, happened;
+static unsigned bits;
+
+static void begin(u64 afford)
+{
+	watch_init(&w, SLOT, (u64)(uniform() * 1e9));
+	watch_afford(&w, WATCH_FAULT, afford);
+	memset(count, 0, sizeof(count));
+	now = (u64)(uniform() * 1e9);
+	event = now;
+	bits = 0;
+	heard_of = happened = 0;
+	watch_begin(&w, now, count);
+}
+
+/* Up to @end, by @s; every other kind is still. */
+static void run(stream *s, u64 end)
+{
+	u64 next;
+
+	bits = watch_step(&w, now, count, &next);
+	while (now < end) {
+		CHECK(next > now);
+		if (event <= now)
+			event = s(now);
+		now = MIN(MIN(next, event), end);
+		if (now == event) {
+			happened++;
+			heard_of += bits & WATCH_BIT(WATCH_FAULT) ? 1 : 0;
+			count[WATCH_FAULT] = heard_of;
+		}
+		if (now >= next || count[WATCH_FAULT] >= watch_limit(&w, WATCH_FAULT))
+			bits = watch_step(&w, now, count, &next);
+	}
+}
+
+static struct policy_measure tick(stream *s, u64 *really)
+{
+	u64 before = happened;
+	struct policy_measure m;
+
+	run(s, now + TICK);
+	*really = happened - before;
+	m = watch_take(&w, WATCH_FAULT, now, count);
+	for (unsigned k = 1; k < WATCH_KINDS; k++) {
+		struct policy_measure still = watch_take(&w, (enum watch_kind)k, now, count);
+
+		CHECK(still.value == 0 && still.confidence == 100);
+	}
+	return m;
+}
+
+/* Many ticks: the mean is right, the errors are those that the confidence tells. */
+static void check_stream(stream *s, u64 afford, double bias_max)
+{
+	double sum = 0, real = 0, beyond = 0, told = 0;
+	unsigned n = 0;
+	u64 start, heard;
+
+	begin(afford);
+	for (unsigned i = 0; i < 20; i++) { /* it learns the rate */
+		u64 r;
+
+		tick(s, &r);
+	}
+	start = now;
+	heard = heard_of;
+	for (unsigned i = 0; i < 400; i++) {
+		u64 really;
+		struct policy_measure m = tick(s, &really);
+		double error = (double)m.value - (double)really;
+
+		sum += (double)m.value;
+		real += (double)really;
+		if (!m.confidence)
+			continue;
+		n++;
+		told += 100 - m.confidence;
+		beyond += fabs(error) > 3.5 * (101.0 - m.confidence) / 100 * (double)(m.value + 1);
+	}
+	CHECK(n > 350);
+	CHECK(fabs(sum / real - 1) < bias_max);
+	CHECK(beyond <= 0.05 * n);
+	/* Twice is what bursts after quiet times may cost. */
+	CHECK((double)(heard_of - heard) <=
+	      2.0 * (double)afford * (double)(now - start) / 1e9 + 64);
+	printf("# afford %llu: %.0f of %.0f (%+.2f %%), heard of %llu, said deviation %.1f %%\n",
+	       (unsigned long long)afford, sum, real, 100 * (sum / real - 1),
+	       (unsigned long long)(heard_of - heard), told / n);
+}
+
+TEST(a_quiet_guest_is_counted_exactly)
+{
+	begin(2500);
+	for (unsigned i = 0; i < 45; i++) {
+		u64 really;
+		struct policy_measure m;
+
+		per_second = 1 + 20 * i;
+		m = tick(poisson, &really);
+		CHECK_EQ(m.value, really);
+		CHECK_EQ(m.confidence, 100);
+	}
+	CHECK_EQ(heard_of, happened);
+}
+
+TEST(busy_streams_are_estimated_without_bias)
+{
+	static const double rates[] = {3000, 10000, 50000, 300000};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(rates); i++) {
+		per_second = rates[i];
+		check_stream(poisson, 2500, 0.02);
+	}
+	per_second = 50000;
+	check_stream(poisson, 200, 0.06);
+	check_stream(poisson, 20000, 0.01);
+}
+
+/* Periods that go evenly into the slot, or the slot into them, and one that nearly does. */
+TEST(no_period_hides_from_the_windows)
+{
+	static const u64 periods[] = {SLOT / 2500, SLOT / 1000, SLOT / 1000 + 1, 33333, 9973};
+
+	for (unsigned i = 0; i < ARRAY_SIZE(periods); i++) {
+		period = periods[i];
+		check_stream(regular, 2500, 0.02);
+	}
+}
+
+/* All of the events in a tenth of each slot, or of each half: windows are mostly elsewhere. */
+TEST(pulses_in_step_with_the_slots_are_seen_in_proportion)
+{
+	static const u64 periods[] = {SLOT / 2, SLOT, SLOT / 8, SLOT + SLOT / 3};
+
+	per_second = 200000;
+	for (unsigned i = 0; i < ARRAY_SIZE(periods); i++) {
+		double sum = 0, real = 0;
+
+		period = periods[i];
+		begin(2500);
+		for (unsigned j = 0; j < 1500; j++) {
+			u64 really;
+			struct policy_measure m = tick(pulsed, &really);
+
+			sum += (double)m.value;
+			real += (double)really;
+		}
+		printf("# pulses: %.0f of %.0f (%+.2f %%)\n", sum, real, 100 * (sum / real - 1));
+		CHECK(fabs(sum / real - 1) < 0.06);
+	}
+}
+
+TEST(a_storm_after_quiet_time_costs_little_and_is_seen)
+{
+	u64 really, quiet;
+	struct policy_measure m;
+
+	begin(2500);
+	per_second = 100;
+	tick(poisson, &really);
+	quiet = heard_of;
+	per_second = 1e6;
+	m = tick(poisson, &really);
+	CHECK(heard_of - quiet < 16 * 2500 / 40 + 500);
+	CHECK(m.value > really * 9 / 10 && m.value < really * 11 / 10);
+	per_second = 10;
+	for (unsigned i = 0; i < 4; i++)
+		tick(poisson, &really);
+	m = tick(poisson, &really);
+	CHECK(m.confidence == 100 && m.value == really);
+}
+
+TEST(shadow_time_is_left_out)
+{
+	struct policy_measure m;
+	u64 really, next;
+
+	begin(2500);
+	per_second = 1000;
+	tick(poisson, &really);
+	watch_end(&w, now, count);
+	CHECK_EQ(watch_step(&w, now, count, &next), 0);
+	CHECK_EQ(next, WATCH_NEVER);
+	watch_take(&w, WATCH_FAULT, now, count);
+	now += TICK;
+	m = watch_take(&w, WATCH_FAULT, now, count);
+	CHECK_EQ(m.confidence, 0);
+	watch_begin(&w, now, count);
+	event = now;
+	m = tick(poisson, &really);
+	CHECK(m.value == really && m.confidence == 100);
+}
+
+TEST(what_may_be_afforded)
+{
+	CHECK_EQ(watch_affordable(1000, 3000000, 1200), 2500);
+	CHECK_EQ(watch_affordable(0, 3000000, 1200), 1);
+	CHECK_EQ(watch_affordable(1000, UINT64_MAX, 0) > 0, 1);
+}
