@@ -220,9 +220,13 @@ static int set_paging(struct cmdline *c, const char *value)
 
 static int set_policy(struct cmdline *c, const char *value)
 {
-	static const char *const word[] = {"regret", "dsp"};
+	static const char *const word[] = {"regret", "dsp", "chaos"};
+	u64 seed;
 
-	if (one_of(value, word, ARRAY_SIZE(word)) < 0)
+	if (one_of(value, word, ARRAY_SIZE(word)) < 0 &&
+	    (strncmp(value, "chaos:", 6) || parse_decimal(value + 6, &seed)))
+		return -EINVAL;
+	if (strlen(value) >= sizeof(c->policy))
 		return -EINVAL;
 	str_copy(c->policy, value, sizeof(c->policy));
 	return 0;
@@ -321,8 +325,10 @@ static int set_log(struct cmdline *c, const char *value)
 
 static int set_trace(struct cmdline *c, const char *value)
 {
-	static const char *const word[] = {
-		[TRACE_OFF] = "off", [TRACE_EXITS] = "exits", [TRACE_ALL] = "all"};
+	static const char *const word[] = {[TRACE_OFF] = "off",
+					   [TRACE_EXITS] = "exits",
+					   [TRACE_ALL] = "all",
+					   [TRACE_POLICY] = "policy"};
 	int i = one_of(value, word, ARRAY_SIZE(word));
 
 	if (i < 0)
@@ -370,7 +376,7 @@ static int set_shadow(struct cmdline *c, const char *value)
 
 static int set_pmu(struct cmdline *c, const char *value)
 {
-	static const char *const word[] = {"auto", "off", "model"};
+	static const char *const word[] = {"auto", "on", "off", "model"};
 
 	if (one_of(value, word, ARRAY_SIZE(word)) < 0 &&
 	    (strncmp(value, "replay:", 7) || !value[7]))
@@ -453,7 +459,7 @@ struct cmdline_key {
 
 static const struct cmdline_key keys[] = {
 	{"paging", set_paging, "adaptive, nested or shadow", false},
-	{"policy", set_policy, "regret or dsp", false},
+	{"policy", set_policy, "regret, dsp, chaos or chaos:SEED", false},
 	{"engine", set_engine, ENGINE_EXPECTED, false},
 	{"nested", set_nested, EXPECT_SWITCH, false},
 	{"unrestricted", set_unrestricted, EXPECT_SWITCH, false},
@@ -467,11 +473,11 @@ static const struct cmdline_key keys[] = {
 	{"results", set_results, "json, ktap and lava, separated by commas", false},
 	{"stats", set_stats, EXPECT_INTERVAL, false},
 	{"log", set_log, "warn, info or debug", false},
-	{"trace", set_trace, "off, exits or all", false},
+	{"trace", set_trace, "off, exits, all or policy", false},
 	{"guests", set_guests, "guest names separated by commas, 255 bytes at most", false},
 	{"control", set_control, EXPECT_SWITCH, true},
 	{"shadow", set_shadow, "auto, vtlb, audit or audit:N", false},
-	{"pmu", set_pmu, "auto, off, model or replay:MODULE", false},
+	{"pmu", set_pmu, "auto, on, off, model or replay:MODULE", false},
 	{"paging.per_as", set_per_as, "auto, on or off", false},
 	{"calibrate", set_calibrate, "auto, on or off", false},
 	{"watch", set_watch, "auto, always or a time such as 100ms, from 10ms", false},

@@ -19,7 +19,7 @@ struct console_param {
 
 enum exit_action { EXIT_STAY, EXIT_POWEROFF, EXIT_REBOOT, EXIT_QEMU };
 enum log_level { LOG_WARN, LOG_INFO, LOG_DEBUG };
-enum trace_level { TRACE_OFF, TRACE_EXITS, TRACE_ALL };
+enum trace_level { TRACE_OFF, TRACE_EXITS, TRACE_ALL, TRACE_POLICY };
 
 #define RESULTS_JSON 1u
 #define RESULTS_KTAP 2u
@@ -37,7 +37,7 @@ struct guest_override {
 
 struct cmdline {
 	enum paging_kind paging;
-	char policy[16];
+	char policy[32];
 	char engine[8]; /* one of the words that engine= takes; "auto": any */
 	/* false: pretend the CPU lacks it */
 	bool nested, unrestricted, vpid, msr_controls, apic_page;

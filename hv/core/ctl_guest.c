@@ -161,6 +161,9 @@ static void paging(struct ctl *c)
 	static const enum paging_kind kind[] = {[CHAN_PAGING_ADAPTIVE] = PAGING_ADAPTIVE,
 						[CHAN_PAGING_NESTED] = PAGING_NESTED,
 						[CHAN_PAGING_SHADOW] = PAGING_SHADOW};
+	static const u32 request[] = {[PAGING_ADAPTIVE] = REQUEST_ADAPTIVE,
+				      [PAGING_NESTED] = REQUEST_NESTED,
+				      [PAGING_SHADOW] = REQUEST_SHADOW};
 	struct partition *p = ctl_guest(c);
 	const char *why;
 
@@ -173,14 +176,15 @@ static void paging(struct ctl *c)
 	}
 	if (!paging_possible(kind[c->req.arg], &why)) {
 		ctl_end(c, -ENOSYS, "paging mode %s %s: %s stays %s",
-			paging_kind_name[kind[c->req.arg]], why, p->cfg.name, p->vcpu.paging->name);
+			paging_kind_name[kind[c->req.arg]], why, p->cfg.name,
+			partition_paging_name(p));
 		return;
 	}
 	if (!lives(p)) {
 		wrong_state(c, p, "paging is for one that runs");
 		return;
 	}
-	partition_request(p, kind[c->req.arg] == PAGING_SHADOW ? REQUEST_SHADOW : REQUEST_NESTED);
+	partition_request(p, request[kind[c->req.arg]]);
 	ctl_ok(c);
 }
 

@@ -11,6 +11,7 @@
 #include "core/ctl_int.h"
 #include "core/hv.h"
 #include "core/log.h"
+#include "core/partition_paging.h"
 #include "core/version.h"
 #include "lib/cpuops.h"
 #include "lib/errno.h"
@@ -78,7 +79,7 @@ static void list_one(struct ctl *c, const struct partition *p)
 		.index = p->index,
 		.state = state_of(p),
 		.status = status_of(p),
-		.paging = paging_number(p->vcpu.paging->name),
+		.paging = paging_number(partition_paging_name(p)),
 		.asked = paging_number(paging_kind_name[p->cfg.paging]),
 		.cpu = p->vcpu.cpu,
 		.memory = p->p2m.low_bytes + p->p2m.high_bytes,
@@ -137,6 +138,30 @@ static void exit_counts(struct ctl *c, const struct partition *p)
 	plain(c, "denied_writes", p->board.bus.unclaimed_mmio_writes);
 }
 
+/* Time in each mode, and what the policy did. */
+static void paging_counts(struct ctl *c, const struct partition *p)
+{
+	const struct adaptive *a = &p->adaptive;
+	char name[sizeof(((struct chan_ctl_count *)0)->name)];
+	u64 now = p->state == PARTITION_ENDED ? p->ended_ns : clock_ns();
+
+	for (unsigned i = 0; i < PAGING_KINDS; i++) {
+		u64 ns = partition_mode_ns(p, (enum paging_kind)i, now);
+
+		snprintf(name, sizeof(name), "%s.ms", paging_kind_name[i]);
+		if (ns)
+			plain(c, name, ns / NSEC_PER_MSEC);
+	}
+	plain(c, "switches", p->switches);
+	if (a->ticks)
+		plain(c, "adaptive.ticks", a->ticks);
+	for (unsigned i = 0; i < POLICY_REASONS; i++) {
+		snprintf(name, sizeof(name), "adaptive.%s", policy_reason_name[i]);
+		if (a->by_reason[i])
+			plain(c, name, a->by_reason[i]);
+	}
+}
+
 static void drive_counts(struct ctl *c, const struct partition *p)
 {
 	static const char *const key[] = {"cdrom", "disk", "floppy"};
@@ -188,6 +213,8 @@ void ctl_stats(struct ctl *c)
 		plain(c, "console.typed_lost", c->con.typed_lost);
 	} else {
 		plain(c, "triple_faults", p->triple_faults);
+		if (p->started_ns)
+			paging_counts(c, p);
 		drive_counts(c, p);
 		nic_counts(c, p);
 	}

@@ -207,6 +207,13 @@ static void exit_wrmsr(struct vcpu *v, struct exit *x)
 	vcpu_advance(v, len);
 }
 
+/* This exit would have been one with nested paging too. */
+static void note_other(struct vcpu *v)
+{
+	v->part->exits.other_count++;
+	v->part->exits.other_cycles += rdtsc() - v->exit_tsc;
+}
+
 static void write_cr(struct vcpu *v, unsigned cr, u64 value, unsigned len)
 {
 	int err = 0;
@@ -225,6 +232,7 @@ static void write_cr(struct vcpu *v, unsigned cr, u64 value, unsigned len)
 		err = value >> 4 ? -EINVAL : 0;
 		if (!err)
 			lapic_set_cr8(&v->part->board.lapic, (u8)value);
+		note_other(v);
 		break;
 	default:
 		err = -EINVAL;
@@ -359,6 +367,8 @@ static void exit_translation(struct vcpu *v, struct exit *x)
 		break;
 	case PAGING_MMIO:
 		access_device(v, &f);
+		if (x->reason == EXIT_EXCEPTION)
+			note_other(v);
 		break;
 	case PAGING_DONE:
 		vcpu_advance(v, 0);

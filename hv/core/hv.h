@@ -22,6 +22,9 @@ void hv_set_engine(const struct engine_ops *engine);
 const struct config *hv_config(void);
 /* Thresholds of the paging policies, policy.KEY applied. */
 const struct policy_params *hv_policy_params(void);
+/* Set in @p what the command line's policy.KEY say; and does one of them say @key? */
+void hv_policy_overrides(struct policy_params *p);
+bool hv_policy_is_set(const char *key);
 /* Module by name; NULL when the loader brought none of that name. */
 const struct boot_module *hv_find_module(const char *name);
 /* guestbios.bin; checked to be there and whole before any guest is built. */

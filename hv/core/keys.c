@@ -46,6 +46,12 @@ static void key_mode(const char *arg)
 	request_all(REQUEST_TOGGLE);
 }
 
+static void key_adaptive(const char *arg)
+{
+	(void)arg;
+	request_all(REQUEST_ADAPTIVE);
+}
+
 static void key_audit(const char *arg)
 {
 	(void)arg;
@@ -108,6 +114,7 @@ static const struct {
 	{'p', key_pause, "pause or resume all guests"},
 	{'a', key_audit, "audit the translations of all guests"},
 	{'m', key_mode, "all guests to the other paging mode: nested or shadow"},
+	{'A', key_adaptive, "the policy chooses the paging mode of all guests (again)"},
 	{'r', key_repeat, "FROM-TO Enter: repeat records"},
 };
 

@@ -314,6 +314,36 @@ static void apply_policy(const struct guest_override *o)
 		report_error(NULL, "command line", "policy.%s=%s: %s", o->key, o->value, why);
 }
 
+void hv_policy_overrides(struct policy_params *p)
+{
+	char why[128];
+
+	for (unsigned i = 0; i < hv.cmdline.noverrides; i++) {
+		const struct guest_override *o = &hv.cmdline.override[i];
+
+		if (strcmp(o->guest, "policy") == 0)
+			policy_param_set(p, o->key, o->value, why, sizeof(why));
+	}
+}
+
+bool hv_policy_is_set(const char *key)
+{
+	for (unsigned i = 0; i < hv.cmdline.noverrides; i++)
+		if (strcmp(hv.cmdline.override[i].guest, "policy") == 0 &&
+		    strcmp(hv.cmdline.override[i].key, key) == 0)
+			return true;
+	return false;
+}
+
+/* What a tick must have is said for the usual length of one. */
+static void scale_to_tick(struct policy_params *p)
+{
+	if (!hv_policy_is_set("min_unhalted"))
+		p->min_unhalted = mul_div(p->min_unhalted, p->tick, 100 * NSEC_PER_MSEC);
+	if (!hv_policy_is_set("min_instructions"))
+		p->min_instructions = mul_div(p->min_instructions, p->tick, 100 * NSEC_PER_MSEC);
+}
+
 /* NAME.key=value from the command line, then the default paging mode for those that named none. */
 static void apply_overrides(void)
 {
@@ -332,6 +362,7 @@ static void apply_overrides(void)
 			report_error(g->name, "command line", "%s.%s=%s: %s", o->guest, o->key,
 				     o->value, why);
 	}
+	scale_to_tick(&hv.policy);
 	for (unsigned i = 0; i < hv.config.nguests; i++)
 		if (!hv.config.guest[i].paging_set)
 			hv.config.guest[i].paging = hv.cmdline.paging;
@@ -404,27 +435,19 @@ static void pick_engine(void)
 		refuse("this machine cannot run guests: %s",
 		       "the CPU has no nested paging, and real mode needs it");
 	hv.bare = hv.engine;
-	hv.engine = paging_audited_engine(hv.engine);
+	hv.engine = adaptive_engine(paging_audited_engine(hv.engine));
 }
 
 static void start_trace(void)
 {
 	static const enum trace_what what[] = {[TRACE_OFF] = TRACE_WHAT_NONE,
 					       [TRACE_EXITS] = TRACE_WHAT_EXITS,
-					       [TRACE_ALL] = TRACE_WHAT_ALL};
+					       [TRACE_ALL] = TRACE_WHAT_ALL,
+					       [TRACE_POLICY] = TRACE_WHAT_NONE};
 
 	hv.engine = trace_engine(hv.engine, ncpus, what[hv.cmdline.trace]);
-	if (hv.cmdline.trace != TRACE_OFF && !trace_on())
+	if (what[hv.cmdline.trace] != TRACE_WHAT_NONE && !trace_on())
 		report_error(NULL, "trace", "no memory for its rings");
-}
-
-static bool policy_set_by_user(const char *key)
-{
-	for (unsigned i = 0; i < hv.cmdline.noverrides; i++)
-		if (strcmp(hv.cmdline.override[i].guest, "policy") == 0 &&
-		    strcmp(hv.cmdline.override[i].key, key) == 0)
-			return true;
-	return false;
 }
 
 static bool some_guest_adapts(void)
@@ -448,7 +471,7 @@ static void calibrate_machine(void)
 	if (!wanted)
 		return;
 	calibrate(hv.bare, &hv.caps, hv.bi->tsc_khz);
-	calibration_priors(hv_calibration(), &hv.policy, policy_set_by_user);
+	calibration_priors(hv_calibration(), &hv.policy, hv_policy_is_set);
 }
 
 void hv_ap_main(struct cpu *c)

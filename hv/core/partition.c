@@ -257,6 +257,7 @@ static void power_on(struct partition *p)
 	p->state = PARTITION_RUNNING;
 	p->started_ns = clock_ns();
 	partition_paging_begin(p);
+	partition_adaptive_begin(p);
 	start_timers(p);
 	v->state = VCPU_RUNNABLE;
 	report_guest(p, "start", NULL);
@@ -269,6 +270,7 @@ void partition_finish(struct partition *p)
 	if (p->cfg.vga)
 		partition_show_screen(p);
 	stop_timers(p);
+	timer_set(&p->adaptive.timer, TIMER_OFF);
 	if (strcmp(p->end_event, "crash") == 0)
 		report_crash(p);
 	else

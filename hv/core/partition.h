@@ -12,6 +12,7 @@
 #include "core/control_board.h"
 #include "core/cpuid.h"
 #include "core/msr.h"
+#include "core/partition_adaptive.h"
 #include "dev/pc.h"
 #include "engine/engine.h"
 #include "mem/p2m.h"
@@ -51,9 +52,10 @@ enum partition_status { STATUS_NONE, STATUS_PASS, STATUS_FAIL, STATUS_TIMEOUT };
 #define REQUEST_DESTROY BIT(14)
 #define REQUEST_INTX	BIT(16) /* the channel's interrupt changed */
 /* The paging mode from now on. */
-#define REQUEST_NESTED BIT(17)
-#define REQUEST_SHADOW BIT(18)
-#define REQUEST_TOGGLE BIT(19) /* the other one */
+#define REQUEST_NESTED	 BIT(17)
+#define REQUEST_SHADOW	 BIT(18)
+#define REQUEST_TOGGLE	 BIT(19) /* the other one */
+#define REQUEST_ADAPTIVE BIT(20) /* the policy's choice */
 
 struct blk_chan;
 struct net_chan;
@@ -61,6 +63,9 @@ struct net_chan;
 struct exit_stats {
 	u64 count[EXIT_REASONS];
 	u64 cycles[EXIT_REASONS];
+	/* Of EXIT_EXCEPTION and EXIT_CR those that shadow paging is not the cause of, as far as
+	 * they are not rare: a device's memory, CR8. */
+	u64 other_count, other_cycles;
 };
 
 /* Watches a stream for lines that begin with "not ok" or "FAIL:". */
@@ -147,6 +152,8 @@ struct partition {
 	/* Paging modes (partition_paging.h) */
 	u64 mode_ns[PAGING_KINDS], mode_since_ns;
 	u64 switches;
+	u64 paging_tell_ns; /* limits records */
+	struct adaptive adaptive;
 
 	struct exit_stats exits;
 	u64 emulated;	/* instructions */

@@ -84,8 +84,9 @@ bool paging_possible(enum paging_kind kind, const char **why)
 	const struct engine_caps *c = hv_engine_caps();
 
 	*why = NULL;
-	if (kind == PAGING_ADAPTIVE)
-		*why = "is not built yet";
+	if (kind == PAGING_ADAPTIVE && (!c->nested || !c->shadow))
+		*why = c->shadow ? "has no choice: the CPU has no nested paging"
+				 : "has no choice: shadow paging is not built for this CPU yet";
 	else if (kind == PAGING_NESTED && !c->nested)
 		*why = "is not possible: the CPU has no nested paging";
 	else if (kind == PAGING_SHADOW && !c->shadow)
@@ -105,7 +106,7 @@ int partition_build_paging(struct partition *p)
 		report_error(p->cfg.name, "paging", "paging=%s %s: the guest runs %s",
 			     paging_kind_name[p->cfg.paging], why, paging_kind_name[kind]);
 	}
-	if (kind == PAGING_SHADOW && make_shadow(p) != 0) {
+	if (kind != PAGING_NESTED && make_shadow(p) != 0) {
 		report_error(p->cfg.name, "paging", "no memory for shadow tables");
 		if (!hv_engine_caps()->nested)
 			return -ENOMEM;
@@ -156,6 +157,11 @@ void partition_paging_begin(struct partition *p)
 	p->mode_since_ns = clock_ns();
 }
 
+const char *partition_paging_name(const struct partition *p)
+{
+	return adaptive_on(&p->adaptive) ? paging_kind_name[PAGING_ADAPTIVE] : p->vcpu.paging->name;
+}
+
 u64 partition_mode_ns(const struct partition *p, enum paging_kind kind, u64 now_ns)
 {
 	u64 ns = p->mode_ns[kind];
@@ -163,10 +169,26 @@ u64 partition_mode_ns(const struct partition *p, enum paging_kind kind, u64 now_
 	return kind == kind_of(p->vcpu.paging) ? ns + now_ns - p->mode_since_ns : ns;
 }
 
-static void report_switch(const struct partition *p, const char *from, const char *why, u64 us)
+/* A guest can be switched many times a second: not every one has to be told. */
+#define TELL_GAP_NS (NSEC_PER_SEC / 4)
+#define TELL_BURST  16
+
+bool partition_paging_tell(struct partition *p)
+{
+	u64 now = clock_ns(), due = MAX(p->paging_tell_ns, now);
+
+	if (due - now > (TELL_BURST - 1) * TELL_GAP_NS)
+		return false;
+	p->paging_tell_ns = due + TELL_GAP_NS;
+	return true;
+}
+
+static void report_switch(struct partition *p, const char *from, const char *why, u64 us)
 {
 	struct record r;
 
+	if (!partition_paging_tell(p))
+		return;
 	record_begin(&r, "paging");
 	record_str(&r, "guest", p->cfg.name);
 	record_str(&r, "from", from);
@@ -174,11 +196,10 @@ static void report_switch(const struct partition *p, const char *from, const cha
 	record_str(&r, "why", why);
 	record_u64(&r, "us", us);
 	record_u64(&r, "switches", p->switches);
-	/* A guest can be switched many times a second: not every one has to be told. */
 	record_send(&r, true);
 }
 
-int partition_switch_paging(struct partition *p, enum paging_kind kind, const char *why)
+int partition_change_paging(struct partition *p, enum paging_kind kind)
 {
 	const struct paging_ops *from = p->vcpu.paging, *to = ops_of[kind];
 	struct vcpu *v = &p->vcpu;
@@ -200,8 +221,18 @@ int partition_switch_paging(struct partition *p, enum paging_kind kind, const ch
 	p->mode_since_ns = now;
 	p->switches++;
 	v->paging = to;
-	report_switch(p, from->name, why, (clock_ns() - now) / NSEC_PER_USEC);
 	return 0;
+}
+
+int partition_switch_paging(struct partition *p, enum paging_kind kind, const char *why)
+{
+	const struct paging_ops *from = p->vcpu.paging;
+	u64 start = clock_ns();
+	int err = partition_change_paging(p, kind);
+
+	if (!err && p->vcpu.paging != from)
+		report_switch(p, from->name, why, (clock_ns() - start) / NSEC_PER_USEC);
+	return err;
 }
 
 void partition_toggle_paging(struct partition *p)

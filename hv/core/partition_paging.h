@@ -21,9 +21,15 @@ void partition_low_changed(struct partition *p, gpa_t base, u64 len);
 void partition_paging_begin(struct partition *p);
 /* How long @p has run in @kind up to @now_ns. */
 u64 partition_mode_ns(const struct partition *p, enum paging_kind kind, u64 now_ns);
-/* Translate by @kind from here on; nothing the guest can see changes. @why is for the record.
- * -ENOMEM after a record: @p runs on as it did. */
+/* Translate by @kind (nested or shadow) from here on; nothing the guest can see changes. -ENOMEM
+ * after a record: @p runs on as it did. */
+int partition_change_paging(struct partition *p, enum paging_kind kind);
+/* The same with a record, in which @why stands. */
 int partition_switch_paging(struct partition *p, enum paging_kind kind, const char *why);
+/* May a record about @p's paging be sent now? They are few in a second. */
+bool partition_paging_tell(struct partition *p);
+/* What its records call the way it translates: "adaptive" where a policy chooses. */
+const char *partition_paging_name(const struct partition *p);
 /* The other one of nested and shadow, if the machine can. */
 void partition_toggle_paging(struct partition *p);
 /* Boot CPU, before there are vCPUs: @engine, or one that audits shadow tables at entries where

@@ -116,7 +116,7 @@ void report_guest(const struct partition *p, const char *event, const char *deta
 	record_str(&r, "name", p->cfg.name);
 	record_str(&r, "event", event);
 	record_str(&r, "asked", asked_name(p));
-	record_str(&r, "paging", p->vcpu.paging ? p->vcpu.paging->name : "none");
+	record_str(&r, "paging", p->vcpu.paging ? partition_paging_name(p) : "none");
 	record_str(&r, "detail", detail ? detail : "");
 	send_for(p, &r);
 }
@@ -165,7 +165,7 @@ void report_crash(const struct partition *p)
 	record_str(&r, "name", p->cfg.name);
 	record_str(&r, "event", "crash");
 	record_str(&r, "asked", asked_name(p));
-	record_str(&r, "paging", p->vcpu.paging->name);
+	record_str(&r, "paging", partition_paging_name(p));
 	record_str(&r, "detail", p->end_detail);
 	report_registers(&r, &p->vcpu);
 	record_str(&r, "code", hex);
@@ -188,19 +188,6 @@ static void report_exits(struct record *r, const struct partition *p)
 	}
 	record_close(r);
 	record_u64(r, "exits_total", total);
-}
-
-/* Time in the run loop that no exit is charged with. */
-static u64 guest_cycles(const struct partition *p)
-{
-	const struct vcpu *v = &p->vcpu;
-	u64 cycles = v->run_cycles;
-
-	if (v->run_since)
-		cycles += v->exit_tsc - v->run_since;
-	for (unsigned i = 0; i < EXIT_REASONS; i++)
-		cycles -= p->exits.cycles[i];
-	return cycles;
 }
 
 static void report_timers(struct record *r, const struct timer_late *l)
@@ -276,6 +263,19 @@ static void report_shadow(struct record *r, const struct shadow_paging *s)
 	record_close(r);
 }
 
+/* ms in each paging mode. */
+static void report_modes(struct record *r, const struct partition *p, u64 now_ns)
+{
+	record_object(r, "modes");
+	for (unsigned i = 0; i < PAGING_KINDS; i++) {
+		u64 ns = partition_mode_ns(p, i, now_ns);
+
+		if (ns)
+			record_u64(r, paging_kind_name[i], ns / NSEC_PER_MSEC);
+	}
+	record_close(r);
+}
+
 void report_stats(const struct partition *p, bool periodic)
 {
 	const struct vcpu *v = &p->vcpu;
@@ -283,8 +283,8 @@ void report_stats(const struct partition *p, bool periodic)
 
 	record_begin(&r, "stats");
 	record_str(&r, "guest", p->cfg.name);
-	record_str(&r, "paging", v->paging->name);
-	record_u64(&r, "guest_cycles", guest_cycles(p));
+	record_str(&r, "paging", partition_paging_name(p));
+	record_u64(&r, "guest_cycles", vcpu_guest_cycles(v));
 	report_exits(&r, p);
 	if (p->index)
 		report_pc(&r, p);
@@ -303,8 +303,14 @@ void report_stats(const struct partition *p, bool periodic)
 		record_u64(&r, NULL, p->nested.leaves[level]);
 	record_close(&r);
 	record_u64(&r, "nested_tables", p->nested.tables);
+	if (p->index) {
+		report_modes(&r, p, clock_ns());
+		record_u64(&r, "switches", p->switches);
+	}
 	if (v->shadow)
 		report_shadow(&r, v->shadow);
+	if (p->adaptive.ticks)
+		adaptive_stats(&r, p);
 	record_u64(&r, "cpu", v->cpu);
 	report_timers(&r, &cpus[v->cpu].late);
 	record_u64(&r, "records_dropped", log_records_dropped());
@@ -349,19 +355,6 @@ static void result_lines(const char *guest, enum partition_status status, unsign
 		result_lava(guest, status, ms);
 }
 
-/* ms in each paging mode. */
-static void report_modes(struct record *r, const struct partition *p)
-{
-	record_object(r, "modes");
-	for (unsigned i = 0; i < PAGING_KINDS; i++) {
-		u64 ns = partition_mode_ns(p, i, p->ended_ns);
-
-		if (ns)
-			record_u64(r, paging_kind_name[i], ns / NSEC_PER_MSEC);
-	}
-	record_close(r);
-}
-
 void report_result(const struct partition *p, unsigned results)
 {
 	u64 ms = (p->ended_ns - p->started_ns) / NSEC_PER_MSEC;
@@ -371,10 +364,10 @@ void report_result(const struct partition *p, unsigned results)
 	record_str(&r, "guest", p->cfg.name);
 	record_str(&r, "status", status_name[p->status]);
 	record_str(&r, "asked", asked_name(p));
-	record_str(&r, "paging", p->vcpu.paging->name);
+	record_str(&r, "paging", partition_paging_name(p));
 	record_str(&r, "detail", p->end_detail);
 	record_u64(&r, "ms", ms);
-	report_modes(&r, p);
+	report_modes(&r, p, p->ended_ns);
 	record_u64(&r, "switches", p->switches);
 	send_for(p, &r);
 	result_lines(p->cfg.name, p->status, results, p->cfg.timeout_ns, ms);
@@ -421,7 +414,7 @@ void report_partitions(void)
 		const struct partition *p = partitions[i];
 
 		hv_log(LOG_WARN, "%u %s %s paging=%s cpu=%u memory=%llu KiB", p->index, p->cfg.name,
-		       state[p->state], p->vcpu.paging->name, p->vcpu.cpu,
+		       state[p->state], partition_paging_name(p), p->vcpu.cpu,
 		       (unsigned long long)((p->p2m.low_bytes + p->p2m.high_bytes) / KIB));
 	}
 }

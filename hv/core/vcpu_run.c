@@ -134,6 +134,17 @@ static inline bool events_to_deliver(const struct vcpu *v)
 	return unlikely(lapic_pending(&b->lapic) >= 0 || pic_pending(&b->pic));
 }
 
+u64 vcpu_guest_cycles(const struct vcpu *v)
+{
+	u64 cycles = v->run_cycles;
+
+	if (v->run_since)
+		cycles += v->exit_tsc - v->run_since;
+	for (unsigned i = 0; i < EXIT_REASONS; i++)
+		cycles -= v->part->exits.cycles[i];
+	return cycles;
+}
+
 void vcpu_run(struct vcpu *v)
 {
 	struct cpu *c = this_cpu();

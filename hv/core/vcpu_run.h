@@ -13,6 +13,8 @@
 
 /* Run @v until it halts, ends, is paused, or another vCPU's turn comes. Interrupts off. */
 void vcpu_run(struct vcpu *v);
+/* TSC ticks that @v's guest has run: time in the run loop that no exit is charged with. */
+u64 vcpu_guest_cycles(const struct vcpu *v);
 /* True when a halted @v has something to wake up for. */
 bool vcpu_wakes(const struct vcpu *v);
 /* Move the state that only one vCPU at a time can have in the CPU. */

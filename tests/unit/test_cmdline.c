@@ -137,7 +137,7 @@ TEST(bad_words)
 	check_bad("paging=hap", "<paging=hap> paging: expected adaptive, nested or shadow");
 	check_bad("paging=", "paging: expected adaptive");
 	check_bad("paging", "expected paging=VALUE, VALUE being adaptive");
-	check_bad("policy=best", "regret or dsp");
+	check_bad("policy=best", "regret, dsp, chaos or chaos:SEED");
 	check_bad("engine=kvm", "auto, svm or vmx");
 	check_bad("nested=no", "on or off");
 	check_bad("console=com5", "com1..com4");
@@ -147,7 +147,7 @@ TEST(bad_words)
 	check_bad("stats=10", "off or an interval");
 	check_bad("screen=1m", "off or an interval");
 	check_bad("log=loud", "warn, info or debug");
-	check_bad("trace=on", "off, exits or all");
+	check_bad("trace=on", "off, exits, all or policy");
 	check_bad("guests=", "guest names");
 	check_bad("guests=a,,b", "guest names");
 	check_bad("guests=a,hv", "guest names");

@@ -5,7 +5,7 @@
  * SRCS: hv/paging/adaptive/spaces.c hv/paging/adaptive/policy.c hv/paging/adaptive/dsp.c
  * SRCS: hv/paging/adaptive/regret.c hv/paging/adaptive/guard.c hv/paging/adaptive/cost.c
  * SRCS: hv/paging/adaptive/budget.c hv/paging/adaptive/window.c hv/paging/adaptive/params.c
- * SRCS: hv/paging/adaptive/sample.c hv/lib/str.c
+ * SRCS: hv/paging/adaptive/sample.c hv/lib/str.c hv/lib/crc32.c
  * SRCS: tests/sim/world.c tests/sim/loads.c tests/sim/mix.c
  * SPDX-License-Identifier: MIT
  */

@@ -6,7 +6,7 @@
  * SRCS: hv/paging/adaptive/policy.c hv/paging/adaptive/dsp.c hv/paging/adaptive/regret.c
  * SRCS: hv/paging/adaptive/guard.c hv/paging/adaptive/cost.c hv/paging/adaptive/budget.c
  * SRCS: hv/paging/adaptive/window.c hv/paging/adaptive/params.c hv/paging/adaptive/sample.c
- * SRCS: hv/lib/str.c
+ * SRCS: hv/lib/str.c hv/lib/crc32.c
  *
  * SPDX-License-Identifier: MIT
  */

@@ -56,10 +56,7 @@ static void print_totals(FILE *out, const char *policy, const struct ptrace *t,
 static void account(struct totals *sum, const struct policy_sample *x,
 		    const struct policy_decision *d)
 {
-	u64 word[] = {d->mode,	d->reason, d->probe,	   d->alarm,	    d->own,
-		      d->other, d->regret, d->switch_cost, (u64)d->gain_ppm};
-
-	sum->crc = crc32(sum->crc, word, sizeof(word));
+	sum->crc = policy_decision_crc(sum->crc, d);
 	sum->ns = sat_add(sum->ns, x->ns);
 	sum->in_ns[x->mode] = sat_add(sum->in_ns[x->mode], x->ns);
 	sum->switches += d->mode != x->mode;

@@ -21,6 +21,10 @@
 	}
 
 const struct policy_param policy_param_table[] = {
+	P(tick, PARAM_TIME, 100 * MS, MS, 100 * SEC, "between two samples"),
+	P(chaos_exits, PARAM_COUNT, 1000, 1, MANY,
+	  "policy=chaos switches after at most so many exits"),
+
 	P(min_unhalted, PARAM_TIME, 10 * MS, 0, SEC, "a tick in which the guest ran less is idle"),
 	P(min_instructions, PARAM_COUNT, 20000000, 0, MANY, "so is one with fewer of them"),
 	P(distrust, PARAM_COUNT, 3, 1, 1000, "bad samples in a row until nested for safety"),
@@ -97,6 +101,11 @@ void policy_params_init(struct policy_params *p, u64 khz)
 	for (unsigned i = 0; i < policy_param_count; i++)
 		*field_of(p, &policy_param_table[i]) = policy_param_table[i].preset;
 	p->khz = MAX(khz, 1);
+}
+
+u64 policy_param_get(const struct policy_params *p, const struct policy_param *param)
+{
+	return *(const u64 *)((const char *)p + param->offset);
 }
 
 /* "DIGITS[.DIGITS]" at *@s as an integer of 10^-@digits. */

@@ -20,6 +20,9 @@ enum param_unit {
 struct policy_params {
 	u64 khz; /* host's cycles per millisecond; not on the command line */
 
+	u64 tick;	 /* time; for who takes the samples */
+	u64 chaos_exits; /* count; for policy=chaos */
+
 	/* what a tick must have to count */
 	u64 min_unhalted;     /* time */
 	u64 min_instructions; /* count */
@@ -74,6 +77,7 @@ void policy_params_init(struct policy_params *p, u64 khz);
  * range, both with the reason in @why and @p as it was. */
 int policy_param_set(struct policy_params *p, const char *key, const char *value, char *why,
 		     size_t size);
+u64 policy_param_get(const struct policy_params *p, const struct policy_param *param);
 /* @value of @param as it would be written. */
 void policy_param_format(const struct policy_param *param, u64 value, char *buf, size_t size);
 

@@ -4,6 +4,7 @@
  */
 #include "paging/adaptive/policy.h"
 
+#include "lib/crc32.h"
 #include "lib/str.h"
 
 static const struct policy_ops *const policies[] = {&policy_regret, &policy_dsp};
@@ -33,4 +34,12 @@ void policy_init(struct policy *p, const struct policy_ops *ops, const struct po
 struct policy_decision policy_tick(struct policy *p, const struct policy_sample *x)
 {
 	return p->ops->tick(p, x);
+}
+
+u32 policy_decision_crc(u32 crc, const struct policy_decision *d)
+{
+	const u64 word[] = {d->mode,  d->reason, d->probe,	 d->alarm,	  d->own,
+			    d->other, d->regret, d->switch_cost, (u64)d->gain_ppm};
+
+	return crc32(crc, word, sizeof(word));
 }

@@ -40,6 +40,8 @@ const struct policy_ops *policy_find(const char *name);
 const struct policy_ops *policy_nth(unsigned n);
 void policy_init(struct policy *p, const struct policy_ops *ops, const struct policy_params *params,
 		 enum policy_mode mode);
+/* Continue @crc (0 to start) over @d: what two runs of a policy are compared by. */
+u32 policy_decision_crc(u32 crc, const struct policy_decision *d);
 /* One tick, about 1 us. The decision's mode is always a valid one. */
 struct policy_decision policy_tick(struct policy *p, const struct policy_sample *x);
 

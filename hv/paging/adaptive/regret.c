@@ -239,8 +239,10 @@ static void settle_tick(struct regret *r, const struct policy_sample *x, struct 
 
 static void take_progress(struct regret *r, const struct policy_sample *x)
 {
-	if (!measure_known(&x->progress))
+	if (!measure_known(&x->progress)) {
+		r->window = (struct window){0}; /* its unit may be another from here on */
 		return;
+	}
 	noise_add(&r->noise, &r->window, x);
 	window_add(&r->window, x);
 }

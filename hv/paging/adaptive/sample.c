@@ -46,6 +46,17 @@ static const struct sample_key {
 
 _Static_assert(offsetof(struct policy_measure, value) == 0, "a key's value is at its offset");
 
+#define FIRST_MEASURE 2 /* behind ns and unhalted */
+
+const struct policy_measure *sample_measure(const struct policy_sample *x, unsigned i,
+					    const char **name)
+{
+	if (i >= ARRAY_SIZE(keys) - FIRST_MEASURE)
+		return NULL;
+	*name = keys[FIRST_MEASURE + i].name;
+	return (const void *)((const char *)x + keys[FIRST_MEASURE + i].offset);
+}
+
 static int take_u64(const char **s, u64 *value)
 {
 	const char *p = *s;

@@ -74,6 +74,9 @@ struct policy_decision {
 	s64 gain_ppm;	 /* measured progress of the mode on trial against the one before */
 };
 
+/* The @i-th measure of @x and its name in a trace; NULL behind the last. */
+const struct policy_measure *sample_measure(const struct policy_sample *x, unsigned i,
+					    const char **name);
 /* One line of a trace (docs/adaptive.md): "ns=N mode=M unhalted=N [KEY=VALUE[,CONFIDENCE]]...", any
  * order, no line end. 0, or -EINVAL with the reason in @why; @x is then undefined. */
 int sample_parse(struct policy_sample *x, const char *line, char *why, size_t size);

@@ -1,0 +1,237 @@
+/* A guest's policy at work; see partition_adaptive.h.
+ *
+ * The tick is a timer of the guest's CPU, so it finds the vCPU between two entries. A switch is
+ * made there and then; its cycles are told to the policy with the next sample.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "core/partition_adaptive.h"
+#include "core/clock.h"
+#include "core/hv.h"
+#include "core/partition_paging.h"
+#include "core/report.h"
+#include "core/timer.h"
+#include "core/vcpu_run.h"
+#include "lib/cpuops.h"
+#include "lib/errno.h"
+#include "lib/str.h"
+
+#define REPLAY "replay:"
+#define CHAOS  "chaos"
+
+/* --- totals ----------------------------------------------------------------------------------- */
+
+/* Exits that are no business of nested paging. Some of their kinds have others among them, which
+ * @exits counts apart. */
+static void shadow_exits(struct telemetry *t, const struct exit_stats *exits)
+{
+	static const enum exit_reason reason[] = {EXIT_EXCEPTION, EXIT_CR, EXIT_INVLPG};
+
+	t->shadow_exits = t->shadow_cycles = 0;
+	for (unsigned i = 0; i < ARRAY_SIZE(reason); i++) {
+		t->shadow_exits += exits->count[reason[i]];
+		t->shadow_cycles += exits->cycles[reason[i]];
+	}
+	t->shadow_exits -= exits->other_count;
+	t->shadow_cycles -= exits->other_cycles;
+}
+
+static void shadow_events(struct telemetry *t, const struct shadow_paging *s)
+{
+	struct shadow_stats st;
+
+	shadow_get_stats(s->tables, &st);
+	t->faults = st.path[SHADOW_PATH_GUEST].count;
+	t->cr3_writes = st.path[SHADOW_PATH_ROOT].count;
+	t->invlpgs = st.path[SHADOW_PATH_INVLPG].count;
+}
+
+static void take_totals(const struct partition *p, struct telemetry *t, u64 now_ns)
+{
+	*t = (struct telemetry){.ns = now_ns, .guest = vcpu_guest_cycles(&p->vcpu)};
+	for (unsigned i = 0; i < EXIT_REASONS; i++)
+		t->exits += p->exits.count[i];
+	shadow_exits(t, &p->exits);
+	if (p->vcpu.shadow)
+		shadow_events(t, p->vcpu.shadow);
+}
+
+/* --- the tick --------------------------------------------------------------------------------- */
+
+static enum policy_mode mode_of(const struct partition *p)
+{
+	return p->vcpu.paging == &paging_shadow ? POLICY_SHADOW : POLICY_NESTED;
+}
+
+static enum paging_kind kind_of(enum policy_mode mode)
+{
+	return mode == POLICY_SHADOW ? PAGING_SHADOW : PAGING_NESTED;
+}
+
+static void estimate(const struct partition *p, struct estimates *e)
+{
+	*e = (struct estimates){.faults_exit =
+					!(p->vcpu.shadow && p->vcpu.shadow->setup.filters_faults)};
+}
+
+static void measure(struct partition *p, struct policy_sample *x, u64 now_ns)
+{
+	struct adaptive *a = &p->adaptive;
+	struct telemetry after;
+	struct estimates e;
+
+	take_totals(p, &after, now_ns);
+	estimate(p, &e);
+	telemetry_sample(x, mode_of(p), &a->before, &after, &e);
+	progress_measure(&a->progress, x, &e.touched, a->trial);
+	if (a->switch_cycles)
+		x->switch_cycles = (struct policy_measure){a->switch_cycles, 100};
+}
+
+/* The samples of a trace stand for measured ones to the letter; the guest follows the decisions. */
+static int next_sample(struct partition *p, struct policy_sample *x, u64 now_ns)
+{
+	struct adaptive *a = &p->adaptive;
+	char why[128];
+	int err;
+
+	if (a->kind != ADAPTIVE_REPLAY) {
+		measure(p, x, now_ns);
+		return 0;
+	}
+	err = replay_next(&a->replay, x, why, sizeof(why));
+	if (err == -EINVAL)
+		report_error(p->cfg.name, "pmu", "%s, line %u: %s", hv_cmdline()->pmu,
+			     a->replay.line, why);
+	return err;
+}
+
+/* A switch that fails would fail at each tick. */
+static void follow(struct partition *p, enum policy_mode mode)
+{
+	u64 start = rdtsc();
+
+	if (partition_change_paging(p, kind_of(mode)) != 0)
+		partition_adaptive_stop(p);
+	else
+		p->adaptive.switch_cycles = MAX(rdtsc() - start, 1ull);
+}
+
+static void decide(struct partition *p, const struct policy_sample *x)
+{
+	struct adaptive *a = &p->adaptive;
+	struct policy_decision d = policy_tick(&a->policy, x);
+	const char *from = p->vcpu.paging->name;
+
+	a->ticks++;
+	a->by_reason[d.reason]++;
+	a->decisions = policy_decision_crc(a->decisions, &d);
+	a->trial = d.probe;
+	a->switch_cycles = 0;
+	if (d.mode != mode_of(p))
+		follow(p, d.mode);
+	adaptive_report(p, x, &d, from);
+}
+
+static void policy_due(struct partition *p, u64 now_ns)
+{
+	struct policy_sample x;
+
+	if (next_sample(p, &x, now_ns) != 0) {
+		partition_adaptive_stop(p);
+		return;
+	}
+	adaptive_trace(p, &x);
+	decide(p, &x);
+	take_totals(p, &p->adaptive.before, clock_ns());
+}
+
+static void tick(void *arg, u64 now_ns)
+{
+	struct partition *p = arg;
+	struct adaptive *a = &p->adaptive;
+	u64 ns = a->policy.params.tick;
+
+	if (p->state == PARTITION_RUNNING && a->kind == ADAPTIVE_CHAOS) {
+		partition_switch_paging(p, chaos_number(a, 2) == 1 ? PAGING_NESTED : PAGING_SHADOW,
+					CHAOS);
+		ns = chaos_number(a, 2 * ns);
+	} else if (p->state == PARTITION_RUNNING) {
+		policy_due(p, now_ns);
+	}
+	if (adaptive_on(a))
+		timer_set(&a->timer, now_ns + ns);
+}
+
+/* --- start and stop --------------------------------------------------------------------------- */
+
+static bool start_replay(struct partition *p, struct policy_params *params)
+{
+	const char *name = hv_cmdline()->pmu + strlen(REPLAY);
+	const struct boot_module *m = hv_find_module(name);
+	char why[128] = "no module of that name was loaded";
+
+	if (!m ||
+	    replay_begin(&p->adaptive.replay, hpa_va(m->base), m->len, params, why, sizeof(why))) {
+		report_error(p->cfg.name, "pmu", "%s%s: %s", REPLAY, name, why);
+		return false;
+	}
+	hv_policy_overrides(params);
+	return true;
+}
+
+static void start_policy(struct partition *p, struct policy_params *params)
+{
+	struct adaptive *a = &p->adaptive;
+	bool replay = strncmp(hv_cmdline()->pmu, REPLAY, strlen(REPLAY)) == 0;
+
+	a->kind = ADAPTIVE_POLICY;
+	if (replay && start_replay(p, params))
+		a->kind = ADAPTIVE_REPLAY;
+	policy_init(&a->policy, policy_find(hv_cmdline()->policy), params, mode_of(p));
+	adaptive_trace_begin(p);
+}
+
+/* Seeds differ between guests, so that these do not switch together. */
+static void start_chaos(struct partition *p)
+{
+	const char *word = hv_cmdline()->policy;
+	u64 seed = 1;
+
+	if (word[strlen(CHAOS)])
+		parse_decimal(word + strlen(CHAOS) + 1, &seed);
+	p->adaptive.kind = ADAPTIVE_CHAOS;
+	chaos_begin(&p->adaptive, seed + p->index);
+}
+
+void partition_adaptive_start(struct partition *p)
+{
+	struct policy_params params = *hv_policy_params();
+	struct adaptive *a = &p->adaptive;
+	const char *why;
+
+	if (adaptive_on(a) || !paging_possible(PAGING_ADAPTIVE, &why))
+		return;
+	*a = (struct adaptive){.timer = {.fire = tick, .arg = p}, .why = REASON_STAY};
+	a->policy.params = params;
+	if (strncmp(hv_cmdline()->policy, CHAOS, strlen(CHAOS)) == 0)
+		start_chaos(p);
+	else
+		start_policy(p, &params);
+	take_totals(p, &a->before, clock_ns());
+	timer_set(&a->timer, clock_ns() + params.tick);
+}
+
+void partition_adaptive_stop(struct partition *p)
+{
+	timer_set(&p->adaptive.timer, TIMER_OFF);
+	p->adaptive.kind = ADAPTIVE_OFF;
+}
+
+void partition_adaptive_begin(struct partition *p)
+{
+	partition_adaptive_stop(p);
+	p->adaptive = (struct adaptive){0};
+	if (p->cfg.paging == PAGING_ADAPTIVE)
+		partition_adaptive_start(p);
+}

@@ -1,0 +1,137 @@
+/* Samples from totals: see telemetry.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "paging/adaptive/telemetry.h"
+
+#include "paging/adaptive/fixed.h"
+#include "paging/adaptive/guard.h"
+
+#define EXACT 100
+
+const char *const progress_unit_name[PROGRESS_UNITS] = {[PROGRESS_NONE] = "none",
+							[PROGRESS_INSTRUCTIONS] = "instructions",
+							[PROGRESS_FAULTS] = "faults",
+							[PROGRESS_CR3_WRITES] = "cr3_writes",
+							[PROGRESS_TOUCHED] = "touched"};
+
+/* --- the sample ------------------------------------------------------------------------------- */
+
+static struct policy_measure counted(u64 before, u64 after)
+{
+	return (struct policy_measure){.value = after - before, .confidence = EXACT};
+}
+
+/* Cycles in guest mode. Totals have the CPU's own entries and exits in them too. */
+static u64 unhalted(const struct telemetry *before, const struct telemetry *after,
+		    const struct estimates *e)
+{
+	u64 cycles = after->guest - before->guest;
+
+	if (measure_known(&e->unhalted))
+		return e->unhalted.value;
+	return sat_sub(cycles, sat_mul(after->exits - before->exits, e->world_switch));
+}
+
+static void shadow_measures(struct policy_sample *x, const struct telemetry *before,
+			    const struct telemetry *after, const struct estimates *e)
+{
+	u64 exits = after->shadow_exits - before->shadow_exits;
+
+	x->shadow_cycles = counted(before->shadow_cycles, after->shadow_cycles);
+	x->shadow_cycles.value = sat_add(x->shadow_cycles.value, sat_mul(exits, e->world_switch));
+	if (e->faults_exit)
+		x->faults = counted(before->faults, after->faults);
+	x->cr3_writes = counted(before->cr3_writes, after->cr3_writes);
+	x->invlpgs = counted(before->invlpgs, after->invlpgs);
+}
+
+void telemetry_sample(struct policy_sample *x, enum policy_mode mode,
+		      const struct telemetry *before, const struct telemetry *after,
+		      const struct estimates *e)
+{
+	*x = (struct policy_sample){
+		.mode = mode,
+		.ns = after->ns - before->ns,
+		.unhalted = unhalted(before, after, e),
+		.instructions = e->instructions,
+		.faults = e->faults,
+		.walks = e->walks,
+		.walk_cycles = e->walk_cycles,
+		.cr3_writes = e->cr3_writes,
+		.invlpgs = e->invlpgs,
+		.table_writes = e->table_writes,
+		.leaves = e->leaves,
+		.spaces = e->spaces,
+	};
+	if (mode == POLICY_SHADOW)
+		shadow_measures(x, before, after, e);
+}
+
+/* --- progress --------------------------------------------------------------------------------- */
+
+#define PROGRESS_MIN	    100 /* counts in a tick; fewer are mostly chance */
+#define PROGRESS_CONFIDENCE 40	/* percent, of what is counted */
+#define MEAN_WEIGHT	    8
+#define MUCH_MORE	    4 /* times, before another unit is taken */
+#define POOR_TICKS	    8
+
+static u64 count_of(const struct policy_sample *x, const struct policy_measure *touched,
+		    enum progress_unit unit)
+{
+	const struct policy_measure *const measure[PROGRESS_UNITS] = {
+		[PROGRESS_INSTRUCTIONS] = &x->instructions,
+		[PROGRESS_FAULTS] = &x->faults,
+		[PROGRESS_CR3_WRITES] = &x->cr3_writes,
+		[PROGRESS_TOUCHED] = touched,
+	};
+	const struct policy_measure *m = measure[unit];
+
+	return m && m->confidence >= PROGRESS_CONFIDENCE && measure_known(m) ? m->value : 0;
+}
+
+static enum progress_unit richest(const struct progress *p)
+{
+	enum progress_unit best = PROGRESS_NONE;
+
+	for (unsigned u = 1; u < PROGRESS_UNITS; u++)
+		if (p->mean[u] >= PROGRESS_MIN && p->mean[u] > p->mean[best])
+			best = (enum progress_unit)u;
+	return best;
+}
+
+/* The unit for the next ticks. One that has gone dry is left at once. */
+static enum progress_unit choose(struct progress *p)
+{
+	enum progress_unit best = richest(p);
+
+	if (p->mean[p->unit] < PROGRESS_MIN)
+		return best;
+	if (p->mean[best] / MUCH_MORE <= p->mean[p->unit]) {
+		p->poor = 0;
+		return p->unit;
+	}
+	return ++p->poor < POOR_TICKS ? p->unit : best;
+}
+
+void progress_measure(struct progress *p, struct policy_sample *x,
+		      const struct policy_measure *touched, bool trial)
+{
+	enum progress_unit before = p->unit;
+	u64 count;
+
+	for (unsigned u = 1; u < PROGRESS_UNITS; u++) {
+		count = count_of(x, touched, (enum progress_unit)u);
+		p->mean[u] = p->mean[u]
+				     ? p->mean[u] - p->mean[u] / MEAN_WEIGHT + count / MEAN_WEIGHT
+				     : count;
+	}
+	if (!trial)
+		p->unit = choose(p);
+	if (p->unit != before)
+		p->poor = 0;
+	count = count_of(x, touched, p->unit);
+	x->progress = (struct policy_measure){0};
+	if (p->unit == before && count)
+		x->progress = (struct policy_measure){.value = count, .confidence = EXACT};
+}

@@ -1,0 +1,65 @@
+/* What a guest has done up to a moment, and the sample that two such moments make.
+ *
+ * The exit handlers count for ever; at each tick the totals are taken, and their differences are
+ * the sample. What no total can say (events that do not exit in the mode that runs, page walks)
+ * comes from estimators; each may be missing, its measures then have confidence 0. Pure.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_PAGING_ADAPTIVE_TELEMETRY_H
+#define HV_PAGING_ADAPTIVE_TELEMETRY_H
+
+#include "paging/adaptive/sample.h"
+
+/* Totals of one guest. Each only grows; a restart of the guest begins a new row of them. */
+struct telemetry {
+	u64 ns;	   /* host's time */
+	u64 guest; /* cycles between entry and exit */
+	u64 exits;
+	/* Exits that only shadow paging causes, and the cycles from them to the next entry. */
+	u64 shadow_exits, shadow_cycles;
+	/* The guest's own events, as far as they exit in shadow paging. */
+	u64 faults, cr3_writes, invlpgs;
+};
+
+/* What else is known of a tick. */
+struct estimates {
+	/* Cycles of an exit and an entry by themselves, which no clock of ours sees; 0: not known.
+	 */
+	u64 world_switch;
+	/* Events of the guest's own, where totals do not have them. */
+	struct policy_measure faults, cr3_writes, invlpgs, table_writes;
+	struct policy_measure walks, walk_cycles;
+	struct policy_measure unhalted, instructions; /* from counters of the CPU */
+	struct policy_measure leaves, spaces, touched;
+	bool faults_exit; /* shadow paging hears of every fault of the guest's */
+};
+
+/* What serves as progress: work done in a unit that is the same in both modes. */
+enum progress_unit {
+	PROGRESS_NONE,
+	PROGRESS_INSTRUCTIONS,
+	PROGRESS_FAULTS,
+	PROGRESS_CR3_WRITES,
+	PROGRESS_TOUCHED, /* distinct pages */
+	PROGRESS_UNITS
+};
+extern const char *const progress_unit_name[PROGRESS_UNITS];
+
+struct progress {
+	enum progress_unit unit;
+	u64 mean[PROGRESS_UNITS]; /* of a tick in which the guest ran, lately */
+	u32 poor;		  /* ticks in a row in which another unit said much more */
+};
+
+/* The tick between @before and @after, in which the guest ran in @mode. */
+void telemetry_sample(struct policy_sample *x, enum policy_mode mode,
+		      const struct telemetry *before, const struct telemetry *after,
+		      const struct estimates *e);
+/* Put into @x what serves as progress. The unit is the one with the most counts; while @trial it
+ * stays, since two windows are being compared in it. A tick of another unit than the one before has
+ * no progress, which ends what was added up in that. */
+void progress_measure(struct progress *p, struct policy_sample *x,
+		      const struct policy_measure *touched, bool trial);
+
+#endif
