@@ -185,8 +185,11 @@ struct engine_caps {
 	u32 tags;     /* TLB tags per CPU, tag 0 is the host's */
 };
 
+struct pmu_ops;
+
 struct engine_ops {
 	const char *name;
+	const struct pmu_ops *pmu; /* its performance counters (pmu.h); NULL: none */
 	/* Can this machine run it? 0, -ENODEV with @why: not this vendor or switched off. BSP. */
 	int (*probe)(struct engine_caps *caps, char *why, size_t why_len);
 	/* Switch the extension on for this physical CPU. */

@@ -6,7 +6,7 @@
  *
  * SPDX-License-Identifier: MIT
  * SRCS: hv/engine/vmx/vmx_check.c hv/engine/vmx/vmx_check_guest.c hv/engine/vmx/vmx_names.c
- * SRCS: hv/engine/vmx/memtype.c hv/engine/reset.c
+ * SRCS: hv/engine/vmx/memtype.c hv/engine/reset.c hv/engine/pmu.c
  */
 #include "fake_frames.h"
 #include "fake_vmx.h"
@@ -17,6 +17,7 @@
 #include "engine/vmx/vmx_explain.c"
 #include "engine/vmx/vmx_lists.c"
 #include "engine/vmx/vmx_paging.c"
+#include "engine/vmx/vmx_pmu.c"
 #include "engine/vmx/vmx_state.c"
 #include "engine/vmx/vmx_vmcs.c"
 

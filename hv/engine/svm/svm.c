@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "engine/svm/svm.h"
+#include "engine/svm/svm_pmu.h"
 #include "engine/svm/svm_switch.h"
 #include "lib/cpuops.h"
 #include "lib/errno.h"
@@ -417,6 +418,7 @@ static const struct nested_format npt_format = {
 
 static const struct engine_ops svm_ops = {
 	.name = "svm",
+	.pmu = &svm_pmu,
 	.probe = svm_probe,
 	.cpu_enable = svm_cpu_enable,
 	.vcpu_init = svm_vcpu_init,

@@ -4,6 +4,7 @@
  */
 #include "engine/vmx/vmx.h"
 #include "engine/vmx/vmx_ops.h"
+#include "engine/vmx/vmx_pmu.h"
 #include "lib/cpuops.h"
 #include "lib/errno.h"
 #include "lib/str.h"
@@ -369,6 +370,7 @@ static void vmx_moved(struct vcpu *v)
 
 static const struct engine_ops vmx_ops = {
 	.name = "vmx",
+	.pmu = &vmx_pmu,
 	.probe = vmx_probe,
 	.cpu_enable = vmx_cpu_enable,
 	.vcpu_init = vmx_vcpu_init,

@@ -54,7 +54,7 @@ struct vmx_msr {
 	u64 value;
 };
 
-#define VMX_LIST_MSRS 2
+#define VMX_LIST_MSRS 3
 
 struct vmx_vcpu {
 	u64 host_rsp; /* as the VMCS has it; vmx_entry.S knows the place of these two */
@@ -163,6 +163,8 @@ void vmx_flush_page(struct vcpu *v, unsigned tag, gva_t gva);
 
 /* --- vmx_lists.c: EFER and PAT, wherever this CPU switches them; the VMCS is current --- */
 void vmx_write_lists(struct vmx_vcpu *s);
+/* One more, after that. */
+void vmx_list_msr(struct vmx_vcpu *s, u32 msr, u64 guest, u64 host);
 u64 vmx_guest_efer(const struct vmx_vcpu *s);
 void vmx_set_guest_efer(struct vmx_vcpu *s, u64 value);
 u64 vmx_guest_pat(const struct vmx_vcpu *s);

@@ -25,6 +25,13 @@ static u64 *add(struct vmx_vcpu *s, u32 msr)
 	return &s->guest_msr[i].value;
 }
 
+static void write_counts(const struct vmx_vcpu *s)
+{
+	vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, s->msrs);
+	vmwrite(VMCS_EXIT_MSR_STORE_COUNT, s->msrs);
+	vmwrite(VMCS_EXIT_MSR_LOAD_COUNT, s->msrs);
+}
+
 void vmx_write_lists(struct vmx_vcpu *s)
 {
 	s->msrs = 0;
@@ -33,9 +40,14 @@ void vmx_write_lists(struct vmx_vcpu *s)
 	vmwrite(VMCS_ENTRY_MSR_LOAD, va_hpa(s->guest_msr));
 	vmwrite(VMCS_EXIT_MSR_STORE, va_hpa(s->guest_msr));
 	vmwrite(VMCS_EXIT_MSR_LOAD, va_hpa(s->host_msr));
-	vmwrite(VMCS_ENTRY_MSR_LOAD_COUNT, s->msrs);
-	vmwrite(VMCS_EXIT_MSR_STORE_COUNT, s->msrs);
-	vmwrite(VMCS_EXIT_MSR_LOAD_COUNT, s->msrs);
+	write_counts(s);
+}
+
+void vmx_list_msr(struct vmx_vcpu *s, u32 msr, u64 guest, u64 host)
+{
+	*add(s, msr) = guest;
+	s->host_msr[s->msrs - 1].value = host;
+	write_counts(s);
 }
 
 u64 vmx_guest_efer(const struct vmx_vcpu *s)

@@ -4,6 +4,7 @@
  */
 #include "engine/vmx/vmx.h"
 #include "engine/vmx/vmx_ops.h"
+#include "engine/vmx/vmx_pmu.h"
 #include "lib/cpuops.h"
 #include "lib/errno.h"
 #include "lib/panic.h"
@@ -192,6 +193,7 @@ static void build(const struct vcpu *v, struct vmx_vcpu *s)
 		panic("CPU %u refuses the VMCS at 0x%llx", v->cpu, (unsigned long long)s->vmcs_pa);
 	write_controls(s);
 	write_host();
+	vmx_pmu_write(v, s);
 	write_guest(s);
 	s->host_rsp = s->launched = 0;
 	s->built = true;
