@@ -2,6 +2,7 @@
 """A machine that runs the loads (bench/loads) on command: native, or a guest whose paging mode is changed from outside."""
 import os
 import selectors
+import subprocess
 import sys
 import time
 
@@ -15,21 +16,49 @@ GUEST = "alpha"
 PREFIX = GUEST.encode() + b"| "
 KEY = b"\x1d"
 TOGGLE = KEY + b"m"
+ADAPT = KEY + b"A"
 STATS = KEY + b"s"
+GUEST_MEMORY, HOST_EXTRA = 512, 512  # MiB; the latter for hypervisor, modules and the firmware
 BOOT_LIMIT = 300  # seconds; hosts may be loaded
 ROUND_LIMIT = 240  # for one line
 STATIC = ("nested", "shadow")
 
 
-class Segment:
-    """Rounds of one load in one mode."""
+def policy_on(stats):
+    return bool(stats.get("adaptive", {}).get("on"))
 
-    def __init__(self, mode):
-        self.mode = mode
-        self.cpu_ns = 0  # of the emulator, from the command to the last line
-        self.rounds = []  # (cpu_ns of the round's end since the start, guest's own ns, checksum)
-        self.switches = []  # (cpu_ns since the start, record)
-        self.phases = []  # (cpu_ns since the start, name)
+
+def running(stats):
+    """The mode that translates now."""
+    return stats["adaptive"]["mode"] if policy_on(stats) else stats["paging"]
+
+
+class Segment:
+    """Rounds of one load in one mode.  Times are CPU ns of the emulator since the segment's start."""
+
+    def __init__(self):
+        self.cpu_ns = 0  # from the command to the last line
+        self.rounds = []  # (end, guest's own ns, checksum)
+        self.changes = []  # (when, paging record)
+        self.phases = []  # (begin, name)
+
+    def take(self, since, event, load):
+        if isinstance(event, dict):
+            if event["type"] == "paging":
+                self.changes.append((since, event))
+            return
+        word = event.split()
+        if len(word) == 4 and word[0] == load:
+            self.rounds.append((since, int(word[2]), word[3]))
+        elif word[:1] == ["phase"]:
+            self.phases.append((since, word[1]))
+
+    def add(self, other):
+        """What ran right behind this."""
+        self.rounds += [(self.cpu_ns + end, ns, checksum) for end, ns, checksum in other.rounds]
+        self.changes += [(self.cpu_ns + when, record) for when, record in other.changes]
+        self.phases += [(self.cpu_ns + when, name) for when, name in other.phases]
+        self.cpu_ns += other.cpu_ns
 
     def guest_ns(self):
         return sum(ns for _, ns, _ in self.rounds)
@@ -40,10 +69,19 @@ class Segment:
     def checksums(self):
         return {checksum for _, _, checksum in self.rounds}
 
+    def spells(self, first):
+        """[begin, end, mode] of each stretch in one mode, @first being the mode at the start."""
+        found = [[0, self.cpu_ns, first]]
+        for when, record in self.changes:
+            if record["to"] != found[-1][2]:
+                found[-1][1] = when
+                found.append([when, self.cpu_ns, record["to"]])
+        return found
+
 
 class LoadMachine:
     def __init__(self, name, iso, memory, log, guest, counted=False):
-        self.name, self.guest, self.mode = name, guest, None
+        self.name, self.guest = name, guest
         self.records, self.refused = [], []
         self.log = open(log, "wb")
         self.machine = Machine(iso, memory, counted, debug=False, talk=True)
@@ -59,8 +97,6 @@ class LoadMachine:
 
     def boot(self):
         self.await_line(lambda line: line == "loads: ready", BOOT_LIMIT)
-        if self.guest:
-            self.mode = self.stats()["paging"]
 
     # --- the serial line --------------------------------------------------------------------------
 
@@ -108,8 +144,6 @@ class LoadMachine:
                 now, event = self.queue.pop(0)
                 if isinstance(event, dict):
                     self.records.append((now, event))
-                    if event["type"] == "paging" and "to" in event:
-                        self.mode = event["to"]
                     if event["type"] == "guest" and event.get("event") == "crash":
                         raise BenchError(f"{self.name}: the guest crashed: {event.get('detail')}")
                 elif event.startswith("not ok"):
@@ -137,37 +171,63 @@ class LoadMachine:
 
     # --- modes ------------------------------------------------------------------------------------
 
-    def set_static(self, mode):
-        """By the key that toggles; the guest waits for a command meanwhile."""
-        self.mode = self.stats()["paging"]
-        for _ in range(2):
-            if self.mode == mode:
+    def settle(self, wanted, key):
+        """Type @key until the stats say what is @wanted; the guest waits for a command meanwhile."""
+        for attempt in range(4):
+            stats = self.stats()
+            if wanted(stats):
                 return
-            self.write(TOGGLE)
-            self.await_record("paging", ROUND_LIMIT)
-        if self.mode != mode:
-            raise BenchError(f"{self.name}: the guest stays in paging={self.mode}")
+            self.write(key)
+            for _ in range(20):  # the key is obeyed at the guest's next exit
+                if wanted(self.stats()):
+                    return
+                if attempt % 2 == 0 and policy_on(stats) and not policy_on(self.stats()):
+                    break  # the first key only ended the policy
+        raise BenchError(f"{self.name}: the key {key!r} had no effect: {stats}")
+
+    def set_mode(self, mode):
+        if mode == "adaptive":
+            self.settle(policy_on, ADAPT)
+        else:
+            self.settle(lambda stats: not policy_on(stats) and running(stats) == mode, TOGGLE)
 
     # --- rounds -----------------------------------------------------------------------------------
 
-    def run(self, load, param, rounds, mode=None):
-        """@rounds rounds; for the first of a load more time passes, as it is prepared."""
-        segment = Segment(mode or self.mode)
+    def run(self, load, param, rounds, between=None):
+        """@rounds rounds; the first of a load takes more time, as it is prepared.  @between is typed after each line of a
+        round but the last."""
+        segment = Segment()
         start = self.machine.cpu_ns()
         self.write(f"{load} {param} {rounds}\n".encode())
         for now, event in self.events(ROUND_LIMIT * (rounds + 1)):
-            since = now - start
-            if isinstance(event, dict):
-                if event["type"] == "paging":
-                    segment.switches.append((since, event))
-                continue
-            word = event.split()
-            if len(word) == 4 and word[0] == load:
-                segment.rounds.append((since, int(word[2]), word[3]))
-            elif word[:1] == ["phase"]:
-                segment.phases.append((since, word[1]))
-            elif word == ["end", load]:
-                segment.cpu_ns = since
-                if len(segment.rounds) != rounds:
-                    raise BenchError(f"{self.name}: {len(segment.rounds)} of {rounds} rounds of {load}")
-                return segment
+            if not isinstance(event, dict) and event == f"end {load}":
+                break
+            segment.take(now - start, event, load)
+            if between and isinstance(event, str) and 0 < len(segment.rounds) < rounds and event.startswith(load):
+                self.write(between)
+        segment.cpu_ns = now - start
+        if len(segment.rounds) != rounds:
+            raise BenchError(f"{self.name}: {len(segment.rounds)} of {rounds} rounds of {load}")
+        return segment
+
+
+def guest_iso(build, name, cmdline):
+    """The loads' CD as a guest's, on a medium of ours."""
+    out, config = (os.path.join(build, "bench", f"loads-{name}.{kind}") for kind in ("iso", "conf"))
+    with open(config, "w", encoding="ascii") as f:
+        f.write(f"[guest {GUEST}]\nmemory = {GUEST_MEMORY}M\ncdrom = module:loads.iso\nboot = cdrom\n")
+    subprocess.run([os.path.join(TOP, "iso", "mkiso.sh"), "--elf", f"{build}/penumbra.elf", "--module",
+                    f"{build}/guestbios.bin", "--search", os.path.join(build, "bench"), "--config", config, "--out", out,
+                    "--cmdline", cmdline], check=True)
+    return out
+
+
+def native_machine(build, counted=False):
+    iso = os.path.join(build, "bench", "loads.iso")
+    return LoadMachine("native", iso, GUEST_MEMORY, os.path.join(build, "bench", "loads-native.log"), False, counted)
+
+
+def guest_machine(build, name, options="", counted=False):
+    iso = guest_iso(build, name, f"paging=nested exit=qemu control=off {options}".rstrip())
+    log = os.path.join(build, "bench", f"loads-{name}.log")
+    return LoadMachine(name, iso, GUEST_MEMORY + HOST_EXTRA, log, True, counted)

@@ -11,12 +11,12 @@
 
 #include "loads.h"
 
-#define CHURN_PAGES 16384u /* touched in a round */
-#define ALLOC_BYTES (48u * MIB)
+#define CHURN_PAGES 8192u /* touched in a round */
+#define ALLOC_BYTES (24u * MIB)
 #define BURST_PAGES 16384u /* what 100 % would be */
 #define BURST_WORK  6000000u
-#define HEAP_PAGES  16384u
-#define BRK_CALLS   30000u
+#define HEAP_PAGES  8192u
+#define BRK_CALLS   20000u
 
 static uint64_t touch(uint8_t *p, unsigned n, uint64_t sum)
 {

@@ -40,14 +40,14 @@ static const struct load loads[] = {
 	{"burst", "10", NULL, burst},
 	{"page", "256", NULL, page_test},
 	{"brk", "16", NULL, brk_test},
-	{"forkwait", "300", NULL, forkwait},
-	{"fork", "50", NULL, fork_test},
-	{"exec", "100", NULL, exec_test},
+	{"forkwait", "150", NULL, forkwait},
+	{"fork", "25", NULL, fork_test},
+	{"exec", "50", NULL, exec_test},
 	{"memmotion", "8", NULL, memmotion},
 	{"spawnstorm", "16", NULL, spawnstorm},
 	{"tcc", "1", NULL, compile},
-	{"phases", "chase/churn/8", phases_prepare, phases},
-	{"mix", "chase/churn/2", mix_prepare, mix},
+	{"phases", "chase/churn/6", phases_prepare, phases},
+	{"mix", "chase/churn/4", mix_prepare, mix},
 };
 #define LOADS (sizeof(loads) / sizeof(loads[0]))
 

@@ -7,10 +7,10 @@
 
 #include "loads.h"
 
-#define CHASE_STEPS    1200000u
-#define GUPS_UPDATES   900000u
+#define CHASE_STEPS    800000u
+#define GUPS_UPDATES   600000u
 #define STENCIL_ROW    MIB
-#define STENCIL_SWEEPS 240u
+#define STENCIL_SWEEPS 60u
 #define STREAM_BYTES   (960ull * MIB)
 #define LINE	       64u
 

@@ -14,8 +14,8 @@
 #include "loads.h"
 
 #define DIRTY_PAGES  256u /* of the parent's, which children write to */
-#define MOTION_COUNT 6u
-#define STORM_BORN   96u
+#define MOTION_COUNT 3u
+#define STORM_BORN   48u
 #define STORM_PAGES  48u
 #define TCC	     "/tcc/tcc"
 #define TCC_OUT	     "/tcc/out.o"
