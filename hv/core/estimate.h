@@ -20,33 +20,43 @@ struct partition;
 
 /* Sums of what was told since estimate_start(), for records. */
 struct estimate_totals {
-	u64 ns, faults, cr3_writes, invlpgs, table_writes, walks;
-	u64 pages; /* touched within the longest look, the most ever seen */
+	u64 ns, ticks, faults, cr3_writes, invlpgs, table_writes, walks;
+	u64 looks, pages; /* the longest looks, and the pages touched in each of them added up */
 };
 
 struct estimate {
 	bool on;
+	u64 tick_ns;
 	struct watch watch;
 	struct timer window; /* the next change of windows */
 	struct timer look;   /* the next look at accessed bits */
+	struct timer tick;   /* where nobody else calls estimate_tick() */
 	struct nested_sample sample;
 	struct coverage_look looks[COVERAGE_LOOKS];
-	unsigned looked; /* looks taken; COVERAGE_LOOKS: done */
-	u64 cleared_run; /* run cycles of the guest when bits were cleared */
+	unsigned looked; /* of this round */
+	bool looking;	 /* the round is not over */
+	u64 cleared_ns;	 /* when bits were cleared, and */
+	u64 cleared_run; /* the guest's run_cycles then */
+	u64 tick_run;	 /* and those at the last tick */
+	u64 from_ns;	 /* the last tick */
 	u64 random;
 	u64 reach;	       /* see coverage_tlb_reach() */
 	struct tables *tables; /* NULL: no memory for it */
-	struct tables_seen seen;
+	hpa_t tables_pa;
 	struct estimate_totals totals;
 };
 
-/* Estimate from now on, for ticks of @tick_ns; @p: what exits cost and may cost. Again: anew. */
-void estimate_start(struct partition *p, u64 tick_ns, const struct policy_params *params);
+/* Estimate from now on, for ticks of @tick_ns. Again: anew. */
+void estimate_start(struct partition *p, u64 tick_ns);
 void estimate_stop(struct partition *p);
-/* After a switch of paging modes, and after a reset. */
+/* @p starts: with ticks of its own where the command line asks for estimates whatever decides. */
+void estimate_power_on(struct partition *p);
+/* After a switch of paging modes. */
 void estimate_mode(struct partition *p);
 /* The tick ends: put into @x what is known since the last one: faults, cr3_writes and invlpgs
- * (nested only), table_writes, leaves, walks. @x->mode and @x->unhalted are set. */
+ * (those of a guest that runs nested), table_writes, leaves, walks. @x->unhalted is set. */
 void estimate_tick(struct partition *p, struct policy_sample *x);
+/* Give back its memory; @p will not run again. */
+void estimate_free(struct partition *p);
 
 #endif

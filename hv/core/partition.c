@@ -228,6 +228,7 @@ static void stop_timers(struct partition *p)
 	timer_set(&p->screen, TIMER_OFF);
 	timer_set(&p->stats_timer, TIMER_OFF);
 	timer_set(&p->input_retry, TIMER_OFF);
+	estimate_stop(p);
 }
 
 static void power_on(struct partition *p)
@@ -259,6 +260,7 @@ static void power_on(struct partition *p)
 	partition_paging_begin(p);
 	partition_adaptive_begin(p);
 	start_timers(p);
+	estimate_power_on(p);
 	v->state = VCPU_RUNNABLE;
 	report_guest(p, "start", NULL);
 }

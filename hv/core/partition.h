@@ -11,6 +11,7 @@
 #include "core/config.h"
 #include "core/control_board.h"
 #include "core/cpuid.h"
+#include "core/estimate.h"
 #include "core/msr.h"
 #include "core/partition_adaptive.h"
 #include "dev/pc.h"
@@ -154,6 +155,7 @@ struct partition {
 	u64 switches;
 	u64 paging_tell_ns; /* limits records */
 	struct adaptive adaptive;
+	struct estimate estimate;
 
 	struct exit_stats exits;
 	u64 emulated;	/* instructions */

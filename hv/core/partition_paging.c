@@ -130,6 +130,7 @@ int partition_build_nested(struct partition *p)
 
 void partition_free_paging(struct partition *p)
 {
+	estimate_free(p);
 	shadow_paging_free(&p->vcpu);
 	nested_map_free(&p->nested);
 }
@@ -221,6 +222,7 @@ int partition_change_paging(struct partition *p, enum paging_kind kind)
 	p->mode_since_ns = now;
 	p->switches++;
 	v->paging = to;
+	estimate_mode(p);
 	return 0;
 }
 

@@ -276,6 +276,27 @@ static void report_modes(struct record *r, const struct partition *p, u64 now_ns
 	record_close(r);
 }
 
+/* Sums since the start, as far as they are known. */
+static void report_estimates(struct record *r, const struct partition *p)
+{
+	const struct estimate_totals *t = &p->estimate.totals;
+
+	record_object(r, "estimates");
+	record_u64(r, "ms", t->ns / NSEC_PER_MSEC);
+	record_u64(r, "ticks", t->ticks);
+	record_u64(r, "faults", t->faults);
+	record_u64(r, "cr3_writes", t->cr3_writes);
+	record_u64(r, "invlpgs", t->invlpgs);
+	record_u64(r, "table_writes", t->table_writes);
+	record_u64(r, "walks", t->walks);
+	record_u64(r, "pages", t->looks ? t->pages / t->looks : 0);
+	record_array(r, "heard");
+	for (unsigned kind = 0; kind < WATCH_KINDS; kind++)
+		record_u64(r, NULL, p->vcpu.watch.count[kind]);
+	record_close(r);
+	record_close(r);
+}
+
 void report_stats(const struct partition *p, bool periodic)
 {
 	const struct vcpu *v = &p->vcpu;
@@ -311,6 +332,8 @@ void report_stats(const struct partition *p, bool periodic)
 		report_shadow(&r, v->shadow);
 	if (p->adaptive.ticks)
 		adaptive_stats(&r, p);
+	if (p->estimate.totals.ticks)
+		report_estimates(&r, p);
 	record_u64(&r, "cpu", v->cpu);
 	report_timers(&r, &cpus[v->cpu].late);
 	record_u64(&r, "records_dropped", log_records_dropped());

@@ -25,6 +25,10 @@ struct coverage_look {
 	u32 regions, of; /* 0 looked at: no look */
 };
 
+/* The total over @of pieces from @n of them chosen at random, which had @sum with @squares the sum
+ * of the squares. Confidence as for coverage_pages(). */
+struct policy_measure sampled_total(u64 sum, u64 squares, u64 n, u64 of);
+
 /* Pages touched in all regions, by those looked at. Confidence: 100 less the standard deviation of
  * that in percent, at least 1; 0 without a look. */
 struct policy_measure coverage_pages(const struct coverage_look *l);

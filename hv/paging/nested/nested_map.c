@@ -312,6 +312,7 @@ static u64 p2m_step(gpa_t gpa)
 /* Does the leaf @e at @gpa translate all it covers as the p2m does? */
 static bool leaf_right(const struct nested_map *n, u64 e, gpa_t gpa, unsigned level)
 {
+	e |= nested_accessed(n);
 	for (u64 off = 0; off < LEVEL_SIZE(level); off += p2m_step(gpa + off)) {
 		hpa_t hpa;
 		enum p2m_kind kind = lookup(n, gpa + off, &hpa);

@@ -22,6 +22,12 @@ struct nested_map {
 	hpa_t placed_hpa;
 };
 
+/* Bit that the CPU sets in a leaf that it uses; 0: it sets none. */
+static inline u64 nested_accessed(const struct nested_map *n)
+{
+	return n->fmt->accessed ? n->fmt->accessed() : 0;
+}
+
 /* Build complete tables for @p2m: largest leaves that the memory's alignment allows. -ENOMEM leaves
  * @n fit for nested_map_free(). */
 int nested_map_init(struct nested_map *n, const struct nested_format *fmt, bool use_1g,

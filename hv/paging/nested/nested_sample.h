@@ -15,12 +15,16 @@
 #define NESTED_SAMPLE_MAX 32
 
 struct nested_sample {
-	unsigned n;
-	struct nested_region {
+	unsigned n, splits;
+	struct {
 		gpa_t gpa;
-		u64 *upper; /* table of the entry that links @table */
-		u64 *table; /* 512 leaves */
+		u64 *leaf; /* 512 */
 	} region[NESTED_SAMPLE_MAX];
+	/* Entries that were leaves, in the order in which they were split. */
+	struct {
+		u64 *entry, was;
+		unsigned level;
+	} split[2 * NESTED_SAMPLE_MAX];
 };
 
 /* Could accessed bits be read at all? */

@@ -216,6 +216,11 @@ void mode_off(void);
 void storm_run(void);	/* in the mode that is on */
 void storm_modes(void); /* storm32.c or storm64.c */
 
+/* --- estimate.c, likewise --- */
+
+void estimate_run(void);
+void estimate_modes(void); /* estimate32.c or estimate64.c */
+
 /* --- lines: main.c ---------------------------------------------------------------------------- */
 
 /* A point may be made of many checks: begin() names it (strings up to NULL), check() compares,

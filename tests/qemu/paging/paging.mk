@@ -1,5 +1,5 @@
-# The guests that check paging (main.c) and whose output must not depend on it (storm.c): $(B)/guests/{paging,storm}32.iso
-# (two levels and PAE), $(B)/guests/{paging,storm}64.iso (four levels).
+# The guests that check paging (main.c), whose output must not depend on it (storm.c) and whose load is known (estimate.c):
+# $(B)/guests/{paging,storm,estimate}32.iso (two levels and PAE), $(B)/guests/{paging,storm,estimate}64.iso (four levels).
 # Small: Bochs's BIOS does not load 32 KiB from a CD; clang's 32-bit image is for others.
 PAGING_CFLAGS := -std=gnu11 -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only -fno-stack-protector \
 	-fcf-protection=none -fno-asynchronous-unwind-tables -fno-strict-aliasing -I. $(WARN)
@@ -12,11 +12,12 @@ PAGING_LD_32 := -m elf_i386
 PAGING_LD_64 := -m elf_x86_64
 # Images: NAME and the parts of it beside those that all have; each part may have a 32 or 64 behind its name.
 PAGING_PARTS := cpu tables stubs say
-PAGING_IMAGES := paging storm
+PAGING_IMAGES := paging storm estimate
 PARTS_paging := main model rights reserved stale reuse delivery devices
 PARTS_storm := storm
+PARTS_estimate := estimate
 paging_objects = $(addprefix $(B)/tk/paging$(2)/,$(addsuffix .o,start$(2) cpu$(2) on$(2) \
-	$(if $(filter storm,$(1)),storm$(2),mode$(2)) $(PARTS_$(1)) $(PAGING_PARTS)))
+	$(if $(filter paging,$(1)),mode$(2),$(1)$(2)) $(PARTS_$(1)) $(PAGING_PARTS)))
 PAGING_ISOS := $(foreach i,$(PAGING_IMAGES),$(B)/guests/$(i)32.iso $(B)/guests/$(i)64.iso)
 
 define paging_rules

@@ -1,0 +1,309 @@
+/* Estimates of a guest's paging load: see estimate.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "core/estimate.h"
+#include "core/calibrate.h"
+#include "core/clock.h"
+#include "core/hv.h"
+#include "core/partition.h"
+#include "core/vcpu_run.h"
+#include "lib/cpuops.h"
+#include "lib/str.h"
+#include "mem/frames.h"
+#include "paging/adaptive/fixed.h"
+
+#define SLOTS_A_TICK  4u
+#define AFFORD_PPM    1000u /* of the time, for each kind of event */
+#define EXIT_CYCLES   2000u /* until measured */
+#define REACH_UNKNOWN 2048u /* no TLB of today's is much larger */
+#define REGIONS_SHARE 16u   /* one of these is looked at, */
+#define REGIONS_MIN   8u    /* but so many where there are */
+#define TABLES_PAGES  ((sizeof(struct tables) + PAGE_SIZE - 1) / PAGE_SIZE)
+
+/* --- windows ---------------------------------------------------------------------------------- */
+
+static bool runs_nested(const struct partition *p)
+{
+	return p->vcpu.paging == &paging_nested;
+}
+
+static void step_windows(struct partition *p)
+{
+	struct estimate *e = &p->estimate;
+	struct vcpu *v = &p->vcpu;
+	u64 next;
+	unsigned bits = watch_step(&e->watch, clock_ns(), v->watch.count, &next);
+
+	paging_watch(v, WATCHER_COUNTS, bits);
+	for (unsigned k = 0; k < WATCH_KINDS; k++)
+		v->watch.limit[k] = watch_limit(&e->watch, (enum watch_kind)k);
+	timer_set(&e->window, next == WATCH_NEVER ? TIMER_OFF : next);
+}
+
+static void window_due(void *arg, u64 now_ns)
+{
+	(void)now_ns;
+	step_windows(arg);
+}
+
+/* Too much for this window: look at it before the guest runs on. */
+static void window_full(struct vcpu *v, enum watch_kind kind)
+{
+	(void)kind;
+	timer_set(&v->part->estimate.window, clock_ns());
+}
+
+static void afford(struct estimate *e)
+{
+	const struct calibration *c = hv_calibration();
+	u64 cycles = c->cpuid ? c->cpuid : EXIT_CYCLES;
+
+	for (unsigned k = 0; k < WATCH_KINDS; k++)
+		watch_afford(&e->watch, (enum watch_kind)k,
+			     watch_affordable(AFFORD_PPM, hv_policy_params()->khz, cycles));
+}
+
+static struct policy_measure take(struct partition *p, enum watch_kind kind)
+{
+	return watch_take(&p->estimate.watch, kind, clock_ns(), p->vcpu.watch.count);
+}
+
+/* --- accessed bits ---------------------------------------------------------------------------- */
+
+static u64 run_cycles(const struct vcpu *v)
+{
+	return v->run_cycles + (v->run_since ? rdtsc() - v->run_since : 0);
+}
+
+/* What the CPU holds of the leaves goes before the guest runs again. */
+static void forget(struct vcpu *v)
+{
+	v->engine->flush_tag(v, VCPU_TAG_NESTED);
+}
+
+static void end_round(struct partition *p)
+{
+	struct estimate *e = &p->estimate;
+
+	if (!e->looking)
+		return;
+	nested_sample_end(&p->nested, &e->sample);
+	forget(&p->vcpu);
+	e->looking = false;
+	timer_set(&e->look, TIMER_OFF);
+}
+
+static void arm_look(struct estimate *e)
+{
+	timer_set(&e->look, e->cleared_ns + coverage_look_ns[e->looked]);
+}
+
+static void look_due(void *arg, u64 now_ns)
+{
+	struct partition *p = arg;
+	struct estimate *e = &p->estimate;
+	struct coverage_look *l = &e->looks[e->looked];
+
+	(void)now_ns;
+	l->ran = run_cycles(&p->vcpu) - e->cleared_run;
+	l->touched = nested_sample_count(&p->nested, &e->sample, &l->squares);
+	l->regions = e->sample.n;
+	l->of = (u32)nested_sample_regions(&p->nested);
+	if (++e->looked < COVERAGE_LOOKS) {
+		arm_look(e);
+		return;
+	}
+	e->totals.looks++;
+	e->totals.pages += coverage_pages(l).value;
+	end_round(p);
+}
+
+/* The next round of looks; the last one's results have been taken. */
+static void begin_round(struct partition *p)
+{
+	struct estimate *e = &p->estimate;
+	u64 regions = nested_sample_regions(&p->nested);
+
+	memset(e->looks, 0, sizeof(e->looks));
+	e->looked = 0;
+	if (!runs_nested(p) || !nested_sample_possible(&p->nested))
+		return;
+	e->looking = true;
+	nested_sample_begin(&p->nested, &e->sample,
+			    (unsigned)MAX(regions / REGIONS_SHARE, MIN(regions, REGIONS_MIN)),
+			    &e->random);
+	forget(&p->vcpu);
+	e->cleared_ns = clock_ns();
+	e->cleared_run = run_cycles(&p->vcpu);
+	arm_look(e);
+}
+
+/* --- the tick --------------------------------------------------------------------------------- */
+
+static struct tables_seen look_at_tables(struct partition *p)
+{
+	struct tables_seen seen = {.small_ppm = MILLION};
+	struct walk_regs r;
+	struct walk_mem m;
+
+	if (!p->estimate.tables)
+		return seen;
+	vcpu_walk_regs(&p->vcpu, &r);
+	tables_look(p->estimate.tables, vcpu_walk_mem(&p->vcpu, &m), &r, &seen);
+	return seen;
+}
+
+static void add_up(struct estimate *e, const struct policy_sample *x)
+{
+	struct estimate_totals *t = &e->totals;
+	u64 now = clock_ns();
+
+	t->ticks++;
+	t->ns += now - e->from_ns;
+	e->from_ns = now;
+	t->faults = sat_add(t->faults, x->faults.value);
+	t->cr3_writes = sat_add(t->cr3_writes, x->cr3_writes.value);
+	t->invlpgs = sat_add(t->invlpgs, x->invlpgs.value);
+	t->table_writes = sat_add(t->table_writes, x->table_writes.value);
+	t->walks = sat_add(t->walks, x->walks.value);
+}
+
+void estimate_tick(struct partition *p, struct policy_sample *x)
+{
+	struct estimate *e = &p->estimate;
+	struct tables_seen seen;
+
+	if (!e->on)
+		return;
+	if (runs_nested(p)) {
+		x->faults = take(p, WATCH_FAULT);
+		x->cr3_writes = take(p, WATCH_CR3);
+		x->invlpgs = take(p, WATCH_INVLPG);
+		step_windows(p);
+	}
+	seen = look_at_tables(p);
+	x->table_writes = seen.writes;
+	x->leaves = seen.leaves;
+	if (!e->looking) {
+		x->walks = coverage_misses(e->looks, x->unhalted, e->reach, seen.small_ppm);
+		begin_round(p);
+	}
+	add_up(e, x);
+}
+
+/* Where nobody decides by them. */
+static void own_tick(void *arg, u64 now_ns)
+{
+	struct partition *p = arg;
+	struct estimate *e = &p->estimate;
+	u64 run = run_cycles(&p->vcpu);
+	struct policy_sample x = {.unhalted = run - e->tick_run};
+
+	e->tick_run = run;
+	estimate_tick(p, &x);
+	timer_set(&e->tick, now_ns + e->tick_ns);
+}
+
+/* --- begin and end ---------------------------------------------------------------------------- */
+
+static void read_cpuid(u32 leaf, u32 subleaf, u32 out[4])
+{
+	struct cpuid c = cpuid(leaf, subleaf);
+
+	out[0] = c.eax;
+	out[1] = c.ebx;
+	out[2] = c.ecx;
+	out[3] = c.edx;
+}
+
+static void get_memory(struct estimate *e)
+{
+	if (!e->tables_pa)
+		e->tables_pa = frames_alloc(TABLES_PAGES, 1, OWNER_HYPERVISOR);
+	e->tables = e->tables_pa ? hpa_va(e->tables_pa) : NULL;
+	if (e->tables)
+		tables_init(e->tables, rdtsc());
+}
+
+static void set_timers(struct partition *p)
+{
+	struct estimate *e = &p->estimate;
+
+	e->window.fire = window_due;
+	e->look.fire = look_due;
+	e->tick.fire = own_tick;
+	e->window.arg = e->look.arg = e->tick.arg = p;
+	p->vcpu.watch.full = window_full;
+}
+
+void estimate_start(struct partition *p, u64 tick_ns)
+{
+	struct estimate *e = &p->estimate;
+	u64 reach = coverage_tlb_reach(read_cpuid);
+
+	estimate_stop(p);
+	set_timers(p);
+	get_memory(e);
+	e->on = true;
+	e->tick_ns = tick_ns;
+	e->reach = reach ? reach : REACH_UNKNOWN;
+	e->random = rdtsc();
+	e->from_ns = clock_ns();
+	e->tick_run = run_cycles(&p->vcpu);
+	memset(&e->totals, 0, sizeof(e->totals));
+	memset(e->looks, 0, sizeof(e->looks));
+	watch_init(&e->watch, tick_ns / SLOTS_A_TICK, e->random);
+	afford(e);
+	estimate_mode(p);
+}
+
+void estimate_stop(struct partition *p)
+{
+	struct estimate *e = &p->estimate;
+
+	if (!e->on)
+		return;
+	end_round(p);
+	e->on = false;
+	timer_set(&e->window, TIMER_OFF);
+	timer_set(&e->look, TIMER_OFF);
+	timer_set(&e->tick, TIMER_OFF);
+	paging_watch(&p->vcpu, WATCHER_COUNTS, 0);
+}
+
+void estimate_mode(struct partition *p)
+{
+	struct estimate *e = &p->estimate;
+
+	if (!e->on)
+		return;
+	if (runs_nested(p)) {
+		watch_begin(&e->watch, clock_ns(), p->vcpu.watch.count);
+		step_windows(p);
+		return;
+	}
+	end_round(p);
+	watch_end(&e->watch, clock_ns(), p->vcpu.watch.count);
+	step_windows(p);
+}
+
+void estimate_power_on(struct partition *p)
+{
+	u64 ns = hv_cmdline()->watch_ns;
+
+	if (!ns)
+		return;
+	estimate_start(p, ns);
+	timer_set(&p->estimate.tick, clock_ns() + ns);
+}
+
+void estimate_free(struct partition *p)
+{
+	struct estimate *e = &p->estimate;
+
+	if (e->tables_pa)
+		frames_free(e->tables_pa, TABLES_PAGES, OWNER_HYPERVISOR);
+	e->tables_pa = 0;
+	e->tables = NULL;
+}

@@ -1,0 +1,214 @@
+/* Changes of the guest's tables, by comparison with copies: see tables.h.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#include "paging/adaptive/tables.h"
+
+#include "lib/str.h"
+#include "lib/x86.h"
+#include "paging/adaptive/coverage.h"
+#include "paging/adaptive/fixed.h"
+
+#define E_P  BIT(0)
+#define E_U  BIT(2)
+#define E_A  BIT(5)
+#define E_D  BIT(6)
+#define E_PS BIT(7)
+
+#define LEVELS_MAX    4
+#define SMALL_UNKNOWN MILLION
+
+/* The guest's format of tables. */
+struct format {
+	unsigned levels, size, entries;
+	u64 address; /* bits of an entry */
+	bool large;  /* bit 7 means something above the last level */
+};
+
+static const struct format formats[] = {
+	{2, 4, 1024, 0xfffff000, false},
+	{3, 8, 512, 0x000ffffffffff000, false},
+	{4, 8, 512, 0x000ffffffffff000, false},
+};
+
+/* What one look gathers. */
+struct look {
+	struct tables *t;
+	const struct walk_mem *m;
+	struct format f;
+	unsigned visits;
+	/* Pages of 4 KiB that the guest has touched through entries for kernel and user: by large
+	 * leaves; sampled tables are counted later. */
+	u64 large[2], small[2];
+};
+
+static u64 random_below(struct tables *t, u64 n)
+{
+	t->random = t->random * 6364136223846793005ull + 1442695040888963407ull;
+	return (u64)(((unsigned __int128)t->random * n) >> 64);
+}
+
+static u64 entry_of(const void *table, unsigned i, unsigned size)
+{
+	return size == 4 ? ((const volatile u32 *)table)[i] : ((const volatile u64 *)table)[i];
+}
+
+/* --- comparing -------------------------------------------------------------------------------- */
+
+/* Entries of @c that are not what they were; -1: the table is not linked any more. */
+static int changed(const struct tables *t, const struct walk_mem *m, const struct tables_copy *c)
+{
+	const u8 *link = m->ram(m->ctx, c->link), *table = m->ram(m->ctx, c->table);
+	unsigned n = 0;
+
+	if (!link || !table || ((entry_of(link, 0, t->entry_size) ^ c->linked) & ~(E_A | E_D)))
+		return -1;
+	for (unsigned i = 0; i < PAGE_SIZE / t->entry_size; i++)
+		n += ((entry_of(table, i, t->entry_size) ^ entry_of(c->entry, i, t->entry_size)) &
+		      ~(E_A | E_D)) != 0;
+	return (int)n;
+}
+
+static struct policy_measure compare(const struct tables *t, const struct walk_mem *m)
+{
+	u64 sum = 0, squares = 0, n = 0;
+
+	for (unsigned i = 0; i < t->n; i++) {
+		int c = changed(t, m, &t->copy[i]);
+
+		if (c < 0)
+			continue;
+		n++;
+		sum += (u64)c;
+		squares += (u64)c * (u64)c;
+	}
+	/* Tables that went are not part of what is told. */
+	return sampled_total(sum, squares, n, t->tables - (t->n - n));
+}
+
+/* --- choosing --------------------------------------------------------------------------------- */
+
+/* @index-th entry of the table of links at @table leads to a last-level table: every one so far has
+ * had the same chance to be among the chosen. */
+static void offer(struct look *l, gpa_t table, unsigned index, u64 e)
+{
+	struct tables *t = l->t;
+	u64 nth = t->tables++, place = nth < TABLES_SAMPLE ? nth : random_below(t, nth + 1);
+
+	if (place >= TABLES_SAMPLE)
+		return;
+	t->n = MAX(t->n, (unsigned)place + 1);
+	t->copy[place].table = e & l->f.address;
+	t->copy[place].link = table + (u64)index * l->f.size;
+	t->copy[place].linked = e;
+}
+
+static u64 pages_of_leaf(const struct look *l, unsigned level)
+{
+	return level == 2 ? l->f.entries : (u64)l->f.entries * l->f.entries;
+}
+
+/* The tables of links below the one at @table, @level levels above the leaves. */
+static void visit(struct look *l, gpa_t table, unsigned level, unsigned from, unsigned entries)
+{
+	const void *p = l->m->ram(l->m->ctx, table);
+	/* PAE's four entries have neither an accessed bit nor a size. */
+	bool is_pdpt = l->f.levels == 3 && level == 3;
+
+	if (!p || l->visits >= TABLES_VISITS) {
+		l->t->all = false;
+		return;
+	}
+	l->visits++;
+	for (unsigned i = 0; i < entries; i++) {
+		unsigned index = (from + i) % entries;
+		u64 e = entry_of(p, index, l->f.size);
+
+		/* What was never used has no shadow, and changes seldom. */
+		if (!(e & E_P) || (!is_pdpt && !(e & E_A)))
+			continue;
+		if (l->f.large && (e & E_PS) && level < LEVELS_MAX && !is_pdpt)
+			l->large[!!(e & E_U)] += pages_of_leaf(l, level);
+		else if (level == 2)
+			offer(l, table, index, e);
+		else
+			visit(l, e & l->f.address, level - 1, 0, l->f.entries);
+	}
+}
+
+/* Large and small leaves; @copy: 16 of the small ones' tables. */
+static struct policy_measure copy_tables(struct look *l)
+{
+	struct tables *t = l->t;
+	u64 sum = 0, squares = 0;
+
+	for (unsigned i = 0; i < t->n; i++) {
+		const void *table = l->m->ram(l->m->ctx, t->copy[i].table);
+		u64 present = 0;
+
+		if (!table)
+			memset(t->copy[i].entry, 0, PAGE_SIZE);
+		else
+			memcpy(t->copy[i].entry, table, PAGE_SIZE);
+		for (unsigned j = 0; j < l->f.entries; j++) {
+			u64 e = entry_of(t->copy[i].entry, j, l->f.size);
+
+			present += e & E_P;
+			if ((e & (E_P | E_A)) == (E_P | E_A))
+				l->small[!!(e & E_U)]++;
+		}
+		sum += present;
+		squares += present * present;
+	}
+	return sampled_total(sum, squares, t->n, t->tables);
+}
+
+/* Where there are user pages they tell best: kernels map all memory by large pages, used or not. */
+static u64 small_share(const struct look *l)
+{
+	unsigned user = l->large[1] + l->small[1] ? 1 : 0;
+	u64 small = l->t->n ? mul_div(l->small[user], l->t->tables, l->t->n) : 0;
+
+	if (!(small + l->large[user]))
+		return SMALL_UNKNOWN;
+	return mul_div(small, MILLION, small + l->large[user]);
+}
+
+static bool choose(struct look *l, const struct walk_regs *r)
+{
+	const struct format *f = &formats[(r->efer & EFER_LMA) ? 2 : (r->cr4 & CR4_PAE) ? 1 : 0];
+	gpa_t top = f->levels == 3 ? r->cr3 & 0xffffffe0 : r->cr3 & f->address;
+	unsigned entries = f->levels == 3 ? 4 : f->entries;
+	struct tables *t = l->t;
+
+	t->n = 0;
+	t->tables = 0;
+	t->all = true;
+	if (!(r->cr0 & CR0_PG))
+		return false;
+	l->f = *f;
+	l->f.large = f->levels > 2 || (r->cr4 & CR4_PSE);
+	t->entry_size = (u8)f->size;
+	visit(l, top, f->levels, (unsigned)random_below(t, entries), entries);
+	return true;
+}
+
+void tables_init(struct tables *t, u64 seed)
+{
+	memset(t, 0, sizeof(*t));
+	t->random = seed;
+}
+
+void tables_look(struct tables *t, const struct walk_mem *m, const struct walk_regs *r,
+		 struct tables_seen *out)
+{
+	struct look l = {.t = t, .m = m};
+
+	*out = (struct tables_seen){.small_ppm = SMALL_UNKNOWN};
+	if (t->n)
+		out->writes = compare(t, m);
+	if (!choose(&l, r))
+		return;
+	out->leaves = copy_tables(&l);
+	out->small_ppm = small_share(&l);
+}
