@@ -71,11 +71,6 @@ static struct policy_measure take(struct partition *p, enum watch_kind kind)
 
 /* --- accessed bits ---------------------------------------------------------------------------- */
 
-static u64 run_cycles(const struct vcpu *v)
-{
-	return v->run_cycles + (v->run_since ? rdtsc() - v->run_since : 0);
-}
-
 /* What the CPU holds of the leaves goes before the guest runs again. */
 static void forget(struct vcpu *v)
 {
@@ -106,7 +101,7 @@ static void look_due(void *arg, u64 now_ns)
 	struct coverage_look *l = &e->looks[e->looked];
 
 	(void)now_ns;
-	l->ran = run_cycles(&p->vcpu) - e->cleared_run;
+	l->ran = vcpu_guest_cycles(&p->vcpu) - e->cleared_guest;
 	l->touched = nested_sample_count(&p->nested, &e->sample, &l->squares);
 	l->regions = e->sample.n;
 	l->of = (u32)nested_sample_regions(&p->nested);
@@ -135,7 +130,7 @@ static void begin_round(struct partition *p)
 			    &e->random);
 	forget(&p->vcpu);
 	e->cleared_ns = clock_ns();
-	e->cleared_run = run_cycles(&p->vcpu);
+	e->cleared_guest = vcpu_guest_cycles(&p->vcpu);
 	arm_look(e);
 }
 
@@ -154,7 +149,7 @@ static struct tables_seen look_at_tables(struct partition *p)
 	return seen;
 }
 
-static void add_up(struct estimate *e, const struct policy_sample *x)
+static void add_up(struct estimate *e, const struct estimates *x)
 {
 	struct estimate_totals *t = &e->totals;
 	u64 now = clock_ns();
@@ -169,7 +164,18 @@ static void add_up(struct estimate *e, const struct policy_sample *x)
 	t->walks = sat_add(t->walks, x->walks.value);
 }
 
-void estimate_tick(struct partition *p, struct policy_sample *x)
+/* Pages touched at the pace of the longest look. */
+static struct policy_measure pages_touched(const struct coverage_look *l, u64 guest)
+{
+	struct policy_measure m = coverage_pages(l);
+
+	if (!l->ran)
+		m.confidence = 0;
+	m.value = l->ran ? mul_div(m.value, guest, l->ran) : 0;
+	return m;
+}
+
+void estimate_tick(struct partition *p, u64 guest, struct estimates *out)
 {
 	struct estimate *e = &p->estimate;
 	struct tables_seen seen;
@@ -177,19 +183,20 @@ void estimate_tick(struct partition *p, struct policy_sample *x)
 	if (!e->on)
 		return;
 	if (runs_nested(p)) {
-		x->faults = take(p, WATCH_FAULT);
-		x->cr3_writes = take(p, WATCH_CR3);
-		x->invlpgs = take(p, WATCH_INVLPG);
+		out->faults = take(p, WATCH_FAULT);
+		out->cr3_writes = take(p, WATCH_CR3);
+		out->invlpgs = take(p, WATCH_INVLPG);
 		step_windows(p);
 	}
 	seen = look_at_tables(p);
-	x->table_writes = seen.writes;
-	x->leaves = seen.leaves;
+	out->table_writes = seen.writes;
+	out->leaves = seen.leaves;
 	if (!e->looking) {
-		x->walks = coverage_misses(e->looks, x->unhalted, e->reach, seen.small_ppm);
+		out->walks = coverage_misses(e->looks, guest, e->reach, seen.small_ppm);
+		out->touched = pages_touched(&e->looks[COVERAGE_LOOKS - 1], guest);
 		begin_round(p);
 	}
-	add_up(e, x);
+	add_up(e, out);
 }
 
 /* Where nobody decides by them. */
@@ -197,11 +204,11 @@ static void own_tick(void *arg, u64 now_ns)
 {
 	struct partition *p = arg;
 	struct estimate *e = &p->estimate;
-	u64 run = run_cycles(&p->vcpu);
-	struct policy_sample x = {.unhalted = run - e->tick_run};
+	u64 guest = vcpu_guest_cycles(&p->vcpu);
+	struct estimates out = {.faults_exit = false};
 
-	e->tick_run = run;
-	estimate_tick(p, &x);
+	estimate_tick(p, guest - e->tick_guest, &out);
+	e->tick_guest = guest;
 	timer_set(&e->tick, now_ns + e->tick_ns);
 }
 
@@ -250,7 +257,7 @@ void estimate_start(struct partition *p, u64 tick_ns)
 	e->reach = reach ? reach : REACH_UNKNOWN;
 	e->random = rdtsc();
 	e->from_ns = clock_ns();
-	e->tick_run = run_cycles(&p->vcpu);
+	e->tick_guest = vcpu_guest_cycles(&p->vcpu);
 	memset(&e->totals, 0, sizeof(e->totals));
 	memset(e->looks, 0, sizeof(e->looks));
 	watch_init(&e->watch, tick_ns / SLOTS_A_TICK, e->random);

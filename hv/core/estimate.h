@@ -13,6 +13,7 @@
 #include "paging/adaptive/coverage.h"
 #include "paging/adaptive/params.h"
 #include "paging/adaptive/tables.h"
+#include "paging/adaptive/telemetry.h"
 #include "paging/adaptive/watch.h"
 #include "paging/nested/nested_sample.h"
 
@@ -33,12 +34,12 @@ struct estimate {
 	struct timer tick;   /* where nobody else calls estimate_tick() */
 	struct nested_sample sample;
 	struct coverage_look looks[COVERAGE_LOOKS];
-	unsigned looked; /* of this round */
-	bool looking;	 /* the round is not over */
-	u64 cleared_ns;	 /* when bits were cleared, and */
-	u64 cleared_run; /* the guest's run_cycles then */
-	u64 tick_run;	 /* and those at the last tick */
-	u64 from_ns;	 /* the last tick */
+	unsigned looked;   /* of this round */
+	bool looking;	   /* the round is not over */
+	u64 cleared_ns;	   /* when bits were cleared, and */
+	u64 cleared_guest; /* the guest's cycles then */
+	u64 tick_guest;	   /* and at the last tick */
+	u64 from_ns;	   /* the last tick */
 	u64 random;
 	u64 reach;	       /* see coverage_tlb_reach() */
 	struct tables *tables; /* NULL: no memory for it */
@@ -53,9 +54,10 @@ void estimate_stop(struct partition *p);
 void estimate_power_on(struct partition *p);
 /* After a switch of paging modes. */
 void estimate_mode(struct partition *p);
-/* The tick ends: put into @x what is known since the last one: faults, cr3_writes and invlpgs
- * (those of a guest that runs nested), table_writes, leaves, walks. @x->unhalted is set. */
-void estimate_tick(struct partition *p, struct policy_sample *x);
+/* The tick ends, in which the guest ran @guest cycles: put into @out what is known since the last
+ * one: faults, cr3_writes and invlpgs (those of a guest that runs nested), table_writes, leaves,
+ * walks, touched. Nothing else in it is changed, nor anything at all unless started. */
+void estimate_tick(struct partition *p, u64 guest, struct estimates *out);
 /* Give back its memory; @p will not run again. */
 void estimate_free(struct partition *p);
 
