@@ -12,6 +12,7 @@
 #include "paging/paging.h"
 
 #define DR6_BS		     BIT(14)
+#define DR7_ENABLED	     0xffull /* breakpoints, local and global */
 #define CPUID_XSAVE_LEAF     0xdu
 #define PORT_SIZE_MASK(size) ((size) == 4 ? 0xffffffffull : (1ull << ((size)*8)) - 1)
 
@@ -271,28 +272,65 @@ static void store_cr(struct vcpu *v, const struct exitop_insn *i, unsigned cr)
 	vcpu_advance(v, i->len);
 }
 
+/* INVLPG of an address in one of the first eight registers, MOV between one of them and CR3: what
+ * kernels write. */
+#define INVLPG_GPR   0x38010f
+#define MOV_CR3_GPR  0xd8220f
+#define MOV_GPR_CR3  0xd8200f
+#define MOV_CR3_SIZE 3u
+static inline bool is_gpr_insn(const u8 *bytes, u32 insn)
+{
+	return (bytes[0] | bytes[1] << 8 | (u32)(bytes[2] & 0xf8) << 16) == insn;
+}
+
+static inline bool is_plain(const u8 *bytes, unsigned n, enum code_mode mode, u32 insn)
+{
+	return mode == CODE_64 && n >= MOV_CR3_SIZE && is_gpr_insn(bytes, insn);
+}
+
+/* Would the guest see that it is not stopped between two instructions? */
+static bool steps_watched(const struct vcpu *v)
+{
+	struct vcpu_sregs r;
+
+	if (v->rflags & RFLAGS_TF)
+		return true;
+	v->engine->get_sregs(v, &r);
+	return r.dr7 & DR7_ENABLED;
+}
+
+/* MOV from CR3, @bytes at it, in 64-bit code. Kernels empty their TLB by writing back at once what
+ * they have read: then one exit does for both. */
+static void move_from_cr3(struct vcpu *v, const u8 *bytes)
+{
+	unsigned gpr = bytes[2] & 7;
+	bool writes_back = is_gpr_insn(bytes + MOV_CR3_SIZE, MOV_CR3_GPR) &&
+			   (bytes[MOV_CR3_SIZE + 2] & 7) == gpr && !steps_watched(v);
+
+	v->gpr[gpr] = *v->live.cr3;
+	vcpu_advance(v, MOV_CR3_SIZE);
+	if (writes_back)
+		write_cr(v, 3, v->gpr[gpr], MOV_CR3_SIZE);
+}
+
 /* A switch of address spaces under shadow tables, where the CPU says all there is to know. */
 static void move_cr3(struct vcpu *v, const struct exit *x)
 {
 	bool wide = (*v->live.efer & EFER_LMA) && (*v->live.cs_attr & SEG_ATTR_L);
 	u64 mask = wide ? UINT64_MAX : UINT32_MAX, *gpr = &v->gpr[x->cr.gpr];
+	const u8 *bytes;
 
 	if (x->cr.write) {
 		write_cr(v, 3, *gpr & mask, x->insn_len);
 		return;
 	}
+	bytes = vcpu_insn_bytes(v);
+	if (bytes && is_gpr_insn(bytes, MOV_GPR_CR3)) {
+		move_from_cr3(v, bytes);
+		return;
+	}
 	*gpr = *v->live.cr3 & mask;
 	vcpu_advance(v, x->insn_len);
-}
-
-/* INVLPG of an address in one of the first eight registers, MOV from one of them to CR3: what
- * kernels write. */
-#define INVLPG_GPR  0x38010f
-#define MOV_CR3_GPR 0xd8220f
-static inline bool is_plain(const u8 *bytes, unsigned n, enum code_mode mode, u32 insn)
-{
-	return mode == CODE_64 && n >= 3 &&
-	       (bytes[0] | bytes[1] << 8 | (u32)(bytes[2] & 0xf8) << 16) == insn;
 }
 
 static void exit_cr(struct vcpu *v, struct exit *x)
@@ -310,7 +348,11 @@ static void exit_cr(struct vcpu *v, struct exit *x)
 	}
 	bytes = vcpu_insn(v, buf, &n, &mode);
 	if (is_plain(bytes, n, mode, MOV_CR3_GPR)) {
-		write_cr(v, 3, v->gpr[bytes[2] & 7], 3);
+		write_cr(v, 3, v->gpr[bytes[2] & 7], MOV_CR3_SIZE);
+		return;
+	}
+	if (is_plain(bytes, n, mode, MOV_GPR_CR3) && n == INSN_MAX) {
+		move_from_cr3(v, bytes);
 		return;
 	}
 	switch (exitop_decode(bytes, n, mode, &i)) {
