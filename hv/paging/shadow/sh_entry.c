@@ -82,22 +82,10 @@ u64 sh_direct_key(const struct shadow *s, const struct sh_page *p, unsigned idx,
 	return direct_key(p, gpa, e);
 }
 
-/* Most memory is plain RAM above the first chunk, where nothing is special. */
-static enum p2m_kind kind_at(const struct shadow *s, gpa_t gpa, hpa_t *hpa)
-{
-	const struct p2m *m = s->m;
-	u64 chunk = gpa >> P2M_CHUNK_SHIFT;
-
-	if (!chunk || chunk >= m->nchunks || !m->chunk[chunk])
-		return p2m_lookup(m, gpa, hpa);
-	*hpa = m->chunk[chunk] + (gpa & (P2M_CHUNK - 1));
-	return P2M_RAM;
-}
-
-static u64 small_leaf(const struct shadow *s, gpa_t gpa, u64 rights)
+static inline u64 small_leaf(const struct shadow *s, gpa_t gpa, u64 rights)
 {
 	hpa_t hpa;
-	enum p2m_kind kind = kind_at(s, gpa, &hpa);
+	enum p2m_kind kind = sh_lookup(s, gpa, &hpa);
 
 	if (kind != P2M_RAM && kind != P2M_ROM)
 		return s->trap;
@@ -256,6 +244,7 @@ void sh_put(struct shadow *s, struct sh_page *p, unsigned idx, u64 new)
 	if (((old ^ new) & RIGHTS_MASK) == 0)
 		return;
 	s->changes++;
+	s->edits += p->level > 1;
 	tell_loss(s, p, old, new);
 	take_out(s, p, idx);
 	put_in(s, p, idx, new);
@@ -311,24 +300,34 @@ static inline u64 derive_small(const struct shadow *s, const struct sh_page *p, 
 	return with_dirty(s, small_leaf(s, e & PTE_ADDR, rights));
 }
 
-/* A last-level entry of 8 bytes: the commonest, and the one whose cost is felt. */
+/* The place of a last-level entry changes hands: those who have to know are told. The new entry,
+ * which traps if nobody could be. */
+static u64 replace_small(struct shadow *s, struct sh_page *p, unsigned idx, u64 new, u64 e)
+{
+	bool was = sh_present(s, p->spt[idx]), is = sh_present(s, new);
+	u32 ref = ref_of(s, p, idx);
+
+	if (was && (p->spt[idx] & PTE_W))
+		sh_chain_remove(s, sh_frame(s, sh_src(p, idx) & PTE_ADDR), ref);
+	if (is && (new &PTE_W) && !sh_chain_add(s, sh_frame(s, e & PTE_ADDR), ref)) {
+		new = s->trap;
+		is = false;
+	}
+	if (was != is) {
+		p->live = (u16)(p->live + is - was);
+		p->present[idx / 64] ^= BIT(idx % 64);
+	}
+	return new;
+}
+
+/* The commonest entry, and the one whose cost is felt. */
 static void take_small(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
 {
-	u64 *src = (u64 *)p->src + idx, old = p->spt[idx], new = derive_small(s, p, e);
-	u32 ref = ref_of(s, p, idx);
-	u64 bit = BIT(idx % 64);
+	u64 old = p->spt[idx], new = derive_small(s, p, e);
 
-	if (!same_place(s, old, new)) {
-		if (sh_present(s, old) && (old & PTE_W))
-			sh_chain_remove(s, sh_frame(s, *src & PTE_ADDR), ref);
-		if (sh_present(s, new) && (new &PTE_W) &&
-		    !sh_chain_add(s, sh_frame(s, e & PTE_ADDR), ref))
-			new = s->trap;
-		p->live = (u16)(p->live - sh_present(s, old) + sh_present(s, new));
-		p->present[idx / 64] &= ~bit;
-		p->present[idx / 64] |= sh_present(s, new) ? bit : 0;
-	}
-	*src = e;
+	if (!same_place(s, old, new))
+		new = replace_small(s, p, idx, new, e);
+	((u64 *)p->src)[idx] = e;
 	p->spt[idx] = new;
 	s->changes += ((new ^ old) & RIGHTS_MASK) != 0;
 	tell_loss(s, p, old, new);
@@ -338,15 +337,16 @@ void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e)
 {
 	u64 old, new;
 
+	if (__builtin_expect(p->plain, 1)) {
+		take_small(s, p, gi, e);
+		return;
+	}
 	if (p->kind == SH_32) {
 		take_narrow(s, p, gi, (u32)e);
 		return;
 	}
-	if (p->level == 1 && !(p->key & SH_KEY_WP0)) {
-		take_small(s, p, gi, e);
-		return;
-	}
 	new = sh_derive(s, p, gi, e);
+	s->edits += p->level > 1;
 	old = p->spt[gi];
 	if (split_unseen(s, p, old, e))
 		new = old;

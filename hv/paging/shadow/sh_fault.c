@@ -87,7 +87,7 @@ static u64 leaf_for(struct shadow *s, const struct fill *f, struct sh_page *p, u
 }
 
 /* One look at them between two flushes of the guest's is enough. */
-static bool tried_already(const struct shadow *s, struct sh_page *p, unsigned first)
+static inline bool tried_already(const struct shadow *s, struct sh_page *p, unsigned first)
 {
 	u32 bit = (u32)BIT(first / PREFETCH);
 	bool tried = p->epoch == s->epoch && (p->tried & bit);
@@ -121,7 +121,7 @@ static void prefetch(struct shadow *s, struct sh_page *p, unsigned idx)
 static void fill_small(struct shadow *s, const struct fill *f, struct sh_page *p, unsigned idx,
 		       u64 e)
 {
-	bool changed = sh_src(p, idx) != e;
+	bool changed = p->plain || sh_src(p, idx) != e;
 
 	p->used = true;
 	if (changed)
@@ -274,7 +274,7 @@ static struct shadow_outcome classify(struct shadow *s, const struct fill *f, u3
 	bool write = f->access & PFEC_W;
 	gpa_t gpa = f->w->gpa;
 	hpa_t hpa;
-	enum p2m_kind kind = p2m_lookup(s->m, gpa, &hpa);
+	enum p2m_kind kind = sh_lookup(s, gpa, &hpa);
 
 	if ((kind != P2M_RAM && kind != P2M_ROM) || (kind == P2M_ROM && write))
 		return outcome(SHADOW_MMIO, gpa, 0);
@@ -291,18 +291,18 @@ static struct shadow_outcome handle(struct shadow *s, const struct walk_regs *g,
 {
 	struct sh_walk w;
 	struct fill f = {.g = g, .gva = gva, .access = error & ACCESS_MASK, .w = &w};
-	enum sh_walked walked;
+	enum sh_walked walked = SH_WALK_OK;
 
 	w.leaf = NULL;
-	w.gpa = gva;
-	w.all = ~0ull;
-	w.n = 0;
-	if (s->mode.kind == SH_DIRECT)
-		return classify(s, &f, error);
-	if (sh_walk_known(s, g, gva, f.access, &w, &walked))
+	if (s->mode.kind == SH_DIRECT) {
+		w.gpa = gva;
+		w.all = ~0ull;
+		w.n = 0;
+	} else if (sh_walk_known(s, g, gva, f.access, &w, &walked)) {
 		w.leaf->pinned = s->op;
-	else
+	} else {
 		walked = sh_walk(s, g, gva, f.access, &w);
+	}
 	switch (walked) {
 	case SH_WALK_FAULT:
 		return outcome(SHADOW_GUEST, 0, w.error);

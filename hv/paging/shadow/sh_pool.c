@@ -140,7 +140,7 @@ static bool evict_one(struct shadow *s)
 	return false;
 }
 
-void sh_reserve(struct shadow *s, u32 nodes)
+void sh_reserve_more(struct shadow *s, u32 nodes)
 {
 	while (s->nodes_left < nodes && evict_one(s))
 		;
@@ -155,6 +155,13 @@ static const u8 *guest_slice(const struct shadow *s, const struct sh_page *p)
 	       sh_key_quad(p->key) * sh_sources(p) * sh_source_size(p);
 }
 
+static bool is_plain(u64 key)
+{
+	enum sh_kind kind = sh_key_kind(key);
+
+	return (kind == SH_PAE || kind == SH_LONG) && sh_key_level(key) == 1 && !(key & SH_KEY_WP0);
+}
+
 static void init_page(struct shadow *s, struct sh_page *p, u64 key)
 {
 	u64 *spt = p->spt;
@@ -166,6 +173,7 @@ static void init_page(struct shadow *s, struct sh_page *p, u64 key)
 			      .pinned = s->op,
 			      .kind = (u8)sh_key_kind(key),
 			      .level = (u8)sh_key_level(key),
+			      .plain = is_plain(key),
 			      .used = true};
 	p->guest = guest_slice(s, p);
 	p->in_ram = p->guest && p2m_ptr(s->m, sh_key_gpa(key));
@@ -290,7 +298,7 @@ static void size_up(struct shadow *s, const struct shadow_config *c, struct p2m 
 	s->c = *c;
 	s->m = m;
 	s->format = ~0ull;
-	s->ways = 1;
+	s->ways = s->edits = 1;
 	s->npages = MIN(MAX(c->pool_pages, SHADOW_MIN_PAGES), SH_CHAIN_MASK >> 9);
 	s->nnodes = s->npages * NODES_PER_TABLE + NODES_MORE;
 	s->nframes = m->nchunks * (P2M_CHUNK / PAGE_SIZE);

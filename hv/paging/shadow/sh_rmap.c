@@ -30,14 +30,10 @@ static void head_set(u32 *head, u32 value)
 	*head = (*head & (u32)(SH_FRAME_SYNC | SH_FRAME_HELD)) | value;
 }
 
-bool sh_chain_add(struct shadow *s, u32 *head, u32 ref)
+bool sh_chain_extend(struct shadow *s, u32 *head, u32 ref)
 {
 	u32 first = *head & SH_CHAIN_MASK;
 
-	if (!first) {
-		head_set(head, ref);
-		return true;
-	}
 	if (s->nodes_left < 2)
 		return false;
 	if (!(*head & SH_CHAIN_LIST))

@@ -219,6 +219,7 @@ static void drop_root(struct shadow *s, struct sh_root *r)
 	const struct sh_root gone = *r;
 
 	s->ways++;
+	s->edits++;
 	for (unsigned i = 0; i < 4; i++)
 		if (r->page[i])
 			s->page[r->page[i]].roots--;
@@ -347,8 +348,10 @@ void sh_load_root(struct shadow *s)
 			r = make_root(s, top);
 		}
 	}
-	if (r != s->current)
+	if (r != s->current) {
 		s->ways++;
+		s->edits++;
+	}
 	r->before = r->used;
 	r->used = ++s->loads;
 	s->current = r;

@@ -12,21 +12,6 @@ const char *const shadow_path_name[SHADOW_PATHS] = {
 	[SHADOW_PATH_EVICT] = "evict",
 };
 
-void sh_account(struct shadow *s, enum shadow_path path, u64 since)
-{
-	struct shadow_timing *t = &s->stats.path[path];
-	u64 took = sh_now(s) - since;
-	unsigned __int128 square = (unsigned __int128)took * took;
-
-	t->min = t->count ? MIN(t->min, took) : took;
-	t->max = MAX(t->max, took);
-	t->count++;
-	t->sum += took;
-	square += ((unsigned __int128)t->square_hi << 64) | t->square_lo;
-	t->square_lo = (u64)square;
-	t->square_hi = (u64)(square >> 64);
-}
-
 u64 shadow_path_mean(const struct shadow_timing *t)
 {
 	return t->count ? t->sum / t->count : 0;

@@ -113,9 +113,9 @@ static bool mark(struct sh_walk *w, bool wide, u32 access)
 	return true;
 }
 
-static void step_read(const struct shadow *s, struct sh_step *t, bool wide)
+static void step_read(const struct shadow *s, struct sh_step *t, gpa_t table, bool wide)
 {
-	gpa_t at = t->table + t->index * (wide ? 8 : 4);
+	gpa_t at = table + t->index * (wide ? 8 : 4);
 
 	t->slot = p2m_ptr(s->m, at);
 	t->ram = t->slot;
@@ -134,10 +134,8 @@ static enum sh_walked descend(struct shadow *s, const struct walk_regs *g, gpa_t
 		struct sh_step *t = &w->step[w->n];
 		unsigned shift = SHIFT_4K + bits * (level - 1);
 
-		t->table = table;
-		t->level = level;
 		t->index = gva >> shift & (BIT(bits) - 1);
-		step_read(s, t, wide);
+		step_read(s, t, table, wide);
 		if (!(t->e & PTE_P))
 			return fault(g, access, 0, w);
 		if (t->e & s->rsvd[level][level > 1 && (t->e & PTE_PS)])
@@ -198,40 +196,66 @@ enum sh_walked sh_walk(struct shadow *s, const struct walk_regs *g, gva_t gva, u
 
 /* A link of ours says that the guest's entry it was made from is present, accessed and has no bit
  * reserved; if that has not changed it is the guest's link, and no address need be looked up. */
-bool sh_walk_known(struct shadow *s, const struct walk_regs *g, gva_t gva, u32 access,
-		   struct sh_walk *w, enum sh_walked *verdict)
+static bool find_way(struct shadow *s, gva_t gva)
 {
 	bool longmode = s->mode.kind == SH_LONG;
-	u32 n = s->current->page[longmode ? 0 : gva >> 30 & 3];
-	struct sh_page *p = &s->page[n];
-	struct sh_step *t = &w->step[0];
+	u32 top = s->current->page[longmode ? 0 : gva >> 30 & 3];
+	struct sh_page *p = &s->page[top];
+	struct sh_way *y = &s->way;
 
-	if ((!longmode && s->mode.kind != SH_PAE) || s->mode.role || !n)
+	y->region = ~0ull;
+	if ((!longmode && s->mode.kind != SH_PAE) || s->mode.role || !top)
 		return false;
-	w->all = ~0ull;
-	w->any = 0;
-	for (unsigned level = longmode ? 4 : 2; level > 1; level--) {
-		unsigned i = gva >> SH_LEVEL_SHIFT(level) & (SH_ENTRIES - 1);
-		u64 e = ((const volatile u64 *)(const void *)p->guest)[i];
+	y->all = ~0ull;
+	y->any = 0;
+	for (unsigned i = 0; i < SH_WAY_LINKS; i++) {
+		unsigned idx = gva >> SH_LEVEL_SHIFT(p->level) & (SH_ENTRIES - 1);
+		const volatile u64 *slot = (const volatile u64 *)(const void *)p->guest + idx;
+		u64 e = *slot;
 
-		if (e != ((const u64 *)p->src)[i] || !sh_is_link(s, p, p->spt[i]))
+		if (e != ((const u64 *)p->src)[idx] || !sh_is_link(s, p, p->spt[idx]))
 			return false;
-		w->all &= e;
-		w->any |= e;
-		p = sh_target(s, p->spt[i]);
+		y->slot[i] = slot;
+		y->e[i] = e;
+		y->all &= e;
+		y->any |= e;
+		/* PAE's one link fills all three places. */
+		if (longmode || i == SH_WAY_LINKS - 1)
+			p = sh_target(s, p->spt[idx]);
 		if (!p->guest)
 			return false;
 	}
+	y->leaf = p;
+	y->edits = s->edits;
+	y->region = gva >> SH_LEVEL_SHIFT(2);
+	return true;
+}
+
+static inline bool same_way(const struct shadow *s, gva_t gva)
+{
+	const struct sh_way *y = &s->way;
+
+	return y->region == gva >> SH_LEVEL_SHIFT(2) && y->edits == s->edits &&
+	       !((*y->slot[0] ^ y->e[0]) | (*y->slot[1] ^ y->e[1]) | (*y->slot[2] ^ y->e[2]));
+}
+
+bool sh_walk_known(struct shadow *s, const struct walk_regs *g, gva_t gva, u32 access,
+		   struct sh_walk *w, enum sh_walked *verdict)
+{
+	struct sh_step *t = &w->step[0];
+	struct sh_page *p;
+
+	if (!same_way(s, gva) && !find_way(s, gva))
+		return false;
+	p = s->way.leaf;
 	w->leaf = p;
 	w->n = 1;
 	t->index = gva >> SHIFT_4K & (SH_ENTRIES - 1);
-	t->table = sh_key_gpa(p->key);
-	t->level = 1;
 	t->slot = (u64 *)(uintptr_t)p->guest + t->index;
 	t->ram = p->in_ram;
 	t->e = *(const volatile u64 *)t->slot;
-	w->all &= t->e;
-	w->any |= t->e;
+	w->all = s->way.all & t->e;
+	w->any = s->way.any | t->e;
 	if (!(t->e & PTE_P))
 		*verdict = fault(g, access, 0, w);
 	else if (t->e & s->rsvd[1][0])

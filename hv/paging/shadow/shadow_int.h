@@ -116,6 +116,7 @@ struct sh_page {
 	u8 roots;	    /* roots it is at the top of */
 	u8 tags;	    /* a bit for each tag that those roots own */
 	u8 kind, level;	    /* as in its key */
+	bool plain;	    /* last level, entries of 8 bytes, made with CR0.WP set */
 	bool used;	    /* since the clock passed */
 	bool in_ram;	    /* the guest's table is */
 };
@@ -163,6 +164,18 @@ struct sh_mode {
 #define SH_FORMAT_SMAP BIT(11) /* these two: with CR0.WP = 0, what a supervisor's leaf may be */
 #define SH_FORMAT_PKE  BIT(12)
 
+/* How the last fault's address is reached: the guest's links down to a last-level table, as our
+ * tables have them. Good for 2 MiB around it as long as @edits is the same and the guest's memory
+ * says the same; PAE's one link stands there three times. */
+#define SH_WAY_LINKS 3u
+struct sh_way {
+	u64 region, edits;
+	const volatile u64 *slot[SH_WAY_LINKS];
+	u64 e[SH_WAY_LINKS];
+	u64 all, any; /* AND and OR of @e */
+	struct sh_page *leaf;
+};
+
 struct shadow {
 	struct shadow_config c;
 	struct p2m *m;
@@ -190,7 +203,9 @@ struct shadow {
 
 	struct sh_list oos[2]; /* tables out of sync: last-level ones, those of links */
 	u32 oos_count;
-	u64 ways; /* counts changes of links and of the running root */
+	u64 ways;  /* counts changes of links and of the running root */
+	u64 edits; /* the same, and changes of any other entry of a table of links */
+	struct sh_way way;
 
 	struct sh_root root[SH_ROOTS];
 	struct sh_root *current;
@@ -211,10 +226,9 @@ struct shadow {
 /* --- guest walk (sh_walk.c) ------------------------------------------------------------------ */
 
 struct sh_step {
-	gpa_t table;
 	void *slot; /* the entry; not to be written unless @ram */
 	u64 e;
-	unsigned index, level;
+	unsigned index;
 	bool ram;
 };
 
@@ -258,7 +272,12 @@ struct sh_page *sh_next_of(const struct shadow *s, gpa_t gpa, const struct sh_pa
 struct sh_page *sh_get(struct shadow *s, u64 key);
 void sh_free(struct shadow *s, struct sh_page *p);
 /* Give up tables until @nodes are to be had. */
-void sh_reserve(struct shadow *s, u32 nodes);
+void sh_reserve_more(struct shadow *s, u32 nodes);
+static inline void sh_reserve(struct shadow *s, u32 nodes)
+{
+	if (__builtin_expect(s->nodes_left < nodes, 0))
+		sh_reserve_more(s, nodes);
+}
 void sh_drop_all(struct shadow *s);
 /* Drop every table made from the guest table at @gpa. */
 void sh_unshadow(struct shadow *s, gpa_t gpa);
@@ -275,7 +294,15 @@ static inline hpa_t sh_hpa(const struct shadow *s, const struct sh_page *p)
 
 /* --- reverse references (sh_rmap.c) ---------------------------------------------------------- */
 
-bool sh_chain_add(struct shadow *s, u32 *head, u32 ref);
+/* False: no node to be had. */
+bool sh_chain_extend(struct shadow *s, u32 *head, u32 ref);
+static inline bool sh_chain_add(struct shadow *s, u32 *head, u32 ref)
+{
+	if (*head & SH_CHAIN_MASK)
+		return sh_chain_extend(s, head, ref);
+	*head |= ref;
+	return true;
+}
 void sh_chain_remove(struct shadow *s, u32 *head, u32 ref);
 /* Some reference of the chain, 0: none. */
 u32 sh_chain_first(const struct shadow *s, u32 head);
@@ -292,6 +319,19 @@ static inline u32 *sh_frame(const struct shadow *s, gpa_t gpa)
 void sh_write_protect(struct shadow *s, gpa_t gpa);
 /* May [@gpa, + 2 MiB or 1 GiB) be one leaf? */
 bool sh_large_ok(const struct shadow *s, gpa_t gpa, unsigned level, bool writable);
+
+/* What lies at @gpa, and where. Most memory is plain RAM above the first chunk, where nothing is
+ * special. */
+static inline enum p2m_kind sh_lookup(const struct shadow *s, gpa_t gpa, hpa_t *hpa)
+{
+	const struct p2m *m = s->m;
+	u64 chunk = gpa >> P2M_CHUNK_SHIFT;
+
+	if (!chunk || chunk >= m->nchunks || !m->chunk[chunk])
+		return p2m_lookup(m, gpa, hpa);
+	*hpa = m->chunk[chunk] + (gpa & (P2M_CHUNK - 1));
+	return P2M_RAM;
+}
 
 /* --- entries (sh_entry.c) -------------------------------------------------------------------- */
 
@@ -426,6 +466,21 @@ static inline u64 sh_now(const struct shadow *s)
 {
 	return s->c.now ? s->c.now() : 0;
 }
-void sh_account(struct shadow *s, enum shadow_path path, u64 since);
+static inline void sh_account(struct shadow *s, enum shadow_path path, u64 since)
+{
+	struct shadow_timing *t = &s->stats.path[path];
+	u64 took = sh_now(s) - since;
+	unsigned __int128 square = (unsigned __int128)took * took;
+
+	if (__builtin_expect(took < t->min || !t->count, 0))
+		t->min = took;
+	if (__builtin_expect(took > t->max, 0))
+		t->max = took;
+	t->count++;
+	t->sum += took;
+	square += ((unsigned __int128)t->square_hi << 64) | t->square_lo;
+	t->square_lo = (u64)square;
+	t->square_hi = (u64)(square >> 64);
+}
 
 #endif
