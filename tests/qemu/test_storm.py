@@ -11,13 +11,15 @@ IMAGES = {"ia32": "storm32", "amd64": "storm64"}
 ENDS = ("storm: begin", "storm: end")
 SUMS = {"ia32": 20, "amd64": 10}
 MODES = {"nested": "paging=nested", "shadow": "paging=shadow", "vtlb": "paging=shadow shadow=vtlb",
-         "shadow-alone": "paging=shadow nested=off"}
+         "shadow-alone": "paging=shadow nested=off",
+         "chaos": "paging=adaptive policy=chaos:3 policy.tick=2ms policy.chaos_exits=60"}
+CHAOS = 200  # switches at least
 MACHINES = {"qemu": 40, "bochs-broadwell": 60, "bochs-ryzen": 60}  # seconds
 VARIATIONS = {f"{kernel}-{mode}" + f"-{on}" * (on != "qemu"):
               {"kernel": kernel, "mode": mode, "on": on, "seconds": seconds}
               for on, seconds in MACHINES.items() for kernel in IMAGES for mode in MODES
               if "alone" not in mode or on not in machines.VT_X}
-NIGHTLY = tuple(v for v in VARIATIONS if v != "amd64-shadow")
+NIGHTLY = tuple(v for v in VARIATIONS if v not in ("amd64-shadow", "amd64-chaos"))
 CONFIG = "[guest alpha]\nmemory = 32M\ncdrom = module:{}.iso\nboot = cdrom\n"
 
 
@@ -38,7 +40,8 @@ def run(t, kernel, mode, on):
     expected = native(t, on, image)
     t.check(len(expected) == SUMS[kernel], f"the machine alone says {expected}")
     m = machines.start(t, on, t.iso(CONFIG.format(image), machines.cmdline(on, MODES[mode])))
-    m.wait_record("result", 300, guest="alpha")
+    result = m.wait_record("result", 300, guest="alpha")
+    t.check(mode != "chaos" or result["switches"] >= CHAOS, f"only {result['switches']} switches")
     seen = sums(m, "alpha")
     other = [pair for pair in zip(seen, expected) if pair[0] != pair[1]]
     t.check(seen == expected, f"{len(seen)} lines of {len(expected)}; first guest / machine: {other[:1]}")

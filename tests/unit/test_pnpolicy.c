@@ -140,6 +140,20 @@ TEST(nothing_beats_the_optimum)
 	ptrace_free(&t);
 }
 
+TEST(parameters_of_a_trace)
+{
+	char text[] = "pntrace 1 khz=1\nparam settle=2\r\n# x\nparam tick=20ms\n"
+		      "mode=nested ns=1 unhalted=1\n";
+	struct ptrace t;
+
+	CHECK_EQ(ptrace_parse(&t, "text", text), 0);
+	CHECK_EQ(t.params, 2);
+	CHECK_STR(t.param[0], "settle=2");
+	CHECK_STR(t.param[1], "tick=20ms");
+	CHECK_EQ(t.n, 1);
+	ptrace_free(&t);
+}
+
 TEST(bad_traces_are_named_by_file_and_line)
 {
 	static const struct {
@@ -153,6 +167,8 @@ TEST(bad_traces_are_named_by_file_and_line)
 		{"pntrace 1 khz=0\n", 1, "bad:1: khz"},
 		{"pntrace 1 khz=12x\n", 1, "bad:1: khz"},
 		{"pntrace 1 khz=1\n\nmode=nested ns=0 unhalted=1\n", 1, "bad:3: ns"},
+		{"pntrace 1 khz=1\nmode=nested ns=1 unhalted=1\nparam settle=2\n", 1,
+		 "bad:3: param"},
 		{"pntrace 1 khz=1\nmode=nested ns=1 unhalted=1\nmode=x\nns=1", 2,
 		 "bad:3: mode: expected nested or shadow\nbad:4: unhalted= is missing"},
 	};

@@ -82,21 +82,31 @@ static int take_options(struct options *o, int argc, char **argv)
 	return 2;
 }
 
-static int set_parameters(struct policy_params *p, const struct options *o)
+static int set_parameter(struct policy_params *p, const char *text)
 {
-	for (unsigned i = 0; i < o->params; i++) {
-		const char *equals = strchr(o->param[i], '=');
-		char key[32], why[128];
-		size_t len = equals ? (size_t)(equals - o->param[i]) : sizeof(key);
+	const char *equals = strchr(text, '=');
+	char key[32], why[128];
+	size_t len = equals ? (size_t)(equals - text) : sizeof(key);
 
-		if (len >= sizeof(key))
-			return refuse(o->param[i], "expected KEY=VALUE");
-		memcpy(key, o->param[i], len);
-		key[len] = '\0';
-		if (policy_param_set(p, key, equals + 1, why, sizeof(why)))
-			return refuse(o->param[i], why);
-	}
+	if (len >= sizeof(key))
+		return refuse(text, "expected KEY=VALUE");
+	memcpy(key, text, len);
+	key[len] = '\0';
+	if (policy_param_set(p, key, equals + 1, why, sizeof(why)))
+		return refuse(text, why);
 	return 0;
+}
+
+/* The trace's own, then those of the command line. */
+static int set_parameters(struct policy_params *p, const struct ptrace *t, const struct options *o)
+{
+	int status = 0;
+
+	for (unsigned i = 0; !status && i < t->params; i++)
+		status = set_parameter(p, t->param[i]);
+	for (unsigned i = 0; !status && i < o->params; i++)
+		status = set_parameter(p, o->param[i]);
+	return status;
 }
 
 static char *read_all(FILE *in)
@@ -170,7 +180,7 @@ int main(int argc, char **argv)
 		status = load(&t, o.trace);
 	policy_params_init(&params, t.khz);
 	if (!status)
-		status = set_parameters(&params, &o);
+		status = set_parameters(&params, &t, &o);
 	if (!status)
 		status = replay(&t, &o, &params);
 	ptrace_free(&t);

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define HEADER "pntrace 1 khz="
+#define PARAM  "param "
 
 static unsigned complain(const char *name, unsigned line, const char *what)
 {
@@ -30,15 +31,29 @@ static unsigned take_header(struct ptrace *t, const char *name, unsigned line, c
 	return 0;
 }
 
+static void *got(void *memory)
+{
+	if (memory)
+		return memory;
+	fputs("pnpolicy: out of memory\n", stderr);
+	exit(2);
+}
+
+static unsigned take_param(struct ptrace *t, const char *name, unsigned line, const char *text)
+{
+	if (t->n)
+		return complain(name, line, PARAM ": expected before the first tick");
+	if (t->params == PTRACE_PARAM_MAX)
+		return complain(name, line, "too many parameters");
+	t->param[t->params++] = got(strdup(text + strlen(PARAM)));
+	return 0;
+}
+
 static void add(struct ptrace *t, const struct policy_sample *x, unsigned line)
 {
 	if (t->n == t->room) {
 		t->room = t->room ? 2 * t->room : 1024;
-		t->tick = realloc(t->tick, t->room * sizeof(*t->tick));
-		if (!t->tick) {
-			fputs("pnpolicy: out of memory\n", stderr);
-			exit(2);
-		}
+		t->tick = got(realloc(t->tick, t->room * sizeof(*t->tick)));
 	}
 	t->tick[t->n++] = (struct ptrace_tick){*x, line};
 }
@@ -50,6 +65,8 @@ static unsigned take_line(struct ptrace *t, const char *name, unsigned line, con
 
 	if (!t->khz)
 		return take_header(t, name, line, text);
+	if (!strncmp(text, PARAM, strlen(PARAM)))
+		return take_param(t, name, line, text);
 	if (strlen(text) > PTRACE_LINE_MAX)
 		return complain(name, line, "line too long");
 	if (sample_parse(&x, text, why, sizeof(why)))
@@ -85,6 +102,8 @@ unsigned ptrace_parse(struct ptrace *t, const char *name, char *text)
 
 void ptrace_free(struct ptrace *t)
 {
+	for (unsigned i = 0; i < t->params; i++)
+		free(t->param[i]);
 	free(t->tick);
 	memset(t, 0, sizeof(*t));
 }

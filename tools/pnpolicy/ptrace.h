@@ -7,7 +7,8 @@
 
 #include "paging/adaptive/sample.h"
 
-#define PTRACE_LINE_MAX 1024
+#define PTRACE_LINE_MAX	 1024
+#define PTRACE_PARAM_MAX 64
 
 struct ptrace_tick {
 	struct policy_sample sample;
@@ -16,6 +17,9 @@ struct ptrace_tick {
 
 struct ptrace {
 	u64 khz; /* host's cycles per millisecond */
+	/* "KEY=VALUE" of parameters that were not at their defaults */
+	char *param[PTRACE_PARAM_MAX];
+	unsigned params;
 	struct ptrace_tick *tick;
 	size_t n, room;
 };

@@ -1,0 +1,286 @@
+/* Samples made from totals, and from a recorded trace: catches a count that is taken in the wrong
+ * mode, an exit's own cycles left in the guest's time or out of shadow paging's, a unit of progress
+ * that changes within a trial or without a gap, a bad trace that is taken.
+ *
+ * SRCS: hv/paging/adaptive/telemetry.c hv/paging/adaptive/replay.c hv/paging/adaptive/sample.c
+ * SRCS: hv/paging/adaptive/params.c hv/lib/str.c
+ * SPDX-License-Identifier: MIT
+ */
+#include "unit.h"
+
+#include "lib/errno.h"
+#include "paging/adaptive/replay.h"
+#include "paging/adaptive/telemetry.h"
+
+static const struct telemetry before = {.ns = 1000,
+					.guest = 50000,
+					.exits = 10,
+					.shadow_exits = 4,
+					.shadow_cycles = 700,
+					.faults = 1,
+					.cr3_writes = 2,
+					.invlpgs = 3};
+static const struct telemetry after = {.ns = 101000,
+				       .guest = 950000,
+				       .exits = 110,
+				       .shadow_exits = 44,
+				       .shadow_cycles = 30700,
+				       .faults = 21,
+				       .cr3_writes = 12,
+				       .invlpgs = 8};
+
+static void is(const struct policy_measure *m, u64 value, unsigned confidence)
+{
+	CHECK_EQ(m->value, value);
+	CHECK_EQ(m->confidence, confidence);
+}
+
+TEST(nested_takes_estimates)
+{
+	const struct estimates e = {
+		.faults = {77, 60}, .cr3_writes = {5, 100}, .faults_exit = true};
+	struct policy_sample x;
+
+	telemetry_sample(&x, POLICY_NESTED, &before, &after, &e);
+	CHECK_EQ(x.mode, POLICY_NESTED);
+	CHECK_EQ(x.ns, 100000);
+	CHECK_EQ(x.unhalted, 900000);
+	is(&x.faults, 77, 60);
+	is(&x.cr3_writes, 5, 100);
+	is(&x.invlpgs, 0, 0);
+	is(&x.shadow_cycles, 0, 0);
+	is(&x.walk_cycles, 0, 0);
+	is(&x.instructions, 0, 0);
+	is(&x.progress, 0, 0);
+}
+
+TEST(shadow_counts)
+{
+	const struct estimates e = {.faults = {77, 60}, .invlpgs = {9, 9}, .faults_exit = true};
+	struct policy_sample x;
+
+	telemetry_sample(&x, POLICY_SHADOW, &before, &after, &e);
+	CHECK_EQ(x.mode, POLICY_SHADOW);
+	is(&x.shadow_cycles, 30000, 100);
+	is(&x.faults, 20, 100);
+	is(&x.cr3_writes, 10, 100);
+	is(&x.invlpgs, 5, 100);
+}
+
+TEST(faults_that_do_not_exit_are_estimated)
+{
+	const struct estimates e = {.faults = {77, 60}};
+	struct policy_sample x;
+
+	telemetry_sample(&x, POLICY_SHADOW, &before, &after, &e);
+	is(&x.faults, 77, 60);
+	is(&x.cr3_writes, 10, 100);
+}
+
+TEST(world_switches_are_no_guest_time)
+{
+	struct estimates e = {.world_switch = 1000, .faults_exit = true};
+	struct policy_sample x;
+
+	telemetry_sample(&x, POLICY_SHADOW, &before, &after, &e);
+	CHECK_EQ(x.unhalted, 900000 - 100 * 1000);
+	is(&x.shadow_cycles, 30000 + 40 * 1000, 100);
+	telemetry_sample(&x, POLICY_NESTED, &before, &after, &e);
+	CHECK_EQ(x.unhalted, 800000);
+	is(&x.shadow_cycles, 0, 0);
+	e.world_switch = 10000; /* more than there is */
+	telemetry_sample(&x, POLICY_NESTED, &before, &after, &e);
+	CHECK_EQ(x.unhalted, 0);
+}
+
+TEST(counters_of_the_cpu_go_first)
+{
+	const struct estimates e = {
+		.world_switch = 1000, .unhalted = {123456, 90}, .instructions = {654321, 100}};
+	const struct estimates distrusted = {.unhalted = {123456, 0}};
+	struct policy_sample x;
+
+	telemetry_sample(&x, POLICY_NESTED, &before, &after, &e);
+	CHECK_EQ(x.unhalted, 123456);
+	is(&x.instructions, 654321, 100);
+	telemetry_sample(&x, POLICY_NESTED, &before, &after, &distrusted);
+	CHECK_EQ(x.unhalted, 900000);
+}
+
+/* --- progress --------------------------------------------------------------------------------- */
+
+static const struct policy_measure none;
+
+static struct policy_measure step(struct progress *p, u64 faults, u64 cr3, bool trial)
+{
+	struct policy_sample x = {.faults = {faults, 100}, .cr3_writes = {cr3, 100}};
+
+	progress_measure(p, &x, &none, trial);
+	return x.progress;
+}
+
+TEST(progress_is_what_counts_most)
+{
+	struct progress p = {0};
+	struct policy_measure m = step(&p, 5000, 900, false);
+
+	CHECK_EQ(p.unit, PROGRESS_FAULTS);
+	is(&m, 0, 0); /* the first of its unit */
+	m = step(&p, 5100, 900, false);
+	is(&m, 5100, 100);
+}
+
+TEST(little_is_no_progress)
+{
+	struct progress p = {0};
+	struct policy_measure m;
+
+	step(&p, 99, 20, false);
+	m = step(&p, 99, 20, false);
+	is(&m, 0, 0);
+	CHECK_EQ(p.unit, PROGRESS_NONE);
+}
+
+TEST(a_trial_keeps_its_unit)
+{
+	struct progress p = {0};
+	struct policy_measure m;
+
+	step(&p, 5000, 900, false);
+	for (unsigned i = 0; i < 50; i++) {
+		m = step(&p, 200, 90000, true);
+		is(&m, 200, 100);
+	}
+	for (unsigned i = 0; i < 50 && p.unit == PROGRESS_FAULTS; i++)
+		m = step(&p, 200, 90000, false);
+	CHECK_EQ(p.unit, PROGRESS_CR3_WRITES);
+	is(&m, 0, 0); /* a gap between units */
+	m = step(&p, 200, 90000, false);
+	is(&m, 90000, 100);
+}
+
+TEST(a_unit_stays_until_another_says_much_more)
+{
+	struct progress p = {0};
+
+	step(&p, 5000, 900, false);
+	for (unsigned i = 0; i < 50; i++)
+		step(&p, 5000, 15000, false);
+	CHECK_EQ(p.unit, PROGRESS_FAULTS);
+	for (unsigned i = 0; i < 50; i++)
+		step(&p, 5000, 90000, false);
+	CHECK_EQ(p.unit, PROGRESS_CR3_WRITES);
+}
+
+TEST(a_unit_that_runs_dry_is_left)
+{
+	struct progress p = {0};
+
+	step(&p, 5000, 900, false);
+	for (unsigned i = 0; i < 40; i++)
+		step(&p, 0, 900, false);
+	CHECK_EQ(p.unit, PROGRESS_CR3_WRITES);
+}
+
+TEST(guesses_are_no_progress)
+{
+	struct policy_sample x = {.instructions = {1000000, 20}, .faults = {500, 100}};
+	struct progress p = {0};
+
+	progress_measure(&p, &x, &none, false);
+	CHECK_EQ(p.unit, PROGRESS_FAULTS);
+	x.instructions.confidence = 100;
+	for (unsigned i = 0; i < 30; i++)
+		progress_measure(&p, &x, &none, false);
+	CHECK_EQ(p.unit, PROGRESS_INSTRUCTIONS);
+	is(&x.progress, 1000000, 100);
+}
+
+/* --- a trace ---------------------------------------------------------------------------------- */
+
+static char why[128];
+
+static int begin(struct replay *r, struct policy_params *p, const char *text)
+{
+	why[0] = '\0';
+	return replay_begin(r, text, strlen(text), p, why, sizeof(why));
+}
+
+TEST(a_trace_is_read)
+{
+	static const char text[] = "# made by hand\r\npntrace 1 khz=2800000\r\nparam settle=4\n"
+				   "param tick=20ms\n\n# ticks\nmode=nested ns=5 unhalted=6\r\n"
+				   "mode=shadow ns=7 unhalted=8 faults=9,10";
+	struct policy_params p;
+	struct policy_sample x;
+	struct replay r;
+
+	CHECK_EQ(begin(&r, &p, text), 0);
+	CHECK_EQ(p.khz, 2800000);
+	CHECK_EQ(p.settle, 4);
+	CHECK_EQ(p.tick, 20000000);
+	CHECK_EQ(p.window, 5);
+	CHECK_EQ(replay_next(&r, &x, why, sizeof(why)), 0);
+	CHECK_EQ(x.ns, 5);
+	CHECK_EQ(replay_next(&r, &x, why, sizeof(why)), 0);
+	CHECK_EQ(x.mode, POLICY_SHADOW);
+	is(&x.faults, 9, 10);
+	CHECK_EQ(r.line, 8);
+	CHECK_EQ(replay_next(&r, &x, why, sizeof(why)), -ENOENT);
+	CHECK_EQ(replay_next(&r, &x, why, sizeof(why)), -ENOENT);
+}
+
+TEST(bad_heads)
+{
+	static const char *const text[] = {"",
+					   "pntrace 2 khz=5\n",
+					   "pntrace 1 khz=\n",
+					   "pntrace 1 khz=0",
+					   "pntrace 1 khz=5x",
+					   "pntrace 1 khz=99999999999999999999",
+					   "pntrace 1 khz=1000\nparam settle\n",
+					   "pntrace 1 khz=1000\nparam settle=101\n",
+					   "pntrace 1 khz=1000\nparam nothing=1\n"};
+	struct policy_params p;
+	struct replay r;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(text); i++) {
+		CHECK_EQ(begin(&r, &p, text[i]), -EINVAL);
+		CHECK(why[0]);
+	}
+}
+
+TEST(a_bad_line_ends_it_with_words)
+{
+	static char text[TRACE_LINE_MAX + 100] =
+		"pntrace 1 khz=1000\nmode=nested ns=5 unhalted=x\n";
+	struct policy_params p;
+	struct policy_sample x;
+	struct replay r;
+
+	CHECK_EQ(begin(&r, &p, text), 0);
+	CHECK_EQ(replay_next(&r, &x, why, sizeof(why)), -EINVAL);
+	CHECK_EQ(r.line, 2);
+	CHECK(strstr(why, "unhalted"));
+	memset(text + 19, 'x', TRACE_LINE_MAX);
+	CHECK_EQ(begin(&r, &p, text), 0);
+	CHECK_EQ(replay_next(&r, &x, why, sizeof(why)), -EINVAL);
+	CHECK(strstr(why, "too long"));
+}
+
+/* The text ends where its length says, whatever stands behind. */
+TEST(nothing_behind_the_end_is_read)
+{
+	static const char text[] = "pntrace 1 khz=1000\nmode=nested ns=5 unhalted=67\n";
+	char *exact = malloc(strlen(text) - 2);
+	struct policy_params p;
+	struct policy_sample x;
+	struct replay r;
+
+	memcpy(exact, text, strlen(text) - 2);
+	CHECK_EQ(replay_begin(&r, exact, strlen(text) - 2, &p, why, sizeof(why)), 0);
+	CHECK_EQ(replay_next(&r, &x, why, sizeof(why)), 0);
+	CHECK_EQ(x.unhalted, 6);
+	CHECK_EQ(replay_next(&r, &x, why, sizeof(why)), -ENOENT);
+	free(exact);
+}
