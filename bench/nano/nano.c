@@ -3,7 +3,7 @@
  *
  * Lines: "BENCH name metric value". tsc_per_op is the median of ROUNDS rounds, tsc_per_op_min the
  * best; one decimal. Under QEMU's -icount shift=0 a TSC tick is an instruction. Loops include their
- * own DEC and JNZ. Checks print "ok ..." or "not ok ...".
+ * own DEC and JNZ; k_empty is that alone. Checks print "ok ..." or "not ok ...".
  *
  * SPDX-License-Identifier: MIT
  */
@@ -46,6 +46,7 @@ BENCH(cpuid_ext8, CPUID, 0x80000008)
 BENCH(cpuid_prefixed, "mov %k1, %%eax; xor %%ecx, %%ecx; .byte 0x66, 0x2e, 0x48, 0x0f, 0xa2", 0)
 BENCH(io80, "outb %%al, $0x80", 0)
 BENCH(in, "inb $0x61, %%al", 0)
+BENCH(in80, "inb $0x80, %%al", 0)
 BENCH(pci,
       "mov $0xcf8, %%edx; mov %k1, %%eax; outl %%eax, %%dx; mov $0xcfc, %%edx; inl %%dx, %%eax",
       0x80000000u)
@@ -75,6 +76,41 @@ static void b_syscall(u64 n)
 	wrmsr(MSR_LSTAR, entry);
 	wrmsr(MSR_SFMASK, 0x200);
 	asm volatile("1: syscall; dec %0; jnz 1b" : "+r"(n)::"rcx", "r11", "memory");
+}
+
+/* What user code may reach: the entries above the window's own. */
+static void open_to_user(void)
+{
+	u64 cr3;
+
+	asm volatile("mov %%cr3, %0" : "=r"(cr3));
+	*(u64 *)(uintptr_t)(cr3 & ~0xfffull) |= PTE_U;
+	asm volatile("mov %0, %%cr3" ::"r"(cr3) : "memory");
+}
+
+/* SYSCALL from ring 3 and SYSRET back, as a kernel's users see it. The loop is the user's; it ends
+ * by a SYSCALL with EAX not 0. */
+static void b_syscall_user(u64 n)
+{
+	static const u8 loop[] = {
+		0x0f, 0x05,		      /* 1: syscall */
+		0x48, 0xff, 0xcb,	      /* dec %rbx */
+		0x75, 0xf9,		      /* jnz 1b */
+		0xb8, 0x01, 0x00, 0x00, 0x00, /* mov $1, %eax */
+		0x0f, 0x05,		      /* syscall */
+	};
+
+	open_to_user();
+	memcpy(code_a, loop, sizeof(loop));
+	map_page(MAP_BASE, (u64)(uintptr_t)code_a, PTE_P | PTE_W | PTE_U);
+	wrmsr(MSR_STAR, 0x20ull << 48 | 0x18ull << 32);
+	wrmsr(MSR_SFMASK, 0x200);
+	asm volatile("lea 1f(%%rip), %%rax; mov %%rax, %%rdx; shr $32, %%rdx; mov %[lstar], %%ecx; "
+		     "wrmsr; xor %%eax, %%eax; mov %[user], %%rcx; mov $2, %%r11d; mov %[n], "
+		     "%%rbx; sysretq; 1: test %%eax, %%eax; jnz 2f; sysretq; 2:" ::[lstar] "i"(
+			     MSR_LSTAR),
+		     [user] "r"(MAP_BASE), [n] "r"(n)
+		     : "rax", "rbx", "rcx", "rdx", "r11", "memory", "cc");
 }
 
 static bool skip_div(struct trap_frame *f)
@@ -111,38 +147,90 @@ static void b_ptemod(u64 n)
 	}
 }
 
+/* --- page table entries written, and nothing else in the time taken --------------------------- */
+
+#define BATCH 64u
+
+static void map_batch(u64 flags)
+{
+	for (u64 va = MAP_BASE; va < MAP_BASE + BATCH * 4096; va += 4096) {
+		map_page(va, (u64)(uintptr_t)code_a, flags);
+		if (flags)
+			*(volatile u8 *)va = 1;
+	}
+}
+
+/* @n entries from @from to @to, in batches; entries that are present have been used. */
+static u64 write_entries(u64 n, u64 from, u64 to)
+{
+	volatile u64 *pte = map_pte(MAP_BASE);
+	u64 ticks = 0;
+
+	for (u64 k; n; n -= k) {
+		u64 start, value = to ? (u64)(uintptr_t)code_a | to : 0;
+
+		k = n < BATCH ? n : BATCH;
+		map_batch(from);
+		start = rdtsc();
+		for (u64 i = 0; i < k; i++)
+			pte[i] = value;
+		ticks += rdtsc() - start;
+	}
+	map_batch(0);
+	return ticks;
+}
+#define PTE_USED (PTE_P | PTE_W | 0x60) /* accessed, dirty */
+static u64 t_ptemod_same(u64 n)
+{
+	return write_entries(n, PTE_USED, PTE_USED);
+}
+static u64 t_ptemod_p_np(u64 n)
+{
+	return write_entries(n, PTE_USED, 0);
+}
+static u64 t_ptemod_np_p(u64 n)
+{
+	return write_entries(n, 0, PTE_P | PTE_W);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(u64 n);
+	u64 (*timed)(u64 n); /* in place of run: takes its time itself */
 } benches[] = {
-	{"k_empty", b_empty},
-	{"k_cpuid_0", b_cpuid_0},
-	{"k_cpuid_1", b_cpuid_1},
-	{"k_cpuid_7", b_cpuid_7},
-	{"k_cpuid_80000008", b_cpuid_ext8},
-	{"k_cpuid_prefixed", b_cpuid_prefixed},
-	{"k_io80", b_io80},
-	{"k_in61", b_in},
-	{"k_pci_config", b_pci},
-	{"k_in42", b_pit},
-	{"k_in3fd", b_uart},
-	{"k_cr3", b_cr3},
-	{"k_invlpg", b_invlpg},
-	{"k_cr0", b_cr0},
-	{"k_cr0_ts", b_cr0_ts},
-	{"k_cr8", b_cr8},
-	{"k_rdmsr", b_rdmsr},
-	{"k_rdmsr_fsbase", b_rdmsr_fs},
-	{"k_rdtsc", b_rdtsc},
-	{"k_mmio_apic", b_mmio},
-	{"k_mmio_apic_eoi", b_mmio_eoi},
-	{"k_mmio_apic_tpr", b_mmio_tpr},
-	{"k_mmio_apic_count", b_mmio_count},
-	{"k_callret", b_callret},
-	{"k_syscall", b_syscall},
-	{"k_divzero", b_divzero},
-	{"k_pgfault", b_pgfault},
-	{"k_ptemod", b_ptemod},
+	{"k_empty", b_empty, NULL},
+	{"k_cpuid_0", b_cpuid_0, NULL},
+	{"k_cpuid_1", b_cpuid_1, NULL},
+	{"k_cpuid_7", b_cpuid_7, NULL},
+	{"k_cpuid_80000008", b_cpuid_ext8, NULL},
+	{"k_cpuid_prefixed", b_cpuid_prefixed, NULL},
+	{"k_io80", b_io80, NULL},
+	{"k_in61", b_in, NULL},
+	{"k_in80", b_in80, NULL},
+	{"k_pci_config", b_pci, NULL},
+	{"k_in42", b_pit, NULL},
+	{"k_in3fd", b_uart, NULL},
+	{"k_cr3", b_cr3, NULL},
+	{"k_invlpg", b_invlpg, NULL},
+	{"k_cr0", b_cr0, NULL},
+	{"k_cr0_ts", b_cr0_ts, NULL},
+	{"k_cr8", b_cr8, NULL},
+	{"k_rdmsr", b_rdmsr, NULL},
+	{"k_rdmsr_fsbase", b_rdmsr_fs, NULL},
+	{"k_rdtsc", b_rdtsc, NULL},
+	{"k_mmio_apic", b_mmio, NULL},
+	{"k_mmio_apic_eoi", b_mmio_eoi, NULL},
+	{"k_mmio_apic_tpr", b_mmio_tpr, NULL},
+	{"k_mmio_apic_count", b_mmio_count, NULL},
+	{"k_callret", b_callret, NULL},
+	{"k_syscall", b_syscall, NULL},
+	{"k_syscall_user", b_syscall_user, NULL},
+	{"k_divzero", b_divzero, NULL},
+	{"k_pgfault", b_pgfault, NULL},
+	{"k_ptemod", b_ptemod, NULL},
+	{"k_ptemod_same", NULL, t_ptemod_same},
+	{"k_ptemod_p_np", NULL, t_ptemod_p_np},
+	{"k_ptemod_np_p", NULL, t_ptemod_np_p},
 };
 
 static void sort(u64 *v, unsigned n)
@@ -164,20 +252,26 @@ static void report(const char *name, const char *metric, u64 ticks)
 	    (unsigned long long)(tenths % 10));
 }
 
-static void measure(const char *name, void (*run)(u64 n))
+static u64 ticks_of(unsigned bench, u64 n)
+{
+	u64 start = rdtsc();
+
+	if (benches[bench].timed)
+		return benches[bench].timed(n);
+	benches[bench].run(n);
+	return rdtsc() - start;
+}
+
+static void measure(unsigned bench)
 {
 	u64 ticks[ROUNDS];
 
-	run(16); /* first-touch costs are not the loop's */
-	for (unsigned i = 0; i < ROUNDS; i++) {
-		u64 start = rdtsc();
-
-		run(OPS);
-		ticks[i] = rdtsc() - start;
-	}
+	ticks_of(bench, 16); /* first-touch costs are not the loop's */
+	for (unsigned i = 0; i < ROUNDS; i++)
+		ticks[i] = ticks_of(bench, OPS);
 	sort(ticks, ROUNDS);
-	report(name, "tsc_per_op", ticks[ROUNDS / 2]);
-	report(name, "tsc_per_op_min", ticks[0]);
+	report(benches[bench].name, "tsc_per_op", ticks[ROUNDS / 2]);
+	report(benches[bench].name, "tsc_per_op_min", ticks[0]);
 }
 
 /* --- checks ----------------------------------------------------------------------------------- */
@@ -323,6 +417,6 @@ void kernel(void)
 	check(lock == 6 || lock == -1, "cpuid with LOCK ends");
 	check(guard(too_long, NULL) == 13, "cpuid of 16 bytes is #GP");
 	for (unsigned i = 0; i < ARRAY_SIZE(benches); i++)
-		measure(benches[i].name, benches[i].run);
+		measure(i);
 	say("nano: end\n");
 }

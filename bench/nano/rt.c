@@ -120,9 +120,14 @@ static void map_init(void)
 	pdpt[MAP_BASE >> 30] = (u64)(uintptr_t)map_pd | PTE_P | PTE_W | PTE_U;
 }
 
+u64 *map_pte(u64 va)
+{
+	return &map_pt[va >> 12 & 511];
+}
+
 void map_page(u64 va, u64 pa, u64 flags)
 {
-	map_pt[va >> 12 & 511] = pa | flags;
+	*map_pte(va) = pa | flags;
 	invlpg((void *)va);
 }
 

@@ -35,6 +35,8 @@ void load_tables(void);
  * PTE. */
 #define MAP_BASE 0x100000000ull
 void map_page(u64 va, u64 pa, u64 flags);
+/* That page's entry; who writes it does the INVLPG. */
+u64 *map_pte(u64 va);
 /* Map the 2 MiB at @pa, wherever it is, at MAP_WINDOW. */
 #define MAP_WINDOW (MAP_BASE + 0x200000)
 void map_window(u64 pa, u64 flags);
