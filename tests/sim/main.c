@@ -4,6 +4,7 @@
  *   sim --held-out random loads that tuning does not see
  *   sim --mmu      walks of the bench loads, and the policies with them
  *   sim --trace N  named load N (0 first) under regret as a trace for pnpolicy
+ *   sim --memory D recorded bench loads, from D/NAME.touch; --memory-list: how to record them
  *
  * SPDX-License-Identifier: MIT
  */
@@ -13,6 +14,7 @@
 
 #include "loads.h"
 #include "mmu_tables.h"
+#include "real.h"
 
 static double percent(const struct sim_result *r)
 {
@@ -192,6 +194,12 @@ int main(int argc, char **argv)
 	}
 	if (argc > 1 && !strcmp(argv[1], "--mmu")) {
 		mmu_tables();
+		return 0;
+	}
+	if (argc > 2 && !strcmp(argv[1], "--memory"))
+		return real_tables(argv[2]);
+	if (argc > 1 && !strcmp(argv[1], "--memory-list")) {
+		real_list();
 		return 0;
 	}
 	named_table(&sim_xen);

@@ -45,7 +45,7 @@ static struct policy_sample run_of(const struct sim_phase *ph, const struct sim_
 				   const struct sim_sight *s, enum policy_mode mode,
 				   struct sim_random *r)
 {
-	double walk = c->walk * ph->miss * SIM_TICK / 2 / (mode == POLICY_SHADOW ? 1 : ph->rho);
+	double walk = sim_walks(ph, c, mode) / 2;
 	double all = sim_overhead(ph, c, mode) / 2;
 	struct policy_sample x = {.mode = mode};
 

@@ -65,8 +65,7 @@ const struct sim_phase *sim_phase_at(const struct sim_load *load, unsigned tick)
 	return &load->phase[i];
 }
 
-static double walk_seconds(const struct sim_phase *ph, const struct sim_costs *c,
-			   enum policy_mode mode)
+double sim_walks(const struct sim_phase *ph, const struct sim_costs *c, enum policy_mode mode)
 {
 	double walk = (ph->walk > 0 ? ph->walk : c->walk) * ph->miss * SIM_TICK;
 
@@ -75,9 +74,9 @@ static double walk_seconds(const struct sim_phase *ph, const struct sim_costs *c
 
 double sim_overhead(const struct sim_phase *ph, const struct sim_costs *c, enum policy_mode mode)
 {
-	double exits = mode == POLICY_SHADOW ? c->pf * ph->pf * SIM_TICK : 0;
+	double exits = c->pf * ph->pf + c->exit * (ph->cr3 + ph->invlpg) + ph->exits;
 
-	return walk_seconds(ph, c, mode) + exits;
+	return sim_walks(ph, c, mode) + (mode == POLICY_SHADOW ? exits * SIM_TICK : 0);
 }
 
 double sim_switch(const struct sim_phase *ph, const struct sim_costs *c, enum policy_mode to)
@@ -174,7 +173,7 @@ static struct policy_sample observe(struct observer *o, const struct sim_phase *
 	struct sim_random *r = &o->chance;
 	double scale = s->walk_scale *
 		       (mode == POLICY_SHADOW && s->shadow_scale > 0 ? s->shadow_scale : 1);
-	double walk = walk_seconds(ph, c, mode), exits = sim_overhead(ph, c, mode) - walk;
+	double walk = sim_walks(ph, c, mode), exits = sim_overhead(ph, c, mode) - walk;
 	double work = SIM_TICK * HZ;
 	struct policy_sample x = {.mode = mode};
 
@@ -187,6 +186,10 @@ static struct policy_sample observe(struct observer *o, const struct sim_phase *
 	x.walk_cycles.value = MIN(MAX(x.walk_cycles.value, 1), x.unhalted);
 	x.shadow_cycles = known((double)cycles(exits) * (1 + s->walk_noise * sim_normal(r)));
 	x.leaves = known(ph->pages);
+	if (ph->cr3 > 0)
+		x.cr3_writes = known(ph->cr3 * SIM_TICK);
+	if (ph->invlpg > 0)
+		x.invlpgs = known(ph->invlpg * SIM_TICK);
 	if (s->progress_noise > 0)
 		x.progress = known(work * seen_progress(o));
 	if (switched > 0)

@@ -17,11 +17,13 @@
 
 struct sim_phase {
 	double seconds;
-	double pf;    /* page faults a second */
-	double miss;  /* TLB misses a second */
-	double pages; /* that a shadow maps */
-	double rho;   /* walk in shadow / walk in nested */
-	double walk;  /* seconds for a walk in shadow; 0: the machine's */
+	double pf;	    /* page faults a second */
+	double miss;	    /* TLB misses a second */
+	double pages;	    /* that a shadow maps */
+	double rho;	    /* walk in shadow / walk in nested */
+	double walk;	    /* seconds for a walk in shadow; 0: the machine's */
+	double cr3, invlpg; /* writes a second */
+	double exits;	    /* seconds a second that shadow costs besides */
 };
 
 struct sim_load {
@@ -37,6 +39,7 @@ struct sim_costs {
 	double walk; /* one walk in shadow */
 	double pf;   /* one page fault in shadow */
 	double hs, hs_page, sh;
+	double exit; /* one exit in shadow: write to CR3, INVLPG */
 };
 
 /* How well a policy sees. */
@@ -68,7 +71,8 @@ double sim_normal(struct sim_random *r);
 
 unsigned sim_ticks(const struct sim_load *load);
 const struct sim_phase *sim_phase_at(const struct sim_load *load, unsigned tick);
-/* Seconds that paging adds to one tick of @ph. */
+/* Seconds that walks add to one tick of @ph, and that paging does. */
+double sim_walks(const struct sim_phase *ph, const struct sim_costs *c, enum policy_mode mode);
 double sim_overhead(const struct sim_phase *ph, const struct sim_costs *c, enum policy_mode mode);
 double sim_switch(const struct sim_phase *ph, const struct sim_costs *c, enum policy_mode to);
 
