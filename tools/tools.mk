@@ -16,7 +16,10 @@ $(B)/tools/pncollect: $(PNCOLLECT_SRCS) $(wildcard tools/pncollect/*.h) include/
 	$(Q)$(TOOL_CC) $(TOOL_CFLAGS) -o $@ $(PNCOLLECT_SRCS) $(TOOL_LDFLAGS)
 
 # --- pnpolicy: recorded samples through the paging policies, with the hypervisor's sources ---
-PNPOLICY_SRCS := $(wildcard tools/pnpolicy/*.c hv/paging/adaptive/*.c) hv/lib/str.c hv/lib/crc32.c
+# What beside them takes samples has a machine below it.
+POLICY_SRCS := $(patsubst %,hv/paging/adaptive/%.c,budget cost dsp guard params policy regret replay sample spaces telemetry window) \
+	hv/lib/str.c hv/lib/crc32.c
+PNPOLICY_SRCS := $(wildcard tools/pnpolicy/*.c) $(POLICY_SRCS)
 tools: $(B)/tools/pnpolicy
 $(B)/tools/pnpolicy: $(PNPOLICY_SRCS) $(wildcard tools/pnpolicy/*.h hv/paging/adaptive/*.h) tools/tools.mk
 	@mkdir -p $(@D)

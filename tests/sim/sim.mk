@@ -1,6 +1,5 @@
 # `make sim`: the paging policies in simulated machines (docs/adaptive.md), tables on stdout.
-SIM_POLICY_SRCS := $(wildcard hv/paging/adaptive/*.c) hv/lib/str.c hv/lib/crc32.c
-SIM_SRCS := $(wildcard tests/sim/*.c) tests/sim/trace/read.c $(SIM_POLICY_SRCS)
+SIM_SRCS := $(wildcard tests/sim/*.c) tests/sim/trace/read.c $(POLICY_SRCS)
 $(B)/sim/sim: $(SIM_SRCS) $(wildcard tests/sim/*.h tests/sim/*/*.h hv/paging/adaptive/*.h) tests/sim/sim.mk
 	@mkdir -p $(@D)
 	$(call say,SIMCC,$@)

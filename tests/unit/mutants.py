@@ -32,6 +32,16 @@ COMPARISON = re.compile(r" (<|>|<=|>=|==|!=) (?!\")")
 SHARE = 5  # of the comparisons outside DSP, one in so many in CI
 
 
+def policies():
+    """The sources that the programs test; their "SRCS:" lines name them."""
+    named = set()
+    for program in PROGRAMS:
+        for line in lines_of("tests/unit/%s.c" % program):
+            if "SRCS:" in line:
+                named.update(word for word in line.split() if word.startswith(ADAPTIVE))
+    return sorted(named)
+
+
 @functools.lru_cache(None)
 def lines_of(path):
     with open(os.path.join(ROOT, path), encoding="utf-8") as source:
@@ -60,9 +70,7 @@ class Bench:
 
     def __init__(self, folder):
         self.folder = folder
-        self.sources = sorted(
-            ADAPTIVE + name for name in os.listdir(os.path.join(ROOT, ADAPTIVE)) if name.endswith(".c")
-        )
+        self.sources = policies()
         for source in self.sources + EXTRA + ["tests/unit/%s.c" % program for program in PROGRAMS]:
             self.compile(os.path.join(ROOT, source), self.object(source))
 
@@ -105,10 +113,8 @@ class Bench:
 
 
 def all_jobs():
-    for name in sorted(os.listdir(os.path.join(ROOT, ADAPTIVE))):
-        path = ADAPTIVE + name
-        if not name.endswith(".c"):
-            continue
+    for path in policies():
+        name = os.path.basename(path)
         for number, column, old in comparisons(path):
             yield path, number, column, old, ROUND[old]
             if old in BY_ONE and name == "dsp.c":
