@@ -8,6 +8,8 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/report.h"
+#include "lib/cpuops.h"
+#include "paging/adaptive/pmu.h"
 
 /* Twenty sets of loads and five loops of exits: about half a second at most. */
 #define SHARE_MS 20
@@ -37,6 +39,31 @@ static void measure_loads(struct probe *p, struct calibration_loads *l)
 			l->large[mode][i] =
 				probe_load_cost(p, mode, PROBE_LARGE, calibration_pages[i]);
 		}
+}
+
+/* What the counters say of a load that is known by now, before anybody believes them. */
+static void check_counters(struct probe *p, const struct calibration *c, u64 pages)
+{
+	enum policy_mode mode = probe_can(p, POLICY_NESTED) ? POLICY_NESTED : POLICY_SHADOW;
+	u64 loads = p->loads, begin = rdtsc(), end;
+	struct pmu_meter m = {.cycles = 0};
+	struct pmu_reading r;
+	bool wrong[PMU_ROLES];
+
+	if (!pmu_of(p->vcpu.cpu)->n)
+		return;
+	pmu_meter_begin(&m, p->vcpu.cpu, begin);
+	probe_load_cost(p, mode, PROBE_SMALL, pages);
+	end = rdtsc();
+	pmu_meter_read(&m, p->vcpu.cpu, end, &r);
+	calibration_judge(c, mode, &r, p->loads - loads, end - begin, wrong);
+	for (unsigned role = 0; role < PMU_ROLES; role++) {
+		if (!wrong[role] || !pmu_of(p->vcpu.cpu)->confidence[role])
+			continue;
+		report_error(NULL, "pmu", "%s are not what a known load makes of them",
+			     pmu_role_name[role]);
+		pmu_distrust(role);
+	}
 }
 
 static void record_costs(struct record *r, const char *name, const u64 cost[CALIBRATION_SETS])
@@ -98,6 +125,8 @@ void calibrate(const struct engine_ops *engine, const struct engine_caps *caps, 
 	if (!err) {
 		measure_exits(&p, &result);
 		measure_loads(&p, &loads);
+		calibration_evaluate(&result, &loads);
+		check_counters(&p, &result, calibration_pages[CALIBRATION_SETS - 1]);
 	}
 	probe_free(&p);
 	if (err || p.unexpected) {
@@ -110,7 +139,6 @@ void calibrate(const struct engine_ops *engine, const struct engine_caps *caps, 
 				     (unsigned long long)p.vcpu.rip);
 		return;
 	}
-	calibration_evaluate(&result, &loads);
 	result.filtered = caps->filters_faults;
 	result.done = true;
 	result.us = (clock_ns() - start) / NSEC_PER_USEC;

@@ -409,6 +409,7 @@ static bool load_batch(struct probe *p, enum probe_pages kind, u64 pages, u64 *c
 	v->gpr[GPR_R11] = LCG_C;
 	run(p, &x);
 	*cycles = v->gpr[GPR_RAX];
+	p->loads += LOADS_PER_BATCH;
 	return expect(p, &x, EXIT_CPUID);
 }
 

@@ -29,6 +29,7 @@ struct probe {
 	gpa_t guest_root;
 	hpa_t shadow_root, nested_root;
 	struct shadow_paging shadow;
+	u64 loads;		     /* random ones made so far */
 	enum exit_reason unexpected; /* what ended it, if something did */
 };
 

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "core/calibrate_result.h"
+#include "lib/muldiv.h"
 
 #define NOISE_SHIFT 4	 /* a sixteenth of a load, */
 #define NOISE	    1000 /* or a cycle: no difference */
@@ -60,6 +61,30 @@ void calibration_evaluate(struct calibration *c, const struct calibration_loads 
 		}
 	}
 	c->rho = ratio(c);
+}
+
+/* --- counters --------------------------------------------------------------------------------- */
+
+#define LOOP_INSTRUCTIONS 14 /* of probe_loads */
+#define PERMILLE	  1000
+
+static bool near(u64 value, u64 expected)
+{
+	return value >= expected / 2 && value <= expected * 2;
+}
+
+void calibration_judge(const struct calibration *c, enum policy_mode mode,
+		       const struct pmu_reading *r, u64 loads, u64 cycles, bool wrong[PMU_ROLES])
+{
+	const struct calibration_walk *w = &c->walk[CALIBRATION_SETS - 1];
+	u64 per_load = r->instructions.value / MAX(loads, 1ull);
+	/* As long as cycles of the TSC are, in which costs are known. */
+	u64 walking = mul_div(r->walk_cycles.value, cycles, MAX(r->unhalted.value, 1ull));
+
+	wrong[PMU_UNHALTED] = !r->unhalted.confidence;
+	wrong[PMU_INSTRUCTIONS] = per_load < LOOP_INSTRUCTIONS || per_load > LOOP_INSTRUCTIONS + 2;
+	wrong[PMU_WALKS] = w->known[mode] && !near(r->walks.value, loads);
+	wrong[PMU_WALK_CYCLES] = w->known[mode] && !near(walking, loads * w->cost[mode] / PERMILLE);
 }
 
 /* --- between the sets ------------------------------------------------------------------------- */

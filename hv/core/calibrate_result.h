@@ -6,6 +6,7 @@
 #define HV_CORE_CALIBRATE_RESULT_H
 
 #include "core/calibrate.h"
+#include "paging/adaptive/pmu.h"
 
 extern const u64 calibration_pages[CALIBRATION_SETS];
 
@@ -17,5 +18,10 @@ struct calibration_loads {
 
 /* Fill in @c's walk and rho. */
 void calibration_evaluate(struct calibration *c, const struct calibration_loads *l);
+
+/* Counters that say @r over @loads random loads in the largest set, in @mode and @cycles of the
+ * TSC: true in @wrong for each role that cannot be. */
+void calibration_judge(const struct calibration *c, enum policy_mode mode,
+		       const struct pmu_reading *r, u64 loads, u64 cycles, bool wrong[PMU_ROLES]);
 
 #endif

@@ -17,6 +17,7 @@
 #include "core/panic.h"
 #include "core/partition.h"
 #include "core/partition_paging.h"
+#include "core/pmu_start.h"
 #include "core/report.h"
 #include "core/sched.h"
 #include "core/timer.h"
@@ -24,6 +25,7 @@
 #include "core/version.h"
 #include "emul/emul.h"
 #include "engine/cpu_source.h"
+#include "engine/pmu.h"
 #include "firmware/console.h"
 #include "firmware/firmware.h"
 #include "firmware/power.h"
@@ -435,7 +437,6 @@ static void pick_engine(void)
 		refuse("this machine cannot run guests: %s",
 		       "the CPU has no nested paging, and real mode needs it");
 	hv.bare = hv.engine;
-	hv.engine = adaptive_engine(paging_audited_engine(hv.engine));
 }
 
 static void start_trace(void)
@@ -462,6 +463,20 @@ static bool some_guest_adapts(void)
 	return false;
 }
 
+static void start_pmu(void)
+{
+	bool on = strcmp(hv.cmdline.pmu, "on") == 0;
+
+	if (on || (strcmp(hv.cmdline.pmu, "auto") == 0 && some_guest_adapts()))
+		pmu_start_boot(hv.bare->pmu, on);
+}
+
+static void wrap_engine(void)
+{
+	hv.bare = pmu_counted_engine(hv.bare);
+	hv.engine = adaptive_engine(paging_audited_engine(hv.bare));
+}
+
 /* Before there are guests: theirs are the CPU and its tags afterwards. */
 static void calibrate_machine(void)
 {
@@ -479,6 +494,7 @@ void hv_ap_main(struct cpu *c)
 	(void)c;
 	if (cpu_start() != 0)
 		panic("CPU %u: cannot switch the engine on", this_cpu()->id);
+	pmu_start_other(hv.bare->pmu);
 	sched_loop();
 }
 
@@ -520,9 +536,11 @@ void hv_main(struct boot_info *bi)
 	pick_engine();
 	if (cpu_start() != 0)
 		refuse("%s", "no memory to switch the engine on");
+	load_config();
+	start_pmu();
+	wrap_engine();
 	start_trace();
 	emul_init();
-	load_config();
 	if (hv.cmdline.hwcheck) {
 		report_hwcheck();
 		leave(hv.cmdline.exit);

@@ -17,6 +17,7 @@
 #include "dev/pc.h"
 #include "engine/engine.h"
 #include "mem/p2m.h"
+#include "paging/adaptive/pmu.h"
 #include "paging/nested/nested_map.h"
 #include "paging/shadow/shadow_ops.h"
 
@@ -156,6 +157,7 @@ struct partition {
 	u64 paging_tell_ns; /* limits records */
 	struct adaptive adaptive;
 	struct estimate estimate;
+	struct pmu_meter pmu;
 
 	struct exit_stats exits;
 	u64 emulated;	/* instructions */

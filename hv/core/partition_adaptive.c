@@ -68,6 +68,24 @@ static enum paging_kind kind_of(enum policy_mode mode)
 	return mode == POLICY_SHADOW ? PAGING_SHADOW : PAGING_NESTED;
 }
 
+static void prefer(struct policy_measure *m, const struct policy_measure *counted)
+{
+	if (counted->confidence)
+		*m = *counted;
+}
+
+/* What the CPU counts goes before what is estimated. */
+static void read_counters(struct partition *p, struct estimates *e)
+{
+	struct pmu_reading r;
+
+	pmu_meter_read(&p->pmu, p->vcpu.cpu, rdtsc(), &r);
+	prefer(&e->unhalted, &r.unhalted);
+	prefer(&e->instructions, &r.instructions);
+	prefer(&e->walks, &r.walks);
+	prefer(&e->walk_cycles, &r.walk_cycles);
+}
+
 static void estimate(const struct partition *p, struct estimates *e)
 {
 	*e = (struct estimates){.faults_exit =
@@ -82,6 +100,7 @@ static void measure(struct partition *p, struct policy_sample *x, u64 now_ns)
 
 	take_totals(p, &after, now_ns);
 	estimate(p, &e);
+	read_counters(p, &e);
 	telemetry_sample(x, mode_of(p), &a->before, &after, &e);
 	progress_measure(&a->progress, x, &e.touched, a->trial);
 	if (a->switch_cycles)
@@ -219,6 +238,7 @@ void partition_adaptive_start(struct partition *p)
 	else
 		start_policy(p, &params);
 	take_totals(p, &a->before, clock_ns());
+	pmu_meter_read(&p->pmu, p->vcpu.cpu, rdtsc(), &(struct pmu_reading){0});
 	timer_set(&a->timer, clock_ns() + params.tick);
 }
 

@@ -153,6 +153,7 @@ void vcpu_run(struct vcpu *v)
 	struct exit x = {.reason = EXIT_NONE};
 
 	v->exit_tsc = v->run_since = start;
+	pmu_meter_begin(&v->part->pmu, v->cpu, start);
 	while (!must_stop(v, c)) {
 		if (events_to_deliver(v))
 			deliver_events(v);
@@ -164,6 +165,7 @@ void vcpu_run(struct vcpu *v)
 		vcpu_exit_handler[x.reason](v, &x);
 	}
 	v->part->exits.cycles[x.reason] += rdtsc() - v->exit_tsc;
+	pmu_meter_end(&v->part->pmu, v->cpu, rdtsc());
 	v->run_cycles += rdtsc() - start;
 	v->run_since = 0;
 }

@@ -106,6 +106,45 @@ static bool user_set(const char *name)
 	return set_by_user && strcmp(name, set_by_user) == 0;
 }
 
+TEST(counters_are_held_against_a_known_load)
+{
+	struct calibration_loads l = typical();
+	struct calibration c = of(&l);
+	/* 100 000 loads of 14 instructions, 60 cycles of walks each. */
+	const struct pmu_reading right = {.unhalted = {8000000, 100},
+					  .instructions = {1400500, 100},
+					  .walks = {98000, 90},
+					  .walk_cycles = {6200000, 90}};
+	struct pmu_reading r = right;
+	bool wrong[PMU_ROLES];
+
+	calibration_judge(&c, POLICY_NESTED, &r, 100000, 8000000, wrong);
+	for (unsigned role = 0; role < PMU_ROLES; role++)
+		CHECK(!wrong[role]);
+	r.instructions.value *= 2;
+	r.walks.value /= 3;
+	r.walk_cycles.value /= 3; /* the nested part is not in it */
+	calibration_judge(&c, POLICY_NESTED, &r, 100000, 8000000, wrong);
+	CHECK(wrong[PMU_INSTRUCTIONS] && wrong[PMU_WALKS] && wrong[PMU_WALK_CYCLES]);
+	/* Cycles of the core, at twice the rate of those that costs are in. */
+	r = right;
+	r.walk_cycles.value = 13000000;
+	r.unhalted.value = 16000000;
+	calibration_judge(&c, POLICY_NESTED, &r, 100000, 8000000, wrong);
+	CHECK(!wrong[PMU_WALK_CYCLES]);
+	memset(&r, 0, sizeof(r));
+	calibration_judge(&c, POLICY_NESTED, &r, 100000, 8000000, wrong);
+	for (unsigned role = 0; role < PMU_ROLES; role++)
+		CHECK(wrong[role]);
+	/* Where walks have no price only what needs none is judged. */
+	memcpy(l.small, l.large, sizeof(l.small));
+	c = of(&l);
+	r = right;
+	r.walks.value = 0;
+	calibration_judge(&c, POLICY_NESTED, &r, 100000, 8000000, wrong);
+	CHECK(!wrong[PMU_WALKS] && !wrong[PMU_INSTRUCTIONS]);
+}
+
 TEST(priors_go_where_the_user_set_none)
 {
 	struct calibration_loads l = typical();
