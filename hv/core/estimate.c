@@ -17,7 +17,7 @@
 #define AFFORD_PPM    1000u /* of the time, for each kind of event */
 #define EXIT_CYCLES   2000u /* until measured */
 #define REACH_UNKNOWN 2048u /* no TLB of today's is much larger */
-#define REGIONS_SHARE 16u   /* one of these is looked at, */
+#define LOOK_SHARE    16u   /* one of so many regions or tables is looked at, */
 #define REGIONS_MIN   8u    /* but so many where there are */
 #define TABLES_PAGES  ((sizeof(struct tables) + PAGE_SIZE - 1) / PAGE_SIZE)
 
@@ -28,12 +28,17 @@ static bool runs_nested(const struct partition *p)
 	return p->vcpu.paging == &paging_nested;
 }
 
+static struct watch_time guest_time(const struct partition *p)
+{
+	return (struct watch_time){.ns = clock_ns(), .ran = vcpu_guest_cycles(&p->vcpu)};
+}
+
 static void step_windows(struct partition *p)
 {
 	struct estimate *e = &p->estimate;
 	struct vcpu *v = &p->vcpu;
 	u64 next;
-	unsigned bits = watch_step(&e->watch, clock_ns(), v->watch.count, &next);
+	unsigned bits = watch_step(&e->watch, guest_time(p), v->watch.count, &next);
 
 	paging_watch(v, WATCHER_COUNTS, bits);
 	for (unsigned k = 0; k < WATCH_KINDS; k++)
@@ -66,7 +71,7 @@ static void afford(struct estimate *e)
 
 static struct policy_measure take(struct partition *p, enum watch_kind kind)
 {
-	return watch_take(&p->estimate.watch, kind, clock_ns(), p->vcpu.watch.count);
+	return watch_take(&p->estimate.watch, kind, guest_time(p), p->vcpu.watch.count);
 }
 
 /* --- accessed bits ---------------------------------------------------------------------------- */
@@ -74,7 +79,8 @@ static struct policy_measure take(struct partition *p, enum watch_kind kind)
 /* What the CPU holds of the leaves goes before the guest runs again. */
 static void forget(struct vcpu *v)
 {
-	v->engine->flush_tag(v, VCPU_TAG_NESTED);
+	for (unsigned tag = 0; tag < VCPU_TAGS; tag++)
+		v->engine->flush_tag(v, tag);
 }
 
 static void end_round(struct partition *p)
@@ -83,8 +89,10 @@ static void end_round(struct partition *p)
 
 	if (!e->looking)
 		return;
-	nested_sample_end(&p->nested, &e->sample);
-	forget(&p->vcpu);
+	if (!e->in_shadow) {
+		nested_sample_end(&p->nested, &e->sample);
+		forget(&p->vcpu);
+	}
 	e->looking = false;
 	timer_set(&e->look, TIMER_OFF);
 }
@@ -92,6 +100,24 @@ static void end_round(struct partition *p)
 static void arm_look(struct estimate *e)
 {
 	timer_set(&e->look, e->cleared_ns + coverage_look_ns[e->looked]);
+}
+
+static void look_at_nested(struct partition *p, struct coverage_look *l)
+{
+	struct estimate *e = &p->estimate;
+
+	l->touched = nested_sample_count(&p->nested, &e->sample, &l->squares);
+	l->regions = e->sample.n;
+	l->of = (u32)nested_sample_regions(&p->nested);
+}
+
+static void look_at_shadow(struct partition *p, struct coverage_look *l)
+{
+	struct estimate *e = &p->estimate;
+
+	l->touched = shadow_touched_count(p->vcpu.shadow->tables, &e->touched, &l->squares);
+	l->regions = e->touched.n;
+	l->of = e->touched.of;
 }
 
 static void look_due(void *arg, u64 now_ns)
@@ -102,9 +128,10 @@ static void look_due(void *arg, u64 now_ns)
 
 	(void)now_ns;
 	l->ran = vcpu_guest_cycles(&p->vcpu) - e->cleared_guest;
-	l->touched = nested_sample_count(&p->nested, &e->sample, &l->squares);
-	l->regions = e->sample.n;
-	l->of = (u32)nested_sample_regions(&p->nested);
+	if (e->in_shadow)
+		look_at_shadow(p, l);
+	else
+		look_at_nested(p, l);
 	if (++e->looked < COVERAGE_LOOKS) {
 		arm_look(e);
 		return;
@@ -114,20 +141,39 @@ static void look_due(void *arg, u64 now_ns)
 	end_round(p);
 }
 
+/* Choose and clear. False: there is nothing to look at. */
+static bool clear_nested(struct partition *p)
+{
+	struct estimate *e = &p->estimate;
+	u64 regions = nested_sample_regions(&p->nested);
+	u64 want = MAX(regions / LOOK_SHARE, MIN(regions, REGIONS_MIN));
+
+	if (!nested_sample_possible(&p->nested))
+		return false;
+	nested_sample_begin(&p->nested, &e->sample, (unsigned)want, &e->random);
+	return true;
+}
+
+static bool clear_shadow(struct partition *p)
+{
+	struct shadow_paging *s = p->vcpu.shadow;
+	struct estimate *e = &p->estimate;
+
+	return s->running == SHADOW_TABLES &&
+	       shadow_touched_begin(s->tables, &e->touched, LOOK_SHARE, &e->random);
+}
+
 /* The next round of looks; the last one's results have been taken. */
 static void begin_round(struct partition *p)
 {
 	struct estimate *e = &p->estimate;
-	u64 regions = nested_sample_regions(&p->nested);
 
 	memset(e->looks, 0, sizeof(e->looks));
 	e->looked = 0;
-	if (!runs_nested(p) || !nested_sample_possible(&p->nested))
+	e->in_shadow = !runs_nested(p);
+	e->looking = e->in_shadow ? clear_shadow(p) : clear_nested(p);
+	if (!e->looking)
 		return;
-	e->looking = true;
-	nested_sample_begin(&p->nested, &e->sample,
-			    (unsigned)MAX(regions / REGIONS_SHARE, MIN(regions, REGIONS_MIN)),
-			    &e->random);
 	forget(&p->vcpu);
 	e->cleared_ns = clock_ns();
 	e->cleared_guest = vcpu_guest_cycles(&p->vcpu);
@@ -192,7 +238,8 @@ void estimate_tick(struct partition *p, u64 guest, struct estimates *out)
 	out->table_writes = seen.writes;
 	out->leaves = seen.leaves;
 	if (!e->looking) {
-		out->walks = coverage_misses(e->looks, guest, e->reach, seen.small_ppm);
+		out->walks = coverage_misses(e->looks, guest, e->reach,
+					     e->in_shadow ? MILLION : seen.small_ppm);
 		out->touched = pages_touched(&e->looks[COVERAGE_LOOKS - 1], guest);
 		begin_round(p);
 	}
@@ -285,13 +332,14 @@ void estimate_mode(struct partition *p)
 
 	if (!e->on)
 		return;
+	end_round(p);
+	memset(e->looks, 0, sizeof(e->looks));
 	if (runs_nested(p)) {
-		watch_begin(&e->watch, clock_ns(), p->vcpu.watch.count);
+		watch_begin(&e->watch, guest_time(p), p->vcpu.watch.count);
 		step_windows(p);
 		return;
 	}
-	end_round(p);
-	watch_end(&e->watch, clock_ns(), p->vcpu.watch.count);
+	watch_end(&e->watch, guest_time(p), p->vcpu.watch.count);
 	step_windows(p);
 }
 

@@ -16,6 +16,7 @@
 #include "paging/adaptive/telemetry.h"
 #include "paging/adaptive/watch.h"
 #include "paging/nested/nested_sample.h"
+#include "paging/shadow/shadow.h"
 
 struct partition;
 
@@ -32,6 +33,8 @@ struct estimate {
 	struct timer window; /* the next change of windows */
 	struct timer look;   /* the next look at accessed bits */
 	struct timer tick;   /* where nobody else calls estimate_tick() */
+	bool in_shadow;	     /* the bits looked at are in shadow tables */
+	struct shadow_touched touched;
 	struct nested_sample sample;
 	struct coverage_look looks[COVERAGE_LOOKS];
 	unsigned looked;   /* of this round */

@@ -58,14 +58,22 @@ static u64 entry_of(const void *table, unsigned i, unsigned size)
 /* Entries of @c that are not what they were; -1: the table is not linked any more. */
 static int changed(const struct tables *t, const struct walk_mem *m, const struct tables_copy *c)
 {
-	const u8 *link = m->ram(m->ctx, c->link), *table = m->ram(m->ctx, c->table);
+	const u8 *link = m->ram(m->ctx, c->link);
+	const volatile u64 *table = m->ram(m->ctx, c->table);
+	u64 ignored = E_A | E_D;
 	unsigned n = 0;
 
 	if (!link || !table || ((entry_of(link, 0, t->entry_size) ^ c->linked) & ~(E_A | E_D)))
 		return -1;
-	for (unsigned i = 0; i < PAGE_SIZE / t->entry_size; i++)
-		n += ((entry_of(table, i, t->entry_size) ^ entry_of(c->entry, i, t->entry_size)) &
-		      ~(E_A | E_D)) != 0;
+	if (t->entry_size == 4)
+		ignored |= ignored << 32;
+	for (unsigned i = 0; i < ARRAY_SIZE(c->entry); i++) {
+		u64 other = (table[i] ^ c->entry[i]) & ~ignored;
+
+		if (__builtin_expect(!other, 1))
+			continue;
+		n += t->entry_size == 4 ? ((u32)other != 0) + (other >> 32 != 0) : 1;
+	}
 	return (int)n;
 }
 

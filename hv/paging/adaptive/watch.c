@@ -64,12 +64,12 @@ static u64 window_for(const struct watch_stream *s)
 	return MAX(ns, MAX(s->slot_ns / WINDOW_SHARE, 1));
 }
 
-static void begin_slot(struct watch_stream *s, u64 now)
+static void begin_slot(struct watch_stream *s, struct watch_time now)
 {
-	s->begin_ns = s->seen_ns = now;
+	s->begin = s->seen = now;
 	s->window_ns = window_for(s);
 	s->offset_ns = random_below(&s->random, s->slot_ns);
-	s->covered_ns = 0;
+	s->covered = (struct watch_time){0, 0};
 	s->n = 0;
 }
 
@@ -86,52 +86,53 @@ static bool window_at(const struct watch_stream *s, u64 at, u64 *until)
 }
 
 /* Take over what happened up to @now. */
-static void see(struct watch_stream *s, u64 now, u64 count)
+static void see(struct watch_stream *s, struct watch_time now, u64 count)
 {
 	if (s->open) {
 		s->n += count - s->count;
-		s->covered_ns += now - s->seen_ns;
+		s->covered.ns += now.ns - s->seen.ns;
+		s->covered.ran += now.ran - s->seen.ran;
 	}
 	s->count = count;
-	s->seen_ns = now;
+	s->seen = now;
 }
 
 /* What the next windows are made for. The rate of a slot counts at once when it is higher; where it
  * is lower, or nothing came, the window grows by and by. */
 static void learn(struct watch_stream *s)
 {
-	u64 seen = s->covered_ns ? mul_div(s->n, NSEC_PER_SEC, s->covered_ns) : 0;
+	u64 seen = s->covered.ns ? mul_div(s->n, NSEC_PER_SEC, s->covered.ns) : 0;
 
 	s->rate = MAX(seen, s->rate / GROWTH);
 }
 
-/* The slot is over after @ns. */
-static void end_slot(struct watch_stream *s, u64 ns)
+/* The slot is over after the guest's @ran cycles. */
+static void end_slot(struct watch_stream *s, u64 ran)
 {
 	u64 estimate, missed;
 
-	if (!ns)
-		return;
 	learn(s);
-	if (!s->covered_ns) {
+	if (!ran)
+		return;
+	if (!s->covered.ran) {
 		s->exact = false;
 		return;
 	}
-	s->told_ns += ns;
-	estimate = MIN(mul_div(sat_mul(s->n, PART), ns, s->covered_ns), PART_MAX);
+	s->told_ran += ran;
+	estimate = MIN(mul_div(sat_mul(s->n, PART), ran, s->covered.ran), PART_MAX);
 	s->told = sat_add(s->told, estimate);
-	if (s->covered_ns >= ns)
+	if (s->covered.ran >= ran)
 		return;
 	/* n (e/o)^2 (1 - o/e) = estimate (e - o) / o; of no event as of one. */
 	s->exact = false;
-	missed = ns - s->covered_ns;
+	missed = ran - s->covered.ran;
 	estimate = MAX(estimate, (u64)PART);
-	s->variance = sat_add(s->variance, mul_div(estimate, missed, s->covered_ns));
+	s->variance = sat_add(s->variance, mul_div(estimate, missed, s->covered.ran));
 }
 
-static bool over(const struct watch_stream *s, u64 now)
+static bool over(const struct watch_stream *s, u64 now_ns)
 {
-	return now - s->begin_ns >= s->slot_ns;
+	return now_ns - s->begin.ns >= s->slot_ns;
 }
 
 /* Far more than expected. */
@@ -141,21 +142,21 @@ static u64 slot_limit(const struct watch_stream *s)
 		   (u64)LIMIT_MIN);
 }
 
-static void step(struct watch_stream *s, u64 now, u64 count)
+static void step(struct watch_stream *s, struct watch_time now, u64 count)
 {
 	u64 until;
 
 	see(s, now, count);
-	if (over(s, now) || s->n >= slot_limit(s)) {
-		end_slot(s, now - s->begin_ns);
+	if (over(s, now.ns) || s->n >= slot_limit(s)) {
+		end_slot(s, now.ran - s->begin.ran);
 		begin_slot(s, now);
 	}
-	s->open = window_at(s, now - s->begin_ns, &until);
+	s->open = window_at(s, now.ns - s->begin.ns, &until);
 }
 
 /* --- all kinds -------------------------------------------------------------------------------- */
 
-void watch_begin(struct watch *w, u64 now, const u64 count[WATCH_KINDS])
+void watch_begin(struct watch *w, struct watch_time now, const u64 count[WATCH_KINDS])
 {
 	for (unsigned k = 0; k < WATCH_KINDS; k++) {
 		struct watch_stream *s = &w->stream[k];
@@ -163,14 +164,14 @@ void watch_begin(struct watch *w, u64 now, const u64 count[WATCH_KINDS])
 		s->on = true;
 		s->open = false;
 		s->count = count[k];
-		s->told_ns = s->told = s->variance = 0;
+		s->told_ran = s->told = s->variance = 0;
 		s->exact = true;
-		s->from_ns = now;
+		s->from_ran = now.ran;
 		begin_slot(s, now);
 	}
 }
 
-void watch_end(struct watch *w, u64 now, const u64 count[WATCH_KINDS])
+void watch_end(struct watch *w, struct watch_time now, const u64 count[WATCH_KINDS])
 {
 	for (unsigned k = 0; k < WATCH_KINDS; k++) {
 		struct watch_stream *s = &w->stream[k];
@@ -178,12 +179,12 @@ void watch_end(struct watch *w, u64 now, const u64 count[WATCH_KINDS])
 		if (!s->on)
 			continue;
 		see(s, now, count[k]);
-		end_slot(s, now - s->begin_ns);
+		end_slot(s, now.ran - s->begin.ran);
 		s->on = s->open = false;
 	}
 }
 
-unsigned watch_step(struct watch *w, u64 now, const u64 count[WATCH_KINDS], u64 *next)
+unsigned watch_step(struct watch *w, struct watch_time now, const u64 count[WATCH_KINDS], u64 *next)
 {
 	unsigned bits = 0;
 
@@ -195,8 +196,8 @@ unsigned watch_step(struct watch *w, u64 now, const u64 count[WATCH_KINDS], u64 
 		if (!s->on)
 			continue;
 		step(s, now, count[k]);
-		window_at(s, now - s->begin_ns, &until);
-		*next = MIN(*next, s->begin_ns + until);
+		window_at(s, now.ns - s->begin.ns, &until);
+		*next = MIN(*next, s->begin.ns + until);
 		if (s->open)
 			bits |= WATCH_BIT(k);
 	}
@@ -221,29 +222,29 @@ static u8 confidence(const struct watch_stream *s)
 	return (u8)(100 - MIN(percent, 99));
 }
 
-struct policy_measure watch_take(struct watch *w, enum watch_kind kind, u64 now,
+struct policy_measure watch_take(struct watch *w, enum watch_kind kind, struct watch_time now,
 				 const u64 count[WATCH_KINDS])
 {
 	struct watch_stream *s = &w->stream[kind];
 	struct policy_measure m = {.confidence = 0};
-	u64 ns = now - s->from_ns;
+	u64 ran = now.ran - s->from_ran;
 
 	if (s->on) {
 		see(s, now, count[kind]);
 		/* A slot without a gap so far can be told now: the count stays exact. */
-		if (s->covered_ns && s->covered_ns == now - s->begin_ns) {
-			end_slot(s, s->covered_ns);
+		if (s->covered.ran && s->covered.ran == now.ran - s->begin.ran) {
+			end_slot(s, s->covered.ran);
 			begin_slot(s, now);
 		}
 	}
-	if (s->told_ns) {
+	if (s->told_ran) {
 		/* Slots do not end with ticks. */
-		m.value =
-			s->exact ? s->told / PART : mul_div(s->told, ns, sat_mul(s->told_ns, PART));
+		m.value = s->exact ? s->told / PART
+				   : mul_div(s->told, ran, sat_mul(s->told_ran, PART));
 		m.confidence = confidence(s);
 	}
-	s->told_ns = s->told = s->variance = 0;
+	s->told_ran = s->told = s->variance = 0;
 	s->exact = true;
-	s->from_ns = now;
+	s->from_ran = now.ran;
 	return m;
 }

@@ -8,10 +8,11 @@
  * can hide from it or stand out. Windows open and close by the clock; one in which far more comes
  * than was expected ends its slot, and the next one is cut to what was learnt.
  *
- *   n events heard of while a slot of e ns was open for o ns: about n e / o happened, with a
- *   standard deviation of n^1/2 e / o (1 - o/e)^1/2
+ *   n events heard of in a slot in which the guest ran e cycles, o of them with the window open:
+ *   about n e / o happened, with a standard deviation of n^1/2 e / o (1 - o/e)^1/2
  *
- * Times are ns of one clock that never goes back. No locks: one guest's, on its CPU.
+ * Windows are cut by the host's clock, what they tell is counted in cycles of the guest's: it does
+ * nothing while it is halted or the hypervisor works. No locks: one guest's, on its CPU.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -23,6 +24,11 @@
 
 #define WATCH_NEVER UINT64_MAX
 
+struct watch_time {
+	u64 ns;	 /* of the host's clock */
+	u64 ran; /* cycles in guest mode */
+};
+
 /* One kind of event. */
 struct watch_stream {
 	bool on, open;
@@ -31,20 +37,20 @@ struct watch_stream {
 	u64 rate;   /* events per second that the next duty expects */
 	u64 random;
 
-	u64 begin_ns;  /* of this slot */
-	u64 seen_ns;   /* up to here @covered_ns and @count are told */
-	u64 offset_ns; /* of the window in the slot */
-	u64 window_ns; /* its length; the slot's: open throughout */
-	u64 covered_ns;
-	u64 count; /* the vCPU's, at @seen_ns */
+	struct watch_time begin; /* of this slot */
+	struct watch_time seen;	 /* up to here @covered and @count are told */
+	u64 offset_ns;		 /* of the window in the slot */
+	u64 window_ns;		 /* its length; the slot's: open throughout */
+	struct watch_time covered;
+	u64 count; /* the vCPU's, at @seen */
 	u64 n;	   /* heard of in this slot */
 
 	/* Whole slots since the last take. */
-	u64 told_ns;  /* how long, as far as anything is known of them */
+	u64 told_ran; /* how long, as far as anything is known of them */
 	u64 told;     /* events estimated */
 	u64 variance; /* of that */
 	bool exact;   /* nothing was missed */
-	u64 from_ns;  /* the last take */
+	u64 from_ran; /* the last take */
 };
 
 struct watch {
@@ -59,19 +65,20 @@ void watch_afford(struct watch *w, enum watch_kind kind, u64 per_second);
 u64 watch_affordable(u64 ppm, u64 khz, u64 cycles);
 
 /* The guest runs nested from @now on; @count is vcpu_watch's. */
-void watch_begin(struct watch *w, u64 now, const u64 count[WATCH_KINDS]);
+void watch_begin(struct watch *w, struct watch_time now, const u64 count[WATCH_KINDS]);
 /* It does not any more. What was counted can still be taken. */
-void watch_end(struct watch *w, u64 now, const u64 count[WATCH_KINDS]);
+void watch_end(struct watch *w, struct watch_time now, const u64 count[WATCH_KINDS]);
 /* To be called at the time that the last call said, or any time before: returns the WATCH_BIT()s to
  * have open from @now on, and in *@next when to ask again. */
-unsigned watch_step(struct watch *w, u64 now, const u64 count[WATCH_KINDS], u64 *next);
+unsigned watch_step(struct watch *w, struct watch_time now, const u64 count[WATCH_KINDS],
+		    u64 *next);
 /* The count at which watch_step() is wanted at once. */
 u64 watch_limit(const struct watch *w, enum watch_kind kind);
 
 /* How many there were since the last take, or since the beginning: for the sample. Confidence is
  * 100 where nothing was missed, else 100 less the standard deviation in percent (at least 1); 0
  * where nothing can be said. */
-struct policy_measure watch_take(struct watch *w, enum watch_kind kind, u64 now,
+struct policy_measure watch_take(struct watch *w, enum watch_kind kind, struct watch_time now,
 				 const u64 count[WATCH_KINDS]);
 
 #endif

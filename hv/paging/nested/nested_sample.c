@@ -43,6 +43,20 @@ static u64 *find_leaf(const struct nested_map *n, gpa_t gpa, unsigned *level)
 	return NULL;
 }
 
+/* Leaves for all that the one for @at at @level maps. Where the kind of memory is the same
+ * throughout, all that tells them apart is their addresses. */
+static void fill(const struct nested_map *n, u64 *table, hpa_t at, unsigned level)
+{
+	u64 size = BIT(SHIFT(level - 1)), first = n->fmt->leaf(at, level - 1, true, true);
+	u64 apart = first ^ n->fmt->leaf(at, level, true, true);
+	/* No bit but the one that says how large it is. */
+	bool same = !(apart & (apart - 1));
+
+	for (unsigned i = 0; i < ENTRIES; i++)
+		table[i] = same ? first + i * size
+				: n->fmt->leaf(at + i * size, level - 1, true, true);
+}
+
 /* The leaf @e at @level becomes a table of smaller ones for the same memory. NULL: no memory. */
 static u64 *split(struct nested_map *n, struct nested_sample *s, u64 *e, unsigned level)
 {
@@ -52,8 +66,7 @@ static u64 *split(struct nested_map *n, struct nested_sample *s, u64 *e, unsigne
 	if (!page)
 		return NULL;
 	table = hpa_va(page);
-	for (unsigned i = 0; i < ENTRIES; i++)
-		table[i] = n->fmt->leaf(at + ((u64)i << SHIFT(level - 1)), level - 1, true, true);
+	fill(n, table, at, level);
 	s->split[s->splits].entry = e;
 	s->split[s->splits].was = *e;
 	s->split[s->splits++].level = level;
