@@ -6,7 +6,7 @@
 #   ./build.sh iso CONFIG=f OUT=x.iso [CMDLINE="..."] [LOADER=grub|isolinux]
 #   ./build.sh test                   every test; last line "N passed, N failed"
 #   ./build.sh bench                  the benchmark, within an hour (BENCH=full: without limit)
-#   ./build.sh bench PART [OPTION...] one part of it: loops, disk or adaptive
+#   ./build.sh bench PART [OPTION...] one part of it: loops, disk, switch or adaptive
 set -euo pipefail
 caller=$PWD
 cd "$(dirname "${BASH_SOURCE[0]}")"
@@ -106,17 +106,19 @@ command_iso() {
 # The parts share an hour; the last one takes what is left of it, and says how much that is.
 command_bench() {
 	local part=all left
-	case ${1:-} in loops | disk | adaptive) part=$1; shift ;; esac
+	case ${1:-} in loops | disk | switch | adaptive) part=$1; shift ;; esac
 	install_packages test
 	run_make all
 	case $part in
 	loops) run_make bench BENCH_ARGS="$*" ;;
 	disk) run_make bench-disk BENCH_DISK_ARGS="$*" ;;
+	switch) run_make bench-switch BENCH_SWITCH_ARGS="$*" ;;
 	adaptive) run_make bench-adaptive BENCH_ADAPTIVE_ARGS="$*" ;;
 	all)
 		SECONDS=0
 		run_make bench BENCH_ARGS="$*"
 		run_make bench-disk
+		run_make bench-switch BENCH_SWITCH_ARGS="--rounds 3"
 		left=$((BENCH_MINUTES - SECONDS / 60))
 		[ "$left" -ge 5 ] || left=5
 		run_make bench-adaptive BENCH_ADAPTIVE_ARGS="--minutes $left"

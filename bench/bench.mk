@@ -3,6 +3,7 @@
 #   make bench           measures both natively and as guests; BENCH_ARGS="--runs 7" for steadier times
 #   make bench-disk      a guest's disk against the same kernel on the machine itself; BENCH_DISK_ARGS="--mbps 150"
 #   make bench-adaptive  adaptive paging against each mode alone; BENCH_ADAPTIVE_ARGS="--loads chase,churn --minutes 5"
+#   make bench-switch    what a change of paging mode costs each load; BENCH_SWITCH_ARGS="--loads chase --rounds 3"
 #   make bench-images    $(B)/bench/nano.iso, $(B)/bench/linux.iso
 
 # Test kernels (also tests/qemu/hostile): flat images behind El Torito.
@@ -91,11 +92,13 @@ $(B)/bench/io.cpio.gz: $(B)/bench/io/io bench/io/init bench/io/image.sh $(R)/bus
 
 -include tests/qemu/hostile/hostile.mk tests/qemu/tasks/tasks.mk tests/qemu/paging/paging.mk
 
-.PHONY: bench bench-adaptive bench-disk bench-images
+.PHONY: bench bench-adaptive bench-switch bench-disk bench-images
 bench-images: $(B)/bench/nano.iso $(B)/bench/linux.iso
 bench: bench-images $(B)/penumbra.elf $(B)/guestbios.bin
 	$(Q)/usr/bin/python3 -B bench/run.py '$(B)' $(BENCH_ARGS)
 bench-adaptive: $(B)/bench/loads.iso $(B)/penumbra.elf $(B)/guestbios.bin
 	$(Q)/usr/bin/python3 -B bench/adaptive.py '$(B)' $(BENCH_ADAPTIVE_ARGS)
+bench-switch: $(B)/bench/loads.iso $(B)/penumbra.elf $(B)/guestbios.bin
+	$(Q)/usr/bin/python3 -B bench/switchcost.py '$(B)' $(BENCH_SWITCH_ARGS)
 bench-disk: $(B)/bench/io.cpio.gz $(B)/penumbra.elf $(B)/guestbios.bin $(B)/vmlinuz $(B)/rootfs.cpio.gz
 	$(Q)/usr/bin/python3 -B bench/disk.py '$(B)' $(BENCH_DISK_ARGS)
