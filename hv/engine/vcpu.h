@@ -17,6 +17,7 @@ struct paging_ops;
 struct partition;
 struct nested_map;
 struct shadow_paging;
+struct mixed;
 struct vcpu;
 
 enum event_type { EVENT_NONE, EVENT_EXTINT, EVENT_NMI, EVENT_EXCEPTION };
@@ -98,6 +99,7 @@ struct vcpu {
 	const struct paging_ops *paging;
 	struct nested_map *nested;
 	struct shadow_paging *shadow; /* NULL: not made */
+	struct mixed *mixed;	      /* NULL: not made */
 	struct vcpu_watch watch;
 	const u64 *pdptes; /* of PAE paging, where they are not those in memory; else NULL */
 	struct tlb_tag tags[VCPU_TAGS];

@@ -5,13 +5,15 @@
  *
  * The table format is none that a CPU has, so that nothing here can rest on one.
  *
- * SRCS: hv/mem/p2m.c hv/paging/nested/nested_map.c hv/paging/nested/nested.c
+ * SRCS: hv/mem/p2m.c hv/paging/nested/nested_map.c hv/paging/nested/nested_guard.c
+ * SRCS: hv/paging/nested/nested.c
  *
  * SPDX-License-Identifier: MIT
  */
 #include "fake_frames.h"
 #include "lib/errno.h"
 #include "paging/ledger.h"
+#include "paging/nested/nested_guard.h"
 #include "paging/nested/nested_map.h"
 #include "paging/paging.h"
 #include "penumbra/platform.h"
@@ -680,4 +682,86 @@ TEST(what_is_heard_of_is_counted_and_left_to_the_guest)
 	cpu.paging->cr_write(&cpu, 3, 0x1000, 0x2000);
 	CHECK_EQ(cpu.watch.count[WATCH_CR3], 1);
 	demolish();
+}
+
+/* --- pages not to be written for now ---------------------------------------------------------- */
+
+static bool writable_at(gpa_t gpa)
+{
+	unsigned level;
+
+	return *walk(gpa, &level) & F_WRITE;
+}
+
+TEST(a_guarded_page_alone_is_read_only)
+{
+	static const gpa_t at[] = {0x5000, 2 * MIB + 0x3000, GIB + 4 * MIB, 2 * GIB - PAGE_SIZE};
+
+	build(2 * GIB, 1, true);
+	CHECK_EQ(nested_guard_init(&map), 0);
+	for (unsigned i = 0; i < ARRAY_SIZE(at); i++) {
+		CHECK_EQ(nested_guard(&map, at[i] + 0x123), 0);
+		CHECK_EQ(map.guards_made, i + 1);
+		CHECK_EQ(nested_guard(&map, at[i]), 0); /* twice is once */
+		CHECK_EQ(map.guards_made, i + 1);
+		CHECK(nested_guarded(&map, at[i]) && !nested_guarded(&map, at[i] + PAGE_SIZE));
+		CHECK_EQ(level_at(at[i]), 1);
+		CHECK(!writable_at(at[i]));
+		CHECK(writable_at(at[i] - PAGE_SIZE));
+		CHECK_EQ(nested_map_audit(&map), 0);
+	}
+	/* What is no RAM is not to be written anyway. */
+	CHECK_EQ(nested_guard(&map, PC_BIOS_BASE), 0);
+	CHECK_EQ(nested_guard(&map, 8 * GIB), 0);
+	CHECK(!nested_guarded(&map, PC_BIOS_BASE) && !nested_guarded(&map, 8 * GIB));
+	/* The rest of the gigabyte is as it was, in smaller pieces. */
+	CHECK_EQ(level_at(GIB + 2 * MIB), 2);
+	nested_unguard(&map, at[1]);
+	CHECK(writable_at(at[1]) && !nested_guarded(&map, at[1]));
+	CHECK_EQ(nested_map_audit(&map), 0);
+	spoil(at[2], F_WRITE);
+	nested_guard_free(&map);
+	demolish();
+}
+
+TEST(large_leaves_come_back_when_guards_end)
+{
+	u64 tables;
+
+	build(3 * GIB + 10 * MIB, 2, true);
+	tables = map.tables;
+	CHECK_EQ(nested_guard_init(&map), 0);
+	for (gpa_t gpa = 0x1000; gpa < 3 * GIB; gpa += 100 * MIB + 5 * PAGE_SIZE)
+		CHECK_EQ(nested_guard(&map, gpa), 0);
+	CHECK(map.tables > tables + 20);
+	nested_guard_free(&map);
+	CHECK(!nested_guarded(&map, 0x1000));
+	CHECK_EQ(map.tables, tables);
+	CHECK_EQ(map.leaves[3], 2);
+	CHECK_EQ(map.leaves[2], 511 + 5);
+	CHECK_EQ(map.leaves[1], 512 + PC_BIOS_SIZE / PAGE_SIZE);
+	check_range(0, 4 * GIB, 2 * MIB);
+	CHECK_EQ(nested_map_audit(&map), 0);
+	demolish();
+}
+
+/* Low pages whose kind changes under a guard; and no memory for what it takes. */
+TEST(guards_stand_when_the_map_changes_and_fail_without_memory)
+{
+	build(8 * MIB, 0, true);
+	CHECK_EQ(nested_guard_init(&map), 0);
+	CHECK_EQ(nested_guard(&map, 0xc0000), 0);
+	nested_map_update_low(&map, 0xc0000, 0x1000);
+	CHECK(!writable_at(0xc0000));
+	CHECK_EQ(nested_map_audit(&map), 0);
+	p2m_set_low_kind(&m, 0xc0000, 0x1000, P2M_ROM);
+	nested_map_update_low(&map, 0xc0000, 0x1000);
+	nested_unguard(&map, 0xc0000);
+	CHECK(!writable_at(0xc0000));
+	CHECK_EQ(nested_map_audit(&map), 0);
+	fake_frames.limit = fake_frames.used;
+	CHECK_EQ(nested_guard(&map, 4 * MIB), -ENOMEM);
+	CHECK(!nested_guarded(&map, 4 * MIB) && writable_at(4 * MIB));
+	CHECK_EQ(nested_map_audit(&map), 0);
+	demolish(); /* gives back what guards took */
 }

@@ -15,6 +15,7 @@ UNIT_LIBS_test_vmx_engine := -fomit-frame-pointer
 UNIT_LIBS_test_watch := -lm
 
 UNIT_CFLAGS_test_shadow_mutations := -DSHADOW_MUTATIONS
+UNIT_CFLAGS_test_shadow_mixed := -DSHADOW_MUTATIONS
 
 define UNIT_RULE
 $(B)/unit/$(1): tests/unit/$(1).c $(call unit_srcs,$(1)) $(TEST_HEADERS) | $(SOURCES_STAMP)

@@ -6,6 +6,7 @@
 #include "lib/errno.h"
 #include "lib/str.h"
 #include "mem/frames.h"
+#include "paging/nested/nested_guard.h"
 #include "penumbra/platform.h"
 
 #define ENTRIES		   512u
@@ -65,7 +66,7 @@ static u64 leaf_for(const struct nested_map *n, gpa_t gpa, unsigned level)
 
 	if (kind != P2M_RAM && kind != P2M_ROM)
 		return 0; /* devices come on demand */
-	return n->fmt->leaf(hpa, level, kind == P2M_RAM, true);
+	return n->fmt->leaf(hpa, level, kind == P2M_RAM && !nested_guarded(n, gpa), true);
 }
 
 static int map_leaf(struct nested_map *n, gpa_t gpa, unsigned level)
@@ -150,6 +151,7 @@ static void free_table(struct nested_map *n, hpa_t table, unsigned level)
 
 void nested_map_free(struct nested_map *n)
 {
+	nested_guard_free(n);
 	if (n->root)
 		free_table(n, n->root, n->fmt->levels);
 	n->root = 0;
@@ -316,8 +318,9 @@ static bool leaf_right(const struct nested_map *n, u64 e, gpa_t gpa, unsigned le
 	for (u64 off = 0; off < LEVEL_SIZE(level); off += p2m_step(gpa + off)) {
 		hpa_t hpa;
 		enum p2m_kind kind = lookup(n, gpa + off, &hpa);
+		bool writable = kind != P2M_ROM && !nested_guarded(n, gpa + off);
 
-		if (kind == P2M_NONE || e != n->fmt->leaf(hpa - off, level, kind != P2M_ROM, true))
+		if (kind == P2M_NONE || e != n->fmt->leaf(hpa - off, level, writable, true))
 			return false;
 	}
 	return true;

@@ -20,6 +20,9 @@ struct nested_map {
 	u64 leaves[4];	   /* by level: [1] 4K, [2] 2M, [3] 1G */
 	gpa_t placed_gpa;  /* see nested_map_place() */
 	hpa_t placed_hpa;
+	/* nested_guard.h */
+	u64 *guard; /* a bit per page not to be written for now; NULL: none */
+	u64 guard_bits, guards_made;
 };
 
 /* Bit that the CPU sets in a leaf that it uses; 0: it sets none. */

@@ -319,7 +319,7 @@ unsigned shadow_audit(struct shadow *s, const struct walk_regs *g,
 		used++;
 		audit_state(&a, p, &oos);
 		audit_entries(&a, p);
-		if (s->active && p->guest && p->state == SH_SYNCED)
+		if ((s->active || s->kept) && p->guest && p->state == SH_SYNCED)
 			audit_source(&a, p);
 	}
 	audit_counts(&a, used, oos);

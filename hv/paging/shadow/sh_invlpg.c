@@ -59,7 +59,7 @@ void shadow_invlpg(struct shadow *s, const struct walk_regs *g, gva_t gva)
 
 void shadow_written(struct shadow *s, gpa_t gpa, u64 len)
 {
-	if (!s->active)
+	if (!s->active && !s->kept)
 		return;
 	sh_begin(s);
 	while (len) {

@@ -365,6 +365,39 @@ void sh_load_root(struct shadow *s)
 	s->c.cpu->load(s->c.cpu_ctx, &load);
 }
 
+/* The root of that CR3, of PAE with the top entries as they are now; NULL. */
+static struct sh_root *root_of(struct shadow *s, u64 cr3)
+{
+	const struct sh_mode mode = s->mode;
+	const struct walk_regs g = {.cr3 = cr3};
+	struct sh_root *r;
+	gpa_t top[4];
+
+	s->mode.cr3 = cr3;
+	sh_sample_pdptes(s, &g);
+	root_tops(s, top);
+	r = find_root(s, top);
+	s->mode = mode;
+	return r;
+}
+
+void shadow_forget(struct shadow *s, u64 cr3)
+{
+	struct sh_root *r = root_of(s, cr3);
+	u32 page[4];
+
+	if (!r || (s->active && r == s->current))
+		return;
+	sh_begin(s);
+	for (unsigned i = 0; i < 4; i++)
+		page[i] = r->page[i];
+	drop_root(s, r);
+	for (unsigned i = 0; i < 4; i++)
+		if (page[i])
+			sh_drop_orphan(s, &s->page[page[i]]);
+	sh_commit(s);
+}
+
 /* --- events ---------------------------------------------------------------------------------- */
 
 void sh_flush_now(struct shadow *s)

@@ -24,6 +24,9 @@ static bool used_link(const struct shadow *s, const struct sh_page *p, u64 e)
 static void build(struct shadow *s, struct sh_page *p, unsigned *left)
 {
 	p->pinned = s->op;
+	/* Of empty entries nobody has asked so far what the guest's are. */
+	if (p->state == SH_OOS)
+		sh_compare_all(s, p);
 	for (unsigned i = 0; i < SH_ENTRIES && *left && s->free; i++) {
 		u64 e = sh_src(p, sh_pairs(p) ? i >> 1 : i), key;
 
@@ -38,7 +41,7 @@ static void build(struct shadow *s, struct sh_page *p, unsigned *left)
 	sh_link_known(s, p);
 }
 
-static void build_current(struct shadow *s)
+void sh_build_current(struct shadow *s)
 {
 	unsigned left = MIN(BUILD_TABLES, s->npages / 2);
 
@@ -53,6 +56,7 @@ int shadow_enter(struct shadow *s, const struct walk_regs *g)
 
 	sh_begin(s);
 	s->active = true;
+	s->kept = s->guard != NULL;
 	sh_set_mode(s, g);
 	sh_sample_pdptes(s, g);
 	sh_guest_flushed(s);
@@ -63,12 +67,12 @@ int shadow_enter(struct shadow *s, const struct walk_regs *g)
 	misses = s->stats.root_misses;
 	sh_load_root(s);
 	if (s->stats.root_misses != misses && s->c.policy == SHADOW_AUTO)
-		build_current(s);
+		sh_build_current(s);
 	sh_commit(s);
 	return 0;
 }
 
 void shadow_leave(struct shadow *s)
 {
-	s->active = false;
+	s->active = s->kept = false;
 }

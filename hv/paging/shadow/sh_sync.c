@@ -4,7 +4,8 @@
  * be written freely: like a CPU's TLB and paging-structure caches it may be behind the guest's
  * memory until the guest flushes, when all that the guest can get at is compared with the copy of
  * what it was made from. All tables made from one frame are in the same state. Tables in ROM, or
- * where there is no memory, never change and count as synced.
+ * where there is no memory, never change and count as synced. What other address spaces walk
+ * without us stays out of sync (sh_freeze.c).
  *
  * SPDX-License-Identifier: MIT
  */
@@ -175,7 +176,7 @@ static bool retire(struct shadow *s, struct sh_page *p)
 	gpa_t gpa = sh_key_gpa(p->key);
 
 	p->reached = s->loads;
-	if (s->c.policy != SHADOW_AUTO || !asleep(s, gpa))
+	if (s->c.policy != SHADOW_AUTO || p->shared || !asleep(s, gpa))
 		return false;
 	if (looks_dead(s, p))
 		sh_unshadow(s, gpa);
@@ -188,7 +189,7 @@ static bool retire(struct shadow *s, struct sh_page *p)
  * the same. */
 static bool calmed(struct shadow *s, struct sh_page *p)
 {
-	if (s->c.policy != SHADOW_AUTO || ++p->clean < p->patience)
+	if (s->c.policy != SHADOW_AUTO || p->shared || ++p->clean < p->patience)
 		return false;
 	sh_go_synced(s, sh_key_gpa(p->key));
 	return true;
@@ -269,6 +270,8 @@ static void frame_synced(struct shadow *s, gpa_t gpa)
 	s->gib_sync[gpa / GIB]++;
 	if (!SH_BUG(PROTECT))
 		sh_write_protect(s, gpa);
+	if (s->guard && !SH_BUG(OPEN))
+		s->guard(s->guard_ctx, gpa, true);
 }
 
 static void frame_unsynced(struct shadow *s, gpa_t gpa)
@@ -280,6 +283,8 @@ static void frame_unsynced(struct shadow *s, gpa_t gpa)
 	*f &= ~(u32)SH_FRAME_SYNC;
 	s->chunk_sync[gpa >> P2M_CHUNK_SHIFT]--;
 	s->gib_sync[gpa / GIB]--;
+	if (s->guard)
+		s->guard(s->guard_ctx, gpa, false);
 }
 
 static void page_synced(struct shadow *s, struct sh_page *p)
@@ -305,14 +310,16 @@ static struct sh_page *oldest(const struct shadow *s, gpa_t but)
 
 	if (!n)
 		n = s->oos[1].head;
-	while (n && (s->page[n].pinned == s->op || sh_key_gpa(s->page[n].key) == but))
+	while (n && (s->page[n].pinned == s->op || s->page[n].shared ||
+		     sh_key_gpa(s->page[n].key) == but))
 		n = s->page[n].oos_next;
 	return n ? &s->page[n] : NULL;
 }
 
+/* Those that cannot be otherwise do not count: there have to be enough for an instruction. */
 static void keep_few(struct shadow *s, gpa_t but)
 {
-	while (s->c.policy == SHADOW_AUTO && s->oos_count > SH_OOS_MAX) {
+	while (s->c.policy == SHADOW_AUTO && s->oos_count > SH_OOS_MAX + s->shared) {
 		struct sh_page *p = oldest(s, but);
 
 		if (!p)
@@ -388,6 +395,7 @@ void sh_forget_state(struct shadow *s, struct sh_page *p)
 
 	if (p->state == SH_OOS)
 		list_remove(s, p);
+	s->shared -= p->shared;
 	if (!p->in_ram)
 		return;
 	other = sh_next_of(s, gpa, NULL);

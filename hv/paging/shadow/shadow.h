@@ -90,6 +90,27 @@ int shadow_enter(struct shadow *s, const struct walk_regs *g);
  * more. Accessed and dirty bits are in the guest's tables. */
 void shadow_leave(struct shadow *s);
 
+/* --- some address spaces on these tables, others not (sh_freeze.c) --- */
+
+/* From now on @guard is told of each frame that holds a table in step, and when it does not any
+ * more: with it somebody else sees to it that nobody writes there unheard of while another address
+ * space runs without these tables. Frames in step already are told of now; NULL ends it. May be
+ * called in any state but that a guest is running on the tables with another guard. */
+void shadow_set_guard(struct shadow *s, void (*guard)(void *ctx, gpa_t gpa, bool on), void *ctx);
+/* The guest loads a CR3 whose address space does not run on these tables; they stay as they are. */
+void shadow_freeze(struct shadow *s);
+/* It loads one that does, and is in state @g after it. Without a guard since shadow_freeze(), or in
+ * another mode than before: as shadow_enter(). */
+void shadow_thaw(struct shadow *s, const struct walk_regs *g);
+/* While frozen, the guest is about to write the frame at @gpa, which is guarded; it may, after
+ * this. @walk: its CPU does so on its own, as it walks that table. */
+void shadow_foreign_write(struct shadow *s, gpa_t gpa, bool walk);
+/* The address space of CR3 @cr3, not the one that is running, is not coming back to these tables.
+ * Its own go. */
+void shadow_forget(struct shadow *s, u64 cr3);
+/* Tables that other address spaces walk, too: these are compared at each load. */
+unsigned shadow_shared(const struct shadow *s);
+
 /* The CPU faulted at @gva; @error is its error code: a mixture of the guest's doing and ours. */
 struct shadow_outcome shadow_fault(struct shadow *s, const struct walk_regs *g, gva_t gva,
 				   u32 error);

@@ -34,6 +34,8 @@ enum sh_bug {
 	SH_BUG_FLUSH,	/* tags do not hear of rights lost */
 	SH_BUG_ABSENT,	/* entries of a table out of sync fault unheard */
 	SH_BUG_PROTECT, /* a frame that becomes a table stays writable */
+	SH_BUG_GUARD,	/* a write to a last-level table while frozen is not taken note of */
+	SH_BUG_OPEN,	/* frames that come to hold a table in step are not guarded */
 };
 #ifdef SHADOW_MUTATIONS
 extern enum sh_bug shadow_bug;
@@ -119,6 +121,7 @@ struct sh_page {
 	bool plain;	    /* last level, entries of 8 bytes, made with CR0.WP set */
 	bool used;	    /* since the clock passed */
 	bool in_ram;	    /* the guest's table is */
+	bool shared;	    /* walked by address spaces that do not run on shadow tables */
 };
 
 struct sh_node {
@@ -186,6 +189,10 @@ struct shadow {
 	u64 op;		/* number of the call we are in */
 	u64 epoch;	/* counts flushes of the guest's */
 	bool active;
+	bool kept; /* synced tables are in step although not active: see shadow_freeze() */
+	void (*guard)(void *ctx, gpa_t gpa, bool on);
+	void *guard_ctx;
+	u32 shared; /* tables that are */
 
 	struct sh_page *page; /* [1..npages] */
 	u32 npages, used, free, hand;
@@ -447,6 +454,8 @@ static inline void sh_commit(struct shadow *s)
 		sh_flush_now(s);
 }
 void sh_set_mode(struct shadow *s, const struct walk_regs *g);
+/* Make the running root's tables ahead of use (sh_switch.c). */
+void sh_build_current(struct shadow *s);
 /* PAE: copy the top level as the CPU would load it. */
 void sh_sample_pdptes(struct shadow *s, const struct walk_regs *g);
 /* The guest has emptied its TLB. */

@@ -121,27 +121,38 @@ static void run_nested(struct vcpu *v)
 }
 
 /* The entries of PAE paging that the CPU has loaded count, not what memory has by now. */
-static int run_tables(struct vcpu *v, struct walk_regs *g)
+static void loaded_pdptes(struct vcpu *v, struct walk_regs *g, u64 pdpte[4])
 {
-	struct shadow_paging *s = v->shadow;
-	u64 pdpte[4];
-	int err;
-
 	if (v->engine->get_pdptes && (g->cr0 & CR0_PG) && (g->cr4 & CR4_PAE) &&
 	    !(g->efer & EFER_LMA)) {
 		v->engine->get_pdptes(v, pdpte);
 		g->pdpte = pdpte;
 	}
-	err = shadow_enter(s->tables, g);
+}
+
+static void tables_run(struct vcpu *v, struct walk_regs *g)
+{
+	struct shadow_paging *s = v->shadow;
+
 	g->pdpte = NULL;
-	if (err)
-		return err;
-	flush_all(v);
 	s->running = SHADOW_TABLES;
 	s->regs = *g;
 	v->pdptes = shadow_pdpte(s->tables);
 	s->setup.p2m->written = note_written;
 	s->setup.p2m->written_ctx = v;
+}
+
+static int run_tables(struct vcpu *v, struct walk_regs *g)
+{
+	u64 pdpte[4];
+	int err;
+
+	loaded_pdptes(v, g, pdpte);
+	err = shadow_enter(v->shadow->tables, g);
+	if (err)
+		return err;
+	flush_all(v);
+	tables_run(v, g);
 	return 0;
 }
 
@@ -154,6 +165,30 @@ static void stop_tables(struct vcpu *v)
 	v->pdptes = NULL;
 	s->setup.p2m->written = NULL;
 	shadow_leave(s->tables);
+}
+
+void shadow_paging_freeze(struct vcpu *v, bool loads)
+{
+	struct shadow_paging *s = v->shadow;
+
+	if (!loads && v->pdptes && v->engine->set_pdptes)
+		v->engine->set_pdptes(v, v->pdptes);
+	v->pdptes = NULL;
+	shadow_freeze(s->tables);
+	s->running = SHADOW_FROZEN;
+}
+
+void shadow_paging_thaw(struct vcpu *v)
+{
+	struct walk_regs g;
+	u64 pdpte[4];
+
+	guest_regs(v, &g);
+	loaded_pdptes(v, &g, pdpte);
+	shadow_thaw(v->shadow->tables, &g);
+	if (!ledger_clean(v, v->shadow->setup.p2m->gen))
+		flush_all(v);
+	tables_run(v, &g);
 }
 
 /* Run as the guest's state @g wants it. True: that changed something. */
@@ -178,7 +213,7 @@ static bool follow(struct vcpu *v, struct walk_regs *g)
 
 static void shadow_ops_leave(struct vcpu *v)
 {
-	if (v->shadow->running == SHADOW_TABLES)
+	if (v->shadow->running == SHADOW_TABLES || v->shadow->running == SHADOW_FROZEN)
 		stop_tables(v);
 	v->shadow->running = SHADOW_OFF;
 }
@@ -284,6 +319,10 @@ static void shadow_ops_flush(struct vcpu *v)
 
 	if (s->running == SHADOW_OFF)
 		return;
+	if (s->running == SHADOW_FROZEN) {
+		flush_all(v);
+		return;
+	}
 	guest_regs(v, &g);
 	if (!follow(v, &g) && s->running == SHADOW_TABLES) {
 		s->regs = g;
@@ -301,7 +340,7 @@ static unsigned shadow_ops_audit(struct vcpu *v)
 	unsigned wrong = s->setup.has_nested ? paging_nested.audit(v) : 0;
 	struct walk_regs g;
 
-	if (s->running == SHADOW_TABLES) {
+	if (s->running == SHADOW_TABLES || s->running == SHADOW_FROZEN) {
 		guest_regs(v, &g);
 		wrong += shadow_audit(s->tables, &g, s->setup.say, v);
 	}
@@ -371,7 +410,8 @@ void shadow_paging_entry(struct vcpu *v)
 	struct shadow_paging *s = v->shadow;
 	struct walk_regs g;
 
-	if (!s || s->running != SHADOW_TABLES || !s->until_audit || --s->until_audit)
+	if (!s || (s->running != SHADOW_TABLES && s->running != SHADOW_FROZEN) || !s->until_audit ||
+	    --s->until_audit)
 		return;
 	s->until_audit = s->setup.audit_every;
 	guest_regs(v, &g);

@@ -29,14 +29,15 @@ struct shadow_setup {
 	void (*say)(void *vcpu, const char *text);
 };
 
-enum shadow_running { SHADOW_OFF, SHADOW_NESTED, SHADOW_TABLES };
+enum shadow_running { SHADOW_OFF, SHADOW_NESTED, SHADOW_TABLES, SHADOW_FROZEN };
 
 struct shadow_paging {
 	struct shadow_setup setup;
 	struct shadow *tables;
-	enum shadow_running running; /* what the CPU walks; OFF: another mode's */
-	struct walk_regs regs;	     /* of TABLES: as of the last change of CR3 or mode */
-	u64 mode_changes;	     /* between nested and shadow tables by what the guest did */
+	/* What the CPU walks; OFF: another mode's; FROZEN: so too, but see below. */
+	enum shadow_running running;
+	struct walk_regs regs; /* of TABLES: as of the last change of CR3 or mode */
+	u64 mode_changes;      /* between nested and shadow tables by what the guest did */
 	u64 until_audit, audits, violations;
 };
 
@@ -48,6 +49,11 @@ int shadow_paging_init(struct vcpu *v, struct shadow_paging *s, const struct sha
 void shadow_paging_free(struct vcpu *v);
 /* Memory kinds in [@gpa, @gpa + @len) of the map below changed, whichever mode @v is in. */
 void shadow_paging_changed(struct vcpu *v, gpa_t gpa, u64 len);
+/* For a mode in which only some address spaces run on the tables (shadow_set_guard()): the guest
+ * goes from one that does to one that does not, and the other way. @loads: it is loading CR3, which
+ * the engine has already. Who runs the guest meanwhile sets its translation. */
+void shadow_paging_freeze(struct vcpu *v, bool loads);
+void shadow_paging_thaw(struct vcpu *v);
 /* Count an entry, and audit when it is time for one. */
 void shadow_paging_entry(struct vcpu *v);
 

@@ -220,6 +220,7 @@ bool campaign_run(const struct campaign *c, struct verdict *total)
 	memset(total, 0, sizeof(*total));
 	for (u64 seed = c->seed; total->n.ops < c->ops && ok; seed++) {
 		stream_generate(&s, seed, c->mode, c->policy, CAMPAIGN_STREAM);
+		s.setup.mixed = c->mixed;
 		if (c->blind)
 			s.setup.audit_every = RIG_BLIND;
 		campaign_try(&s, &v);

@@ -31,6 +31,7 @@ struct campaign {
 	enum shadow_policy policy;
 	bool expected; /* to fail: neither shrunk nor printed */
 	bool blind;    /* without audits */
+	u8 mixed;      /* enum rig_mixed */
 };
 /* Streams number @seed, @seed + 1, ... until @ops operations are done or one fails: that one is
  * shrunk, printed and false returned. *@total has the sums, and the message of a failure. */

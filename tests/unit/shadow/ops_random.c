@@ -208,9 +208,9 @@ void stream_print(FILE *f, const struct stream *s)
 	fprintf(f,
 		"setup mode %d policy %d filter %d wide %d told %d 1g %d width %u forget %u audit "
 		"%u pool "
-		"%u\n",
+		"%u mixed %u\n",
 		u->mode, u->policy, u->filters_faults, u->wide, u->pdptes_told, u->has_1g,
-		u->maxphyaddr, u->forget, u->audit_every, u->pool_pages);
+		u->maxphyaddr, u->forget, u->audit_every, u->pool_pages, u->mixed);
 	for (unsigned i = 0; i < s->count; i++) {
 		const struct op *o = &s->op[i];
 
@@ -243,7 +243,7 @@ static bool read_op(const char *line, struct op *o)
 /* Lines that are neither are passed over; @s->count is the room there is. */
 bool stream_read(FILE *f, struct stream *s)
 {
-	unsigned mode, policy, filter, wide, told, big, width, forget, audit, pool, n = 0;
+	unsigned mode, policy, filter, wide, told, big, width, forget, audit, pool, mixed, n = 0;
 	bool setup = false;
 	char line[256];
 
@@ -251,9 +251,9 @@ bool stream_read(FILE *f, struct stream *s)
 		if (sscanf(line,
 			   "setup mode %u policy %u filter %u wide %u told %u 1g %u width %u "
 			   "forget %u "
-			   "audit %u pool %u",
+			   "audit %u pool %u mixed %u",
 			   &mode, &policy, &filter, &wide, &told, &big, &width, &forget, &audit,
-			   &pool) == 10) {
+			   &pool, &mixed) == 11) {
 			s->setup = (struct rig_setup){.mode = (enum ref_mode)mode,
 						      .policy = (enum shadow_policy)policy,
 						      .filters_faults = filter,
@@ -263,7 +263,8 @@ bool stream_read(FILE *f, struct stream *s)
 						      .maxphyaddr = (u8)width,
 						      .forget = (u8)forget,
 						      .audit_every = (u16)audit,
-						      .pool_pages = (u16)pool};
+						      .pool_pages = (u16)pool,
+						      .mixed = (u8)mixed};
 			setup = true;
 		} else if (read_op(line, &s->op[n])) {
 			n++;

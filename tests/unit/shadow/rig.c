@@ -72,11 +72,13 @@ static void check_marks(struct rig *r, gva_t gva, const struct ref_walk *w)
 }
 
 /* A guest on its own CPU: the walk sets its bits itself. */
-static void set_marks(const struct ref_walk *w)
+static void set_marks(struct rig *r, const struct ref_walk *w)
 {
 	for (unsigned i = 0; i < w->steps; i++) {
 		u64 v;
 
+		if (w->mark[i] || r->setup.mixed == MIXED_WALKS)
+			rig_foreign_write(r, w->step[i].entry, true);
 		if (!w->mark[i] || !world_read(NULL, w->step[i].entry, w->step[i].bytes, &v))
 			continue;
 		v |= w->mark[i];
@@ -226,8 +228,8 @@ static void check_hit(struct rig *r, const struct walk_regs *g, gva_t gva,
 }
 
 /* Once on the guest's own CPU: no shadow. */
-static enum rig_end native_once(const struct walk_regs *g, gva_t gva, const struct ref_access *a,
-				hpa_t *hpa)
+static enum rig_end native_once(struct rig *r, const struct walk_regs *g, gva_t gva,
+				const struct ref_access *a, hpa_t *hpa)
 {
 	struct ref_walk w;
 	enum p2m_kind kind;
@@ -235,8 +237,10 @@ static enum rig_end native_once(const struct walk_regs *g, gva_t gva, const stru
 	ref_translate(g, world_read, NULL, gva, a, &w);
 	if (w.result != REF_OK)
 		return RIG_FAULTED;
-	set_marks(&w);
+	set_marks(r, &w);
 	kind = p2m_lookup(&world_p2m, w.gpa, hpa);
+	if (kind == P2M_RAM && a->write)
+		rig_foreign_write(r, w.gpa, false);
 	return kind == P2M_RAM || (kind == P2M_ROM && !a->write) ? RIG_DONE : RIG_DEVICE;
 }
 
@@ -250,7 +254,7 @@ static enum rig_end access_once(struct rig *r, gva_t gva, const struct ref_acces
 	if (ref_mode_of(&g) != REF_LONG)
 		gva = (u32)gva;
 	if (r->nested)
-		return native_once(&g, gva, a, hpa);
+		return native_once(r, &g, gva, a, hpa);
 	if (!r->mmu.loaded) {
 		rig_fail(r, "no root was loaded");
 		return RIG_BROKEN;
@@ -270,12 +274,16 @@ static enum rig_end access_all(struct rig *r, const gva_t *gva, unsigned n,
 			       gpa_t *gpa)
 {
 	enum rig_end end = RIG_DONE;
+	u64 guarded = r->n.guarded;
 
 	for (*at = 0; *at < n && end == RIG_DONE && !r->failed;) {
 		end = access_once(r, gva[*at], a, luck, &hpa[*at], gpa);
 		if (end == RIG_DONE)
 			++*at;
 	}
+	/* What was reached first may be guarded by now: the CPU would fault again. */
+	if (r->frozen && end == RIG_DONE && a->write && r->n.guarded != guarded)
+		end = RIG_RESTART;
 	return r->failed ? RIG_BROKEN : end;
 }
 
@@ -441,7 +449,7 @@ static enum rig_end store_emulated(struct rig *r, const struct store_insn_test *
 			return RIG_FAULTED;
 		if (p2m_lookup(&world_p2m, w[i].gpa, &o->hpa[i]) != P2M_RAM)
 			return RIG_DEVICE;
-		set_marks(&w[i]);
+		set_marks(r, &w[i]);
 	}
 	store_native(r, t, cpu, o);
 	for (unsigned i = 0; i < o->pieces; i++)

@@ -27,11 +27,20 @@ struct rig_setup {
 	u8 forget;	 /* the CPU forgets one in so many translations at random; 0: none */
 	u16 audit_every; /* operations; 0: at the end */
 	u16 pool_pages;
+	u8 mixed; /* enum rig_mixed */
+};
+
+/* Some address spaces run without the shadow (shadow_freeze()), by an even or odd CR3 and time. */
+enum rig_mixed {
+	MIXED_OFF,
+	MIXED_MARKS, /* a CPU's walk writes where it sets accessed or dirty bits */
+	MIXED_WALKS, /* wherever it goes */
 };
 
 struct rig_counts {
 	u64 ops, hits, faults, direct_faults, devices, stores, stores_refused, natives, retries;
 	u64 audits, switches, refused, emulated;
+	u64 thaws, guarded, foreign, walked;
 };
 
 struct rig {
@@ -41,7 +50,9 @@ struct rig {
 	struct oracle oracle;
 	struct walk_regs g;
 	u64 pdpte[4];
-	bool nested; /* the shadow has been left */
+	bool nested; /* the shadow has been left, or is frozen: */
+	bool frozen;
+	u64 loads;
 	bool failed;
 	int kind; /* of failure */
 	char message[512];
@@ -99,6 +110,10 @@ void rig_change_mode(struct rig *r, enum ref_mode mode);
 void rig_build(struct rig *r);
 
 /* --- what others do --- */
+
+/* Frozen, the guest or its walk is about to write at @gpa. */
+void rig_foreign_write(struct rig *r, gpa_t gpa, bool walk);
+bool rig_guarded(gpa_t gpa);
 
 void rig_device_write(struct rig *r, gpa_t gpa, const void *bytes, unsigned len);
 void rig_set_kind(struct rig *r, unsigned frame, enum p2m_kind kind);

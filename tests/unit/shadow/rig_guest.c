@@ -187,11 +187,107 @@ void rig_audit(struct rig *r)
 
 	if (stray)
 		rig_fail(r, "host memory %llx was written by nobody", (unsigned long long)stray);
-	if (r->nested || r->setup.audit_every == RIG_BLIND)
+	if ((r->nested && !r->frozen) || r->setup.audit_every == RIG_BLIND)
 		return;
 	r->n.audits++;
 	if (shadow_audit(r->s, &r->g, audit_says, r))
 		rig_fail(r, "the audit has found something, without words");
+}
+
+/* As the hypervisor gives the registers on when they have changed. */
+static struct walk_regs told(const struct rig *r)
+{
+	struct walk_regs g = r->g;
+
+	if (!r->setup.pdptes_told)
+		g.pdpte = NULL;
+	return g;
+}
+
+static void check_pdptes(struct rig *r)
+{
+	const u64 *p = shadow_pdpte(r->s);
+
+	if (ref_mode_of(&r->g) != REF_PAE) {
+		if (p)
+			rig_fail(r, "the shadow has PDPTEs, the guest none");
+		return;
+	}
+	for (unsigned i = 0; i < 4; i++)
+		if (!p || p[i] != r->pdpte[i])
+			rig_fail(r, "PDPTE %u: the shadow has %llx, the CPU %llx", i,
+				 p ? (unsigned long long)p[i] : 0, (unsigned long long)r->pdpte[i]);
+}
+
+/* --- address spaces with modes of their own --- */
+
+static u64 guard_bits[(4 * GIB + 16 * MIB) / PAGE_SIZE / 64];
+
+static void guard(void *ctx, gpa_t gpa, bool on)
+{
+	struct rig *r = ctx;
+	u64 n = gpa >> PAGE_SHIFT, bit = BIT(n % 64);
+
+	guard_bits[n / 64] = (guard_bits[n / 64] & ~bit) | (on ? bit : 0);
+	r->n.guarded += on;
+}
+
+bool rig_guarded(gpa_t gpa)
+{
+	u64 n = gpa >> PAGE_SHIFT;
+
+	return n / 64 < ARRAY_SIZE(guard_bits) && (guard_bits[n / 64] >> n % 64 & 1);
+}
+
+void rig_foreign_write(struct rig *r, gpa_t gpa, bool walk)
+{
+	if (!r->frozen || !rig_guarded(gpa))
+		return;
+	r->n.foreign++;
+	r->n.walked += walk;
+	shadow_foreign_write(r->s, gpa, walk);
+	if (rig_guarded(gpa) && r->setup.audit_every != RIG_BLIND)
+		rig_fail(r, "gpa %llx is still guarded", (unsigned long long)gpa);
+}
+
+static void freeze(struct rig *r)
+{
+	if (r->nested)
+		return;
+	shadow_freeze(r->s);
+	r->nested = r->frozen = true;
+	r->mmu.loaded = false;
+}
+
+static void thaw(struct rig *r)
+{
+	struct walk_regs g = told(r);
+
+	r->n.thaws++;
+	r->nested = r->frozen = false;
+	shadow_thaw(r->s, &g);
+	check_pdptes(r);
+}
+
+/* Every address space has its time in each mode; now and then one is not coming back. */
+static bool runs_on_shadow(struct rig *r, u64 cr3)
+{
+	u64 h = (cr3 >> 5) * 0x9e3779b97f4a7c15ull + r->loads / 24 * 0xbf58476d1ce4e5b9ull;
+
+	h ^= h >> 31;
+	return h * 0x94d049bb133111ebull >> 63;
+}
+
+static void follow(struct rig *r)
+{
+	bool want = runs_on_shadow(r, r->g.cr3);
+
+	if (++r->loads % 24 == 0 && r->frozen)
+		shadow_forget(r->s, world_frame((unsigned)(r->loads / 24) % 3));
+	if (!want)
+		freeze(r);
+	else if (r->nested)
+		thaw(r);
 }
 
 void rig_leave(struct rig *r)
@@ -208,6 +304,7 @@ void rig_enter(struct rig *r)
 {
 	if (!r->nested)
 		return;
+	r->frozen = false;
 	if (shadow_enter(r->s, &r->g))
 		rig_fail(r, "shadow_enter() failed");
 	r->nested = false;
@@ -262,31 +359,6 @@ static bool take_regs(struct rig *r, const struct walk_regs *g, bool load)
 	return true;
 }
 
-/* As the hypervisor gives the registers on when they have changed. */
-static struct walk_regs told(const struct rig *r)
-{
-	struct walk_regs g = r->g;
-
-	if (!r->setup.pdptes_told)
-		g.pdpte = NULL;
-	return g;
-}
-
-static void check_pdptes(struct rig *r)
-{
-	const u64 *p = shadow_pdpte(r->s);
-
-	if (ref_mode_of(&r->g) != REF_PAE) {
-		if (p)
-			rig_fail(r, "the shadow has PDPTEs, the guest none");
-		return;
-	}
-	for (unsigned i = 0; i < 4; i++)
-		if (!p || p[i] != r->pdpte[i])
-			rig_fail(r, "PDPTE %u: the shadow has %llx, the CPU %llx", i,
-				 p ? (unsigned long long)p[i] : 0, (unsigned long long)r->pdpte[i]);
-}
-
 bool rig_load_cr3(struct rig *r, u64 cr3)
 {
 	struct walk_regs g = r->g;
@@ -295,6 +367,11 @@ bool rig_load_cr3(struct rig *r, u64 cr3)
 	if (!take_regs(r, &g, true))
 		return false;
 	oracle_load_cr3(&r->oracle, &r->g);
+	if (r->setup.mixed && r->s && (r->nested || !runs_on_shadow(r, r->g.cr3))) {
+		follow(r);
+		return true;
+	}
+	r->loads++;
 	if (r->nested)
 		return true;
 	g = told(r);
@@ -389,7 +466,8 @@ bool rig_begin(struct rig *r, const struct rig_setup *setup)
 
 	r->s = NULL;
 	r->setup = *setup;
-	r->failed = r->nested = false;
+	r->failed = r->nested = r->frozen = false;
+	r->loads = 0;
 	r->kind = 0;
 	memset(&r->n, 0, sizeof(r->n));
 	world_reset();
@@ -407,6 +485,10 @@ bool rig_begin(struct rig *r, const struct rig_setup *setup)
 	if (!create(r))
 		return false;
 	r->nested = true;
+	if (setup->mixed) {
+		memset(guard_bits, 0, sizeof(guard_bits));
+		shadow_set_guard(r->s, guard, r);
+	}
 	rig_set_control(r, CR0_PE | CR0_WP | CR0_PG, cr4, efer);
 	rig_enter(r);
 	return !r->failed;

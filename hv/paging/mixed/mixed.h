@@ -1,0 +1,82 @@
+/* Each address space of a guest in a paging mode of its own: some nested, some on shadow tables, at
+ * the same time. For guests with one vCPU, on CPUs that have nested paging. docs/paging.md has the
+ * protocol.
+ *
+ * An address space is known by its CR3 without flags. A new one runs nested; what it runs in next
+ * is decided outside, at ticks or at each load of CR3, and holds from its next load on.
+ *
+ * All functions run on the vCPU's own CPU with the vCPU stopped; none takes a lock.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_PAGING_MIXED_MIXED_H
+#define HV_PAGING_MIXED_MIXED_H
+
+#include "paging/adaptive/spaces.h"
+#include "paging/paging.h"
+
+/* Tables that nested address spaces walk too, above which this mode costs more than it
+ * can gain: each is compared whenever the shadow is entered. */
+#define MIXED_SHARED_MAX 64u
+
+struct mixed_setup {
+	/* Running totals of what the policy measures (@unhalted is not asked for); differences are
+	 * charged to the address space that ran. NULL: nobody measures. */
+	void (*totals)(void *ctx, struct policy_sample *x);
+	/* Not the policy but this decides, at each load of CR3: @root's mode. For tests. NULL. */
+	enum policy_mode (*choose)(void *ctx, u64 root, u64 loads);
+	void *ctx;
+};
+
+struct mixed_space {
+	u64 root;
+	u64 last; /* when it was loaded, in loads */
+	bool used;
+	bool held;		  /* has tables in the shadow's pool */
+	bool fresh;		  /* another address space than the policy knows under this root */
+	enum policy_mode mode;	  /* from the next load on */
+	struct policy_sample sum; /* since mixed_tick() */
+	/* Up to two entries of the user's half, by which one knows whether the frame has become
+	 * another address space's. */
+	u64 mark[2];
+	u16 mark_at[2];
+};
+
+struct mixed_stats {
+	u64 loads; /* of CR3 */
+	u64 to_shadow, to_nested;
+	u64 guards, writes, walks; /* frames guarded; faults on them by instructions, by walks */
+	u64 reused, forgotten;
+};
+
+struct mixed {
+	struct mixed_setup setup;
+	bool on;	    /* this is the vCPU's mode */
+	bool shadow;	    /* which half runs */
+	bool whole;	    /* a frame could not be guarded: compare all at the next entry */
+	bool too_shared;    /* MIXED_SHARED_MAX */
+	u64 guards_flushed; /* nested_map.guards_made at the last flush */
+	u64 cycles;	    /* of the vCPU, where the last space was charged */
+	struct policy_sample totals;
+	struct mixed_space space[SPACES_MAX], *current;
+	struct mixed_stats stats;
+};
+
+/* paging_mixed may be entered by @v from now on: @m is its state. @v->shadow is made and
+ * @v->nested built. */
+void mixed_init(struct vcpu *v, struct mixed *m, const struct mixed_setup *setup);
+/* What the address spaces did since the last call goes to the policy (spaces.h), and its answers
+ * hold from the next loads of CR3 on. */
+void mixed_tick(struct vcpu *v, struct spaces *s, const struct policy_params *p,
+		struct cost_model *cost);
+/* Does this mode make no sense for what the guest does (besides what spaces_open() says)? */
+static inline bool mixed_hopeless(const struct mixed *m)
+{
+	return m->too_shared;
+}
+/* All address spaces nested again. */
+void mixed_reset_spaces(struct vcpu *v);
+
+extern const struct paging_ops paging_mixed;
+
+#endif
