@@ -6,6 +6,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "core/partition_adaptive.h"
+#include "core/calibrate.h"
 #include "core/clock.h"
 #include "core/hv.h"
 #include "core/partition_paging.h"
@@ -86,21 +87,38 @@ static void read_counters(struct partition *p, struct estimates *e)
 	prefer(&e->walk_cycles, &r.walk_cycles);
 }
 
-static void estimate(const struct partition *p, struct estimates *e)
+/* pmu=model: a miss costs so much wherever this runs, in thousandths of a cycle. */
+static const u64 model_cost[POLICY_MODES] = {[POLICY_NESTED] = 60000, [POLICY_SHADOW] = 27000};
+#define SOME_PAGES 4096u /* where nobody knows how many a guest uses */
+
+/* Of a miss, by how many pages the guest touches in a while. */
+static u64 miss_cost(const struct partition *p, const struct estimates *e, u64 guest)
 {
-	*e = (struct estimates){.faults_exit =
-					!(p->vcpu.shadow && p->vcpu.shadow->setup.filters_faults)};
+	u64 look = mul_div(coverage_look_ns[COVERAGE_LOOKS - 1], hv_policy_params()->khz,
+			   NSEC_PER_MSEC);
+	u64 pages = SOME_PAGES;
+
+	if (strcmp(hv_cmdline()->pmu, "model") == 0)
+		return model_cost[mode_of(p)];
+	if (e->touched.confidence && guest)
+		pages = mul_div(e->touched.value, MIN(look, guest), guest);
+	return calibration_walk(hv_calibration(), mode_of(p), MAX(pages, 1ull));
 }
 
 static void measure(struct partition *p, struct policy_sample *x, u64 now_ns)
 {
+	struct estimates e = {.faults_exit =
+				      !(p->vcpu.shadow && p->vcpu.shadow->setup.filters_faults),
+			      .world_switch = hv_calibration()->cpuid};
 	struct adaptive *a = &p->adaptive;
 	struct telemetry after;
-	struct estimates e;
+	u64 guest;
 
 	take_totals(p, &after, now_ns);
-	estimate(p, &e);
+	guest = after.guest - a->before.guest;
+	estimate_tick(p, guest, &e);
 	read_counters(p, &e);
+	telemetry_price_walks(&e, guest, miss_cost(p, &e, guest));
 	telemetry_sample(x, mode_of(p), &a->before, &after, &e);
 	progress_measure(&a->progress, x, &e.touched, a->trial);
 	if (a->switch_cycles)
@@ -170,8 +188,11 @@ static void tick(void *arg, u64 now_ns)
 	struct partition *p = arg;
 	struct adaptive *a = &p->adaptive;
 	u64 ns = a->policy.params.tick;
+	struct policy_sample unused;
 
 	if (p->state == PARTITION_RUNNING && a->kind == ADAPTIVE_CHAOS) {
+		measure(p, &unused, now_ns);
+		take_totals(p, &a->before, now_ns);
 		partition_switch_paging(p, chaos_number(a, 2) == 1 ? PAGING_NESTED : PAGING_SHADOW,
 					CHAOS);
 		ns = chaos_number(a, 2 * ns);
@@ -237,6 +258,8 @@ void partition_adaptive_start(struct partition *p)
 		start_chaos(p);
 	else
 		start_policy(p, &params);
+	if (a->kind != ADAPTIVE_REPLAY)
+		estimate_start(p, params.tick);
 	take_totals(p, &a->before, clock_ns());
 	pmu_meter_read(&p->pmu, p->vcpu.cpu, rdtsc(), &(struct pmu_reading){0});
 	timer_set(&a->timer, clock_ns() + params.tick);
@@ -244,7 +267,10 @@ void partition_adaptive_start(struct partition *p)
 
 void partition_adaptive_stop(struct partition *p)
 {
+	if (!adaptive_on(&p->adaptive))
+		return;
 	timer_set(&p->adaptive.timer, TIMER_OFF);
+	estimate_stop(p);
 	p->adaptive.kind = ADAPTIVE_OFF;
 }
 

@@ -50,7 +50,7 @@ TEST(nested_takes_estimates)
 	is(&x.invlpgs, 0, 0);
 	is(&x.shadow_cycles, 0, 0);
 	is(&x.walk_cycles, 0, 0);
-	is(&x.instructions, 0, 0);
+	is(&x.instructions, 900000, 20);
 	is(&x.progress, 0, 0);
 }
 
@@ -98,6 +98,8 @@ TEST(counters_of_the_cpu_go_first)
 	const struct estimates e = {
 		.world_switch = 1000, .unhalted = {123456, 90}, .instructions = {654321, 100}};
 	const struct estimates distrusted = {.unhalted = {123456, 0}};
+	const struct estimates stuck = {.unhalted = {0, 100}};
+	const struct estimates absurd = {.unhalted = {900000 * 17, 100}};
 	struct policy_sample x;
 
 	telemetry_sample(&x, POLICY_NESTED, &before, &after, &e);
@@ -105,6 +107,34 @@ TEST(counters_of_the_cpu_go_first)
 	is(&x.instructions, 654321, 100);
 	telemetry_sample(&x, POLICY_NESTED, &before, &after, &distrusted);
 	CHECK_EQ(x.unhalted, 900000);
+	telemetry_sample(&x, POLICY_NESTED, &before, &after, &stuck);
+	CHECK_EQ(x.unhalted, 900000);
+	telemetry_sample(&x, POLICY_NESTED, &before, &after, &absurd);
+	CHECK_EQ(x.unhalted, 900000);
+}
+
+TEST(walks_are_priced_where_they_are_not_measured)
+{
+	struct estimates e = {.walks = {5000, 70}};
+
+	telemetry_price_walks(&e, 1000000, 0);
+	is(&e.walk_cycles, 0, 0);
+	telemetry_price_walks(&e, 1000000, 45500);
+	is(&e.walk_cycles, 227500, 70);
+	telemetry_price_walks(&e, 1000000, 1000); /* known by now */
+	is(&e.walk_cycles, 227500, 70);
+	e = (struct estimates){.walks = {5000, 70}};
+	telemetry_price_walks(&e, 1000, 45500); /* never more than all the time */
+	is(&e.walk_cycles, 1000, 70);
+	e = (struct estimates){.walks = {0, 70}};
+	telemetry_price_walks(&e, 1000, 45500);
+	is(&e.walk_cycles, 1, 70);
+	e = (struct estimates){.walks = {900, 3}};
+	telemetry_price_walks(&e, 1000000, 10000);
+	is(&e.walk_cycles, 9000, 10);
+	e = (struct estimates){.walks = {0, 0}};
+	telemetry_price_walks(&e, 1000, 45500);
+	is(&e.walk_cycles, 0, 0);
 }
 
 /* --- progress --------------------------------------------------------------------------------- */

@@ -16,6 +16,12 @@ static bool within(const struct policy_measure *m, u64 max)
 	return measure_known(m) && m->value <= max;
 }
 
+/* The guest hardly ran: whatever the measures say, and whether they say anything, is of no use. */
+static bool hardly_ran(const struct policy_params *p, const struct policy_sample *x)
+{
+	return x->mode < POLICY_MODES && x->ns && x->unhalted < ns_to_cycles(p, p->min_unhalted);
+}
+
 static bool plausible(const struct policy_params *p, const struct policy_sample *x, unsigned needs)
 {
 	u64 cycles = sat_mul(ns_to_cycles(p, x->ns), CPUS_MAX);
@@ -39,8 +45,7 @@ static bool plausible(const struct policy_params *p, const struct policy_sample 
 
 static bool idle(const struct policy_params *p, const struct policy_sample *x)
 {
-	return x->unhalted < ns_to_cycles(p, p->min_unhalted) ||
-	       (measure_known(&x->instructions) && x->instructions.value < p->min_instructions);
+	return measure_known(&x->instructions) && x->instructions.value < p->min_instructions;
 }
 
 static u64 good_needed(const struct guard *g, const struct policy_params *p)
@@ -62,6 +67,8 @@ static enum guard_verdict bad_sample(struct guard *g, const struct policy_params
 enum guard_verdict guard_check(struct guard *g, const struct policy_params *p,
 			       const struct policy_sample *x, unsigned needs)
 {
+	if (hardly_ran(p, x))
+		return g->tripped ? GUARD_TRIPPED : GUARD_IDLE;
 	if (!plausible(p, x, needs))
 		return bad_sample(g, p);
 	if (idle(p, x))

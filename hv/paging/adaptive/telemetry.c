@@ -8,6 +8,9 @@
 #include "paging/adaptive/guard.h"
 
 #define EXACT 100
+#define GUESS 20
+/* Between the CPU's clock and the one we read. */
+#define CLOCK_RANGE 16
 
 const char *const progress_unit_name[PROGRESS_UNITS] = {[PROGRESS_NONE] = "none",
 							[PROGRESS_INSTRUCTIONS] = "instructions",
@@ -28,9 +31,12 @@ static u64 unhalted(const struct telemetry *before, const struct telemetry *afte
 {
 	u64 cycles = after->guest - before->guest;
 
-	if (measure_known(&e->unhalted))
+	cycles = sat_sub(cycles, sat_mul(after->exits - before->exits, e->world_switch));
+	/* A counter that stands still or counts something else would pass for an idle guest. */
+	if (measure_known(&e->unhalted) && e->unhalted.value >= cycles / CLOCK_RANGE &&
+	    e->unhalted.value / CLOCK_RANGE <= cycles)
 		return e->unhalted.value;
-	return sat_sub(cycles, sat_mul(after->exits - before->exits, e->world_switch));
+	return cycles;
 }
 
 static void shadow_measures(struct policy_sample *x, const struct telemetry *before,
@@ -64,8 +70,24 @@ void telemetry_sample(struct policy_sample *x, enum policy_mode mode,
 		.leaves = e->leaves,
 		.spaces = e->spaces,
 	};
+	if (!measure_known(&x->instructions))
+		x->instructions = (struct policy_measure){x->unhalted, GUESS};
 	if (mode == POLICY_SHADOW)
 		shadow_measures(x, before, after, e);
+}
+
+/* Some walks there always are. A lower bound from few samples is a rough one, and still better than
+ * to know nothing. */
+void telemetry_price_walks(struct estimates *e, u64 guest, u64 cost)
+{
+	u64 cycles;
+
+	if (measure_known(&e->walk_cycles) || !e->walks.confidence || !cost)
+		return;
+	cycles = mul_div(e->walks.value, cost, 1000);
+	e->walk_cycles = (struct policy_measure){
+		.value = MAX(MIN(cycles, guest), 1ull),
+		.confidence = MAX(e->walks.confidence, (u8)MEASURE_CONFIDENCE)};
 }
 
 /* --- progress --------------------------------------------------------------------------------- */
@@ -132,6 +154,6 @@ void progress_measure(struct progress *p, struct policy_sample *x,
 		p->poor = 0;
 	count = count_of(x, touched, p->unit);
 	x->progress = (struct policy_measure){0};
-	if (p->unit == before && count)
+	if (p->unit == before && count >= PROGRESS_MIN / 2)
 		x->progress = (struct policy_measure){.value = count, .confidence = EXACT};
 }

@@ -52,10 +52,14 @@ struct progress {
 	u32 poor;		  /* ticks in a row in which another unit said much more */
 };
 
-/* The tick between @before and @after, in which the guest ran in @mode. */
+/* The tick between @before and @after, in which the guest ran in @mode. Where nothing counts
+ * instructions, one a cycle is a guess that says so. */
 void telemetry_sample(struct policy_sample *x, enum policy_mode mode,
 		      const struct telemetry *before, const struct telemetry *after,
 		      const struct estimates *e);
+/* Where nothing counts cycles in walks: @e's misses by @cost thousandths of a cycle each (0: not
+ * known), in @guest cycles of the guest's. */
+void telemetry_price_walks(struct estimates *e, u64 guest, u64 cost);
 /* Put into @x what serves as progress. The unit is the one with the most counts; while @trial it
  * stays, since two windows are being compared in it. A tick of another unit than the one before has
  * no progress, which ends what was added up in that. */
