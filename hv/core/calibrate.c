@@ -23,10 +23,10 @@ const struct calibration *hv_calibration(void)
 
 static void measure_exits(struct probe *p, struct calibration *c)
 {
-	c->cpuid = probe_exit_cost(p, PROBE_CPUID);
-	c->cr3 = probe_exit_cost(p, PROBE_CR3);
-	c->invlpg = probe_exit_cost(p, PROBE_INVLPG);
-	c->fault = probe_exit_cost(p, PROBE_FAULT);
+	c->cpuid = probe_exit_cost(p, PROBE_CPUID, &c->world_switch);
+	c->cr3 = probe_exit_cost(p, PROBE_CR3, NULL);
+	c->invlpg = probe_exit_cost(p, PROBE_INVLPG, NULL);
+	c->fault = probe_exit_cost(p, PROBE_FAULT, NULL);
 	c->fill = probe_fill_cost(p);
 }
 
@@ -98,6 +98,7 @@ static void report(const struct calibration *c, const struct calibration_loads *
 	record_u64(&r, "cr3", c->cr3);
 	record_u64(&r, "invlpg", c->invlpg);
 	record_close(&r);
+	record_u64(&r, "world_switch", c->world_switch);
 	record_u64(&r, "fill", c->fill);
 	record_costs(&r, "pages", calibration_pages);
 	record_object(&r, "loads");

@@ -29,6 +29,9 @@ struct calibration_walk {
 struct calibration {
 	bool done; /* false: it was not asked for, or failed; all else is 0 */
 	u64 us;	   /* how long it took */
+	/* Cycles of an exit and an entry that fall between the clocks of both: what the CPU takes
+	 * for them, and run() until it enters. */
+	u64 world_switch;
 	/* Cycles from the exit to the next instruction of the guest, with nothing done between: */
 	u64 cpuid;
 	u64 fault;     /* page fault, by shadow tables */

@@ -298,13 +298,16 @@ static void best_add(struct best *b, u64 cycles)
 	b->cycles = MIN(b->cycles, cycles);
 }
 
-static bool exit_batch(struct probe *p, enum probe_exit what, u64 *cycles)
+static bool exit_batch(struct probe *p, enum probe_exit what, u64 *cycles, u64 *inside)
 {
-	u64 start = rdtsc_ordered();
+	u64 start = rdtsc_ordered(), before;
 	struct exit x;
 
+	*inside = 0;
 	for (unsigned i = 0; i < EXITS_PER_BATCH; i++) {
+		before = rdtsc();
 		run(p, &x);
+		*inside += p->vcpu.exit_tsc - before;
 		if (!expect(p, &x, loops[what].reason))
 			return false;
 		p->vcpu.rip += loops[what].len;
@@ -313,12 +316,12 @@ static bool exit_batch(struct probe *p, enum probe_exit what, u64 *cycles)
 	return true;
 }
 
-u64 probe_exit_cost(struct probe *p, enum probe_exit what)
+u64 probe_exit_cost(struct probe *p, enum probe_exit what, u64 *inside)
 {
 	enum policy_mode mode =
 		what == PROBE_CPUID && probe_can(p, POLICY_NESTED) ? POLICY_NESTED : POLICY_SHADOW;
-	struct best best = best_begin(p);
-	u64 cycles;
+	struct best best = best_begin(p), within = best;
+	u64 cycles, part;
 
 	if (!probe_can(p, mode) || p->unexpected)
 		return 0;
@@ -327,10 +330,13 @@ u64 probe_exit_cost(struct probe *p, enum probe_exit what)
 	while (best_more(&best)) {
 		p->vcpu.gpr[GPR_RAX] = p->guest_root;
 		p->vcpu.gpr[GPR_RDI] = what == PROBE_FAULT ? TOUCH_AT : SMALL_AT;
-		if (!exit_batch(p, what, &cycles))
+		if (!exit_batch(p, what, &cycles, &part))
 			return 0;
 		best_add(&best, cycles);
+		best_add(&within, part);
 	}
+	if (inside)
+		*inside = within.cycles / EXITS_PER_BATCH;
 	return best.cycles / EXITS_PER_BATCH;
 }
 

@@ -39,8 +39,9 @@ int probe_make(struct probe *p, const struct engine_ops *engine, const struct en
 void probe_free(struct probe *p);
 bool probe_can(const struct probe *p, enum policy_mode mode);
 
-/* Cycles from one exit of @what to the next; 0: this machine does not do that. */
-u64 probe_exit_cost(struct probe *p, enum probe_exit what);
+/* Cycles from one exit of @what to the next; 0: this machine does not do that. @inside, if not
+ * NULL: of them those within run(), up to the clock that it reads on the way out. */
+u64 probe_exit_cost(struct probe *p, enum probe_exit what, u64 *inside);
 /* Cycles for an entry of a shadow table that real shadow paging makes at a fault; 0 likewise. */
 u64 probe_fill_cost(struct probe *p);
 /* Thousandths of a cycle for a random load in @pages pages of 4 KiB, a power of two, or in as much

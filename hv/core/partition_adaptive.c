@@ -109,7 +109,7 @@ static void measure(struct partition *p, struct policy_sample *x, u64 now_ns)
 {
 	struct estimates e = {.faults_exit =
 				      !(p->vcpu.shadow && p->vcpu.shadow->setup.filters_faults),
-			      .world_switch = hv_calibration()->cpuid};
+			      .world_switch = hv_calibration()->world_switch};
 	struct adaptive *a = &p->adaptive;
 	struct telemetry after;
 	u64 guest;

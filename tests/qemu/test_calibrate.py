@@ -23,6 +23,7 @@ MODES = ("nested", "shadow")
 def check_exits(t, r):
     exits, fill = r["exits"], r["fill"]
     t.check(set(exits) == {"cpuid", "fault", "cr3", "invlpg"} and all(exits.values()), f"exits {exits}")
+    t.check(0 < r["world_switch"] < exits["cpuid"], f"of {exits} the switch itself takes {r['world_switch']}")
     t.check(fill > exits["fault"], f"a fill costs {fill}, the fault alone {exits['fault']}")
     # No exit is a hundred times another one: the way there and back is the same.
     t.check(max(exits.values()) < 100 * min(exits.values()), f"exits {exits}")
