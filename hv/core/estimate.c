@@ -170,8 +170,11 @@ static void begin_round(struct partition *p)
 
 	memset(e->looks, 0, sizeof(e->looks));
 	e->looked = 0;
-	e->in_shadow = !runs_nested(p);
-	e->looking = e->in_shadow ? clear_shadow(p) : clear_nested(p);
+	e->in_shadow = p->vcpu.paging == &paging_shadow;
+	if (e->in_shadow)
+		e->looking = clear_shadow(p);
+	else if (runs_nested(p))
+		e->looking = clear_nested(p);
 	if (!e->looking)
 		return;
 	forget(&p->vcpu);
@@ -324,6 +327,11 @@ void estimate_stop(struct partition *p)
 	timer_set(&e->look, TIMER_OFF);
 	timer_set(&e->tick, TIMER_OFF);
 	paging_watch(&p->vcpu, WATCHER_COUNTS, 0);
+}
+
+void estimate_mode_ends(struct partition *p)
+{
+	end_round(p);
 }
 
 void estimate_mode(struct partition *p)

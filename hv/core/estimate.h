@@ -55,7 +55,9 @@ void estimate_start(struct partition *p, u64 tick_ns);
 void estimate_stop(struct partition *p);
 /* @p starts: with ticks of its own where the command line asks for estimates whatever decides. */
 void estimate_power_on(struct partition *p);
-/* After a switch of paging modes. */
+/* Before and after a switch of paging modes: nested tables are as they were, then, for whatever
+ * mode changes them by itself. */
+void estimate_mode_ends(struct partition *p);
 void estimate_mode(struct partition *p);
 /* The tick ends, in which the guest ran @guest cycles: put into @out what is known since the last
  * one: faults, cr3_writes and invlpgs (those of a guest that runs nested), table_writes, leaves,

@@ -212,6 +212,7 @@ int partition_change_paging(struct partition *p, enum paging_kind kind)
 		report_error(p->cfg.name, "paging", "no memory for shadow tables");
 		return -ENOMEM;
 	}
+	estimate_mode_ends(p);
 	from->leave(v);
 	if (to->enter(v) != 0) {
 		report_error(p->cfg.name, "paging", "no memory to switch to %s", to->name);

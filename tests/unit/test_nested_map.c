@@ -6,7 +6,7 @@
  * The table format is none that a CPU has, so that nothing here can rest on one.
  *
  * SRCS: hv/mem/p2m.c hv/paging/nested/nested_map.c hv/paging/nested/nested_guard.c
- * SRCS: hv/paging/nested/nested.c
+ * SRCS: hv/paging/nested/nested.c hv/paging/nested/nested_sample.c
  *
  * SPDX-License-Identifier: MIT
  */
@@ -15,6 +15,7 @@
 #include "paging/ledger.h"
 #include "paging/nested/nested_guard.h"
 #include "paging/nested/nested_map.h"
+#include "paging/nested/nested_sample.h"
 #include "paging/paging.h"
 #include "penumbra/platform.h"
 
@@ -764,4 +765,116 @@ TEST(guards_stand_when_the_map_changes_and_fail_without_memory)
 	CHECK(!nested_guarded(&map, 4 * MIB) && writable_at(4 * MIB));
 	CHECK_EQ(nested_map_audit(&map), 0);
 	demolish(); /* gives back what guards took */
+}
+
+/* --- samples of accessed bits ----------------------------------------------------------------- */
+
+#define F_ACCESSED BIT(60)
+
+static u64 used_leaf(hpa_t hpa, unsigned level, bool writable, bool executable)
+{
+	return fake_leaf(hpa, level, writable, executable) | F_ACCESSED;
+}
+
+static u64 fake_accessed(void)
+{
+	return F_ACCESSED;
+}
+
+static void build_accessed(u64 bytes, u64 gibs)
+{
+	static struct nested_format accessed;
+
+	accessed = format;
+	accessed.leaf = used_leaf;
+	accessed.accessed = fake_accessed;
+	build_memory(bytes, gibs);
+	CHECK_EQ(nested_map_init(&map, &accessed, true, &m), 0);
+}
+
+TEST(regions_are_split_looked_at_and_joined_without_a_trace)
+{
+	struct nested_sample s;
+	u64 random = 1, squares, tables, leaves[4];
+
+	build_accessed(2 * GIB + 64 * MIB, 1);
+	tables = map.tables;
+	memcpy(leaves, map.leaves, sizeof(leaves));
+	CHECK(nested_sample_possible(&map));
+	CHECK_EQ(nested_sample_regions(&map), 1024 + 32 - 1);
+	for (unsigned round = 0; round < 20; round++) {
+		unsigned n = nested_sample_begin(&map, &s, 16, &random);
+
+		CHECK(n > 12 && n <= 16);
+		CHECK_EQ(nested_sample_count(&map, &s, &squares), 0);
+		CHECK_EQ(nested_map_audit(&map), 0);
+		check_range(0, PC_HIGH_RAM_BASE + 64 * MIB, 2 * MIB);
+		for (unsigned i = 0; i < n; i++) {
+			unsigned level;
+
+			CHECK_EQ(level_at(s.region[i].gpa), 1);
+			check_range(s.region[i].gpa, s.region[i].gpa + 2 * MIB, PAGE_SIZE);
+			/* The guest uses as many pages of it as its number. */
+			for (unsigned page = 0; page < i; page++)
+				*walk(s.region[i].gpa + page * 37 % 512 * PAGE_SIZE, &level) |=
+					F_ACCESSED;
+		}
+		CHECK_EQ(nested_sample_count(&map, &s, &squares), n * (n - 1) / 2);
+		CHECK_EQ(squares, (n - 1) * n * (2 * n - 1) / 6);
+		nested_sample_end(&map, &s);
+		CHECK_EQ(map.tables, tables);
+		CHECK(!memcmp(leaves, map.leaves, sizeof(leaves)));
+		CHECK_EQ(nested_map_audit(&map), 0);
+		nested_sample_end(&map, &s); /* nothing more to do */
+	}
+	demolish();
+}
+
+/* Each one as often as any other. */
+TEST(every_region_has_the_same_chance)
+{
+	unsigned chosen[32] = {0};
+	struct nested_sample s;
+	u64 random = 7;
+
+	build_accessed(32 * 2 * MIB, 0);
+	for (unsigned round = 0; round < 400; round++) {
+		unsigned n = nested_sample_begin(&map, &s, 8, &random);
+
+		for (unsigned i = 0; i < n; i++)
+			chosen[s.region[i].gpa >> P2M_CHUNK_SHIFT]++;
+		nested_sample_end(&map, &s);
+	}
+	CHECK_EQ(chosen[0], 0);
+	for (unsigned i = 1; i < 32; i++)
+		CHECK(chosen[i] > 65 && chosen[i] < 145);
+	demolish();
+}
+
+TEST(a_sample_takes_what_memory_there_is)
+{
+	struct nested_sample s;
+	u64 random = 3, squares;
+	unsigned n;
+
+	build_accessed(2 * GIB, 1);
+	fake_frames.limit = fake_frames.used + 5;
+	n = nested_sample_begin(&map, &s, 16, &random);
+	CHECK(n >= 2 && n <= 5);
+	CHECK_EQ(nested_sample_count(&map, &s, &squares), 0);
+	CHECK_EQ(nested_map_audit(&map), 0);
+	nested_sample_end(&map, &s);
+	fake_frames.limit = fake_frames.used;
+	CHECK_EQ(nested_sample_begin(&map, &s, 16, &random), 0);
+	nested_sample_end(&map, &s);
+	CHECK_EQ(nested_map_audit(&map), 0);
+	fake_frames.limit = ~0u;
+	demolish();
+}
+
+TEST(without_accessed_bits_there_is_no_sample)
+{
+	build(64 * MIB, 0, true);
+	CHECK(!nested_sample_possible(&map));
+	demolish();
 }
