@@ -161,6 +161,17 @@ static void end_trial(struct regret *r, const struct policy_params *p, struct po
 	ask_switch(r, d, best, REASON_REVERT);
 }
 
+/* No verdict. Counts that differ between the modes for ever would make all trials end so: the next
+ * one waits as after any other. */
+static void void_trial(struct regret *r, const struct policy_params *p, struct policy_decision *d)
+{
+	r->trial.active = false;
+	d->probe = false;
+	d->reason = REASON_VOID;
+	budget_charge(&r->budget, p, sat_add(r->trial.lost, d->switch_cost));
+	budget_back_off(&r->budget, p, r->now_ns, true, BACK_OFF_UNSURE);
+}
+
 static void trial_tick(struct regret *r, const struct policy_params *p,
 		       const struct policy_sample *x, struct policy_decision *d)
 {
@@ -168,9 +179,7 @@ static void trial_tick(struct regret *r, const struct policy_params *p,
 	enum verdict v;
 
 	if (!measure_known(&x->progress) || window_other_load(&r->trial.old, &r->window)) {
-		r->trial.active = false;
-		d->probe = false;
-		d->reason = REASON_VOID;
+		void_trial(r, p, d);
 		return;
 	}
 	d->gain_ppm = window_gain(&r->trial.old, &r->window);
