@@ -333,6 +333,23 @@ static void take_small(struct shadow *s, struct sh_page *p, unsigned idx, u64 e)
 	tell_loss(s, p, old, new);
 }
 
+bool sh_fill_empty(struct shadow *s, struct sh_page *p, unsigned idx, u64 e, bool write)
+{
+	u64 new = derive_small(s, p, e);
+
+	if (sh_present(s, p->spt[idx]) || !sh_present(s, new) || (write && !(new &PTE_W)))
+		return false;
+	if ((new &PTE_W) && !sh_chain_add(s, sh_frame(s, e & PTE_ADDR), ref_of(s, p, idx)))
+		return false;
+	((u64 *)p->src)[idx] = e;
+	p->spt[idx] = new;
+	p->live++;
+	p->present[idx / 64] |= BIT(idx % 64);
+	p->used = true;
+	s->changes++;
+	return true;
+}
+
 void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e)
 {
 	u64 old, new;

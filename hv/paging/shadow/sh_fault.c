@@ -313,6 +313,54 @@ static struct shadow_outcome handle(struct shadow *s, const struct walk_regs *g,
 	}
 }
 
+/* The guest's tables allow the access without a closer look at modes and bits to be set: its own
+ * kind of page, no protection keys. */
+static inline bool plainly_allowed(const struct shadow *s, u32 error, u64 e)
+{
+	u64 all = s->way.all & e;
+
+	if ((s->mode.cr4 & CR4_PKE) || ((error & PFEC_U) != 0) != ((all & PTE_U) != 0))
+		return false;
+	if ((error & PFEC_I) && ((s->way.any | e) & PTE_NX))
+		return false;
+	return !(error & PFEC_W) || (all & PTE_W);
+}
+
+/* Pages mapped on demand: the guest's own fault, and the one that follows when it has mapped the
+ * page. Nearly all faults are one of these, by the same way as the last. False: look closer. */
+static inline bool on_demand(struct shadow *s, gva_t gva, u32 error, struct shadow_outcome *o)
+{
+	unsigned idx = gva >> SHIFT_4K & (SH_ENTRIES - 1);
+	struct sh_page *p = s->way.leaf;
+	u64 e;
+
+	if (!sh_same_way(s, gva))
+		return false;
+	e = ((const volatile u64 *)(const void *)p->guest)[idx];
+	if (!(e & PTE_P)) {
+		*o = outcome(SHADOW_GUEST, 0, error & (PFEC_W | PFEC_U));
+		return !(error & PFEC_I);
+	}
+	if ((error & (PFEC_P | PFEC_RSVD)) == PFEC_P || !plainly_allowed(s, error, e) ||
+	    !sh_fill_empty(s, p, idx, e, error & PFEC_W))
+		return false;
+	prefetch(s, p, idx);
+	*o = outcome(SHADOW_RETRY, (e & PTE_ADDR) | (gva & (PAGE_SIZE - 1)), 0);
+	return true;
+}
+
+static __attribute__((noinline)) struct shadow_outcome look_closer(struct shadow *s,
+								   const struct walk_regs *g,
+								   gva_t gva, u32 error)
+{
+	struct shadow_outcome o;
+
+	sh_reserve(s, FILL_NODES);
+	o = handle(s, g, gva, error);
+	sh_commit(s);
+	return o;
+}
+
 struct shadow_outcome shadow_fault(struct shadow *s, const struct walk_regs *g, gva_t gva,
 				   u32 error)
 {
@@ -325,9 +373,10 @@ struct shadow_outcome shadow_fault(struct shadow *s, const struct walk_regs *g, 
 	struct shadow_outcome o;
 
 	sh_begin(s);
-	sh_reserve(s, FILL_NODES);
-	o = handle(s, g, s->mode.kind == SH_LONG ? gva : (u32)gva, error);
-	sh_commit(s);
+	if (s->mode.kind != SH_LONG)
+		gva = (u32)gva;
+	if (!on_demand(s, gva, error, &o))
+		o = look_closer(s, g, gva, error);
 	if (o.result != SHADOW_STORE) /* counted when it is done */
 		sh_account(s, path[o.result], since);
 	return o;

@@ -231,21 +231,13 @@ static bool find_way(struct shadow *s, gva_t gva)
 	return true;
 }
 
-static inline bool same_way(const struct shadow *s, gva_t gva)
-{
-	const struct sh_way *y = &s->way;
-
-	return y->region == gva >> SH_LEVEL_SHIFT(2) && y->edits == s->edits &&
-	       !((*y->slot[0] ^ y->e[0]) | (*y->slot[1] ^ y->e[1]) | (*y->slot[2] ^ y->e[2]));
-}
-
 bool sh_walk_known(struct shadow *s, const struct walk_regs *g, gva_t gva, u32 access,
 		   struct sh_walk *w, enum sh_walked *verdict)
 {
 	struct sh_step *t = &w->step[0];
 	struct sh_page *p;
 
-	if (!same_way(s, gva) && !find_way(s, gva))
+	if (!sh_same_way(s, gva) && !find_way(s, gva))
 		return false;
 	p = s->way.leaf;
 	w->leaf = p;

@@ -259,6 +259,14 @@ static inline bool sh_pdpte_reserved(u64 e, unsigned maxphyaddr)
 /* Translate @gva for @access (walk.h) and set accessed and dirty bits. */
 enum sh_walked sh_walk(struct shadow *s, const struct walk_regs *g, gva_t gva, u32 access,
 		       struct sh_walk *w);
+/* Is @s->way the way to @gva? */
+static inline bool sh_same_way(const struct shadow *s, gva_t gva)
+{
+	const struct sh_way *y = &s->way;
+
+	return y->region == gva >> SH_LEVEL_SHIFT(2) && y->edits == s->edits &&
+	       !((*y->slot[0] ^ y->e[0]) | (*y->slot[1] ^ y->e[1]) | (*y->slot[2] ^ y->e[2]));
+}
 /* The same for a guest with 8-byte entries when all links on the way are in our tables, and as the
  * guest has them: then there is but one step in @w. False: no verdict. */
 bool sh_walk_known(struct shadow *s, const struct walk_regs *g, gva_t gva, u32 access,
@@ -399,6 +407,9 @@ u64 sh_direct_key(const struct shadow *s, const struct sh_page *p, unsigned idx,
 gpa_t sh_entry_gpa(const struct shadow *s, const struct sh_page *p, unsigned idx);
 /* Replace an entry made from the same guest entry. */
 void sh_put(struct shadow *s, struct sh_page *p, unsigned idx, u64 new);
+/* Entry @idx of @p, a plain table, is made from the guest's @e. False, and nothing has changed:
+ * there is one already, or it does not come to a leaf, that can be written if @write says so. */
+bool sh_fill_empty(struct shadow *s, struct sh_page *p, unsigned idx, u64 e, bool write);
 /* Fill every empty entry of @p whose guest entry has been used and that needs no new table. */
 void sh_link_known(struct shadow *s, struct sh_page *p);
 /* The guest's entry @gi is @e now. */

@@ -231,7 +231,8 @@ static int shadow_ops_enter(struct vcpu *v)
 }
 
 /* The delivery of an event can write to a table too: then no instruction stands for it. */
-static enum paging_result store(struct vcpu *v, const struct walk_regs *g, gva_t gva, gpa_t gpa)
+static __attribute__((noinline)) enum paging_result store(struct vcpu *v, const struct walk_regs *g,
+							  gva_t gva, gpa_t gpa)
 {
 	struct shadow_insn i = {.gpr = v->gpr, .rip = &v->rip, .rflags = &v->rflags};
 	struct vcpu_code c;
