@@ -10,6 +10,7 @@ sim: $(B)/sim/sim
 	$(Q)$< --held-out
 	$(Q)$< --mmu
 UNIT_LIBS_test_policy_regret := -lm
+UNIT_LIBS_test_policy_promises := -lm
 UNIT_LIBS_test_pnpolicy := -lm
 UNIT_LIBS_test_sim_mmu := -lm
 UNIT_LIBS_test_sim_trace := -lm
