@@ -4,12 +4,17 @@
  * to be what the guest's memory says, unless the table is out of sync; everything that points
  * somewhere has to be known there, and nothing else. docs/paging.md tells how to read a complaint.
  *
+ * It may run at every exit, so what is plainly right is passed by quickly: words that say nothing
+ * or have not moved, eight at a time; small pages of plain RAM. All else is looked at rule by rule.
+ *
  * SPDX-License-Identifier: MIT
  */
 #include "lib/str.h"
 #include "paging/shadow/shadow_int.h"
 
-#define SAID_MAX 20u /* complaints told; the rest is only counted */
+#define SAID_MAX	 20u /* complaints told; the rest is only counted */
+#define GROUP		 8u  /* words compared at once */
+#define FRAMES_PER_CHUNK (P2M_CHUNK / PAGE_SIZE)
 
 struct audit {
 	struct shadow *s;
@@ -38,6 +43,21 @@ __attribute__((format(printf, 4, 5))) static void complain(struct audit *a, cons
 	a->say(a->ctx, text);
 }
 
+/* --- words ---------------------------------------------------------------------------------------
+ */
+
+static inline bool all_are(const u64 *w, u64 v)
+{
+	return !((w[0] ^ v) | (w[1] ^ v) | (w[2] ^ v) | (w[3] ^ v) | (w[4] ^ v) | (w[5] ^ v) |
+		 (w[6] ^ v) | (w[7] ^ v));
+}
+
+static inline bool are_same(const u64 *a, const u64 *b)
+{
+	return !((a[0] ^ b[0]) | (a[1] ^ b[1]) | (a[2] ^ b[2]) | (a[3] ^ b[3]) | (a[4] ^ b[4]) |
+		 (a[5] ^ b[5]) | (a[6] ^ b[6]) | (a[7] ^ b[7]));
+}
+
 /* --- chains -------------------------------------------------------------------------------------
  */
 
@@ -64,17 +84,57 @@ static u64 chain_length(const struct shadow *s, u32 head, u64 *nodes)
 	return len;
 }
 
+/* What the frames of chunk @c know: the length of their chains. How many of them hold a synced
+ * table has been counted on the way. */
+static u64 audit_chunk(struct audit *a, u64 c, u64 *nodes)
+{
+	const struct shadow *s = a->s;
+	const u32 *frame = &s->frame[c * FRAMES_PER_CHUNK];
+	u32 synced = 0;
+	u64 refs = 0;
+
+	for (unsigned f = 0; f < FRAMES_PER_CHUNK; f++) {
+		if (f % (2 * GROUP) == 0 && all_are((const u64 *)(frame + f), 0)) {
+			f += 2 * GROUP - 1;
+			continue;
+		}
+		synced += (frame[f] & SH_FRAME_SYNC) != 0;
+		if (frame[f] & SH_CHAIN_MASK)
+			refs += chain_length(s, frame[f], nodes);
+	}
+	if (synced != s->chunk_sync[c])
+		complain(a, NULL, 0, "%u synced frames in chunk %llu, %u counted", synced,
+			 (unsigned long long)c, s->chunk_sync[c]);
+	return refs + chain_length(s, s->chunk_map[c], nodes);
+}
+
+static u64 audit_chunks(struct audit *a, u64 *nodes)
+{
+	const struct shadow *s = a->s;
+	u64 refs = 0;
+	u32 synced = 0;
+
+	for (u64 c = 0; c < s->m->nchunks; c++) {
+		u64 gib = c * P2M_CHUNK / GIB;
+
+		refs += audit_chunk(a, c, nodes);
+		synced += s->chunk_sync[c];
+		if (c + 1 < s->m->nchunks && (c + 1) * P2M_CHUNK % GIB)
+			continue;
+		if (synced != s->gib_sync[gib])
+			complain(a, NULL, 0, "%u synced frames in GiB %llu, %u counted", synced,
+				 (unsigned long long)gib, s->gib_sync[gib]);
+		synced = 0;
+	}
+	return refs;
+}
+
 /* As every entry was found in its chain, chains that hold as many references hold no others. */
 static void audit_chains(struct audit *a)
 {
 	struct shadow *s = a->s;
-	u64 refs = 0, nodes = 0;
+	u64 nodes = 0, refs = audit_chunks(a, &nodes);
 
-	for (u64 f = 0; f < s->nframes; f++)
-		if (s->frame[f] & ~(u32)(SH_FRAME_SYNC | SH_FRAME_HELD))
-			refs += chain_length(s, s->frame[f], &nodes);
-	for (u64 c = 0; c < s->m->nchunks; c++)
-		refs += chain_length(s, s->chunk_map[c], &nodes);
 	for (u64 i = 0; i <= s->m->nchunks * P2M_CHUNK / GIB; i++)
 		refs += chain_length(s, s->gib_map[i], &nodes);
 	for (u32 i = 1; i <= s->npages; i++)
@@ -156,6 +216,10 @@ static void audit_writable_leaf(struct audit *a, const struct sh_page *p, unsign
 		complain(a, p, (int)idx, "writable, not known to %llx", (unsigned long long)gpa);
 		return;
 	}
+	/* These counts are held against the frames in audit_chunks(). */
+	if ((level == 2 && !s->chunk_sync[gpa >> P2M_CHUNK_SHIFT]) ||
+	    (level == 3 && !s->gib_sync[gpa / GIB]))
+		return;
 	for (gpa_t f = gpa; f < gpa + SH_LEVEL_SIZE(level); f += PAGE_SIZE)
 		if (*sh_frame(s, f) & SH_FRAME_SYNC)
 			complain(a, p, (int)idx, "writable, but %llx holds a synced table",
@@ -182,6 +246,60 @@ static void audit_leaf(struct audit *a, const struct sh_page *p, unsigned idx)
 		audit_writable_leaf(a, p, idx, gpa, level);
 }
 
+/* What the plain entries of a table have in common: those that map 4 KiB of RAM and hold by every
+ * rule. Copied together, as there can be thousands of them. */
+struct plain {
+	bool may; /* there can be such */
+	bool direct;
+	u64 equal; /* bits in which entry and source may not differ */
+	u64 rsvd;
+	gpa_t base;
+	u32 ref; /* of entry 0 */
+	const u32 *frame;
+	const hpa_t *chunk;
+	const u8 *low_kind;
+	u64 nchunks;
+};
+
+static struct plain plain_of(const struct shadow *s, const struct sh_page *p)
+{
+	return (struct plain){.may = p->level == 1 && !(p->key & SH_KEY_WP0),
+			      .direct = p->kind == SH_DIRECT,
+			      .equal = PTE_U | (p->kind == SH_32 ? 0 : PTE_NX),
+			      .rsvd = s->rsvd[1][0],
+			      .base = sh_key_gpa(p->key),
+			      .ref = sh_number(s, p) << 9,
+			      .frame = s->frame,
+			      .chunk = s->m->chunk,
+			      .low_kind = s->m->low_kind,
+			      .nchunks = s->m->nchunks};
+}
+
+/* audit_entry() has nothing to say of @e, entry @idx. False: ask it. */
+static bool is_plain(struct audit *a, const struct plain *t, unsigned idx, u64 e, u64 src)
+{
+	u64 needs = PTE_P | PTE_A | (e & PTE_W ? PTE_W | PTE_D : 0);
+	gpa_t gpa = t->direct ? t->base + idx * PAGE_SIZE : src & PTE_ADDR;
+	u64 chunk = gpa >> P2M_CHUNK_SHIFT;
+	u32 head;
+
+	if (!t->may ||
+	    (!t->direct && ((src & needs) != needs || ((e ^ src) & t->equal) || (src & t->rsvd))))
+		return false;
+	if (chunk >= t->nchunks || !t->chunk[chunk] ||
+	    (!chunk && t->low_kind[gpa >> PAGE_SHIFT] != P2M_RAM) ||
+	    (e & PTE_ADDR) != t->chunk[chunk] + (gpa & (P2M_CHUNK - 1)))
+		return false;
+	if (!(e & PTE_W))
+		return true;
+	head = t->frame[gpa >> PAGE_SHIFT];
+	if ((head & SH_FRAME_SYNC) || ((head & ~(u32)SH_FRAME_HELD) != (t->ref | idx) &&
+				       !chain_has(a->s, head, t->ref | idx)))
+		return false;
+	a->refs++;
+	return true;
+}
+
 static void audit_entry(struct audit *a, const struct sh_page *p, unsigned idx, u64 src)
 {
 	struct shadow *s = a->s;
@@ -204,24 +322,52 @@ static void audit_entry(struct audit *a, const struct sh_page *p, unsigned idx, 
 /* --- tables --------------------------------------------------------------------------------------
  */
 
+/* Entry @i, which is not @trap. True: present. */
+static inline bool audit_slot(struct audit *a, const struct sh_page *p, const struct plain *t,
+			      unsigned i)
+{
+	u64 e = p->spt[i];
+	u64 src = p->guest ? sh_src(p, sh_pairs(p) ? i >> 1 : i) : sh_direct_source(p);
+
+	if (sh_present(a->s, e)) {
+		if (!is_plain(a, t, i, e, src))
+			audit_entry(a, p, i, src);
+		return true;
+	}
+	if (e || p->state != SH_SYNCED || (src & PTE_P))
+		complain(a, p, (int)i, "absent, the guest's is %llx", (unsigned long long)src);
+	return false;
+}
+
+/* 64 entries from @first on; a bit for each that is present. */
+static u64 audit_slots(struct audit *a, const struct sh_page *p, const struct plain *t,
+		       unsigned first)
+{
+	u64 trap = a->s->trap, present = 0;
+
+	for (unsigned g = first; g < first + 64; g += GROUP) {
+		if (all_are(&p->spt[g], trap))
+			continue;
+		for (unsigned i = g; i < g + GROUP; i++)
+			if (p->spt[i] != trap && audit_slot(a, p, t, i))
+				present |= BIT(i - first);
+	}
+	return present;
+}
+
 static void audit_entries(struct audit *a, const struct sh_page *p)
 {
-	const struct shadow *s = a->s;
+	const struct plain t = plain_of(a->s, p);
 	unsigned live = 0;
 
-	for (unsigned i = 0; i < SH_ENTRIES; i++) {
-		u64 e = p->spt[i], src;
+	for (unsigned w = 0; w < SH_ENTRIES / 64; w++) {
+		u64 present = audit_slots(a, p, &t, w * 64);
 
-		if (e == s->trap)
-			continue;
-		src = p->guest ? sh_src(p, sh_pairs(p) ? i >> 1 : i) : sh_direct_source(p);
-		if (sh_present(s, e)) {
+		if (present != p->present[w])
+			complain(a, p, (int)w * 64, "of 64 entries %llx present, not %llx",
+				 (unsigned long long)present, (unsigned long long)p->present[w]);
+		for (; present; present &= present - 1)
 			live++;
-			audit_entry(a, p, i, src);
-		} else if (e || p->state != SH_SYNCED || (src & PTE_P)) {
-			complain(a, p, (int)i, "absent, the guest's is %llx",
-				 (unsigned long long)src);
-		}
 	}
 	if (live != p->live)
 		complain(a, p, -1, "%u entries present, %u counted", live, p->live);
@@ -232,10 +378,19 @@ static void audit_entries(struct audit *a, const struct sh_page *p)
 static void audit_source(struct audit *a, const struct sh_page *p)
 {
 	u64 lost = p2m_ptr(a->s->m, sh_key_gpa(p->key)) ? 0 : PTE_A | PTE_D;
+	const u64 *words = (const u64 *)(const void *)p->guest, *src = p->src;
+	unsigned per_word = 8 / sh_source_size(p);
 
 	for (unsigned gi = 0; gi < sh_sources(p); gi++) {
-		u64 now = sh_guest(p, gi), was = sh_src(p, gi);
+		u64 now, was;
 
+		if (gi % (GROUP * per_word) == 0 &&
+		    are_same(words + gi / per_word, src + gi / per_word)) {
+			gi += GROUP * per_word - 1;
+			continue;
+		}
+		now = sh_guest(p, gi);
+		was = sh_src(p, gi);
 		if ((now ^ was) & ~(u64)(PTE_A | PTE_D) || (was & ~now & ~lost))
 			complain(a, p, (int)(sh_pairs(p) ? gi << 1 : gi),
 				 "made from %llx, synced, but the guest's is %llx",
@@ -261,20 +416,13 @@ static void audit_counts(struct audit *a, u32 used, u32 oos)
 {
 	struct shadow *s = a->s;
 	u32 listed = 0;
-	u64 synced = 0, counted = 0;
 
 	for (unsigned i = 0; i < ARRAY_SIZE(s->oos); i++)
 		for (u32 n = s->oos[i].head; n && listed <= s->npages; n = s->page[n].oos_next)
 			listed++;
-	for (u64 f = 0; f < s->nframes; f++)
-		synced += (s->frame[f] & SH_FRAME_SYNC) != 0;
-	for (u64 c = 0; c < s->m->nchunks; c++)
-		counted += s->chunk_sync[c];
-	if (used != s->used || oos != listed || listed != s->oos_count || synced != counted)
-		complain(a, NULL, 0,
-			 "%u tables of %u, %u out of sync, %u listed of %u, %llu frames of %llu",
-			 used, s->used, oos, listed, s->oos_count, (unsigned long long)synced,
-			 (unsigned long long)counted);
+	if (used != s->used || oos != listed || listed != s->oos_count)
+		complain(a, NULL, 0, "%u tables of %u, %u out of sync, %u listed of %u", used,
+			 s->used, oos, listed, s->oos_count);
 }
 
 static void audit_roots(struct audit *a)
