@@ -90,7 +90,7 @@ $(B)/bench/io.cpio.gz: $(B)/bench/io/io bench/io/init bench/io/image.sh $(R)/bus
 	$(call say,INITRD,$@)
 	$(Q)bench/io/image.sh '$@' '$(R)/kernel.package' '$(R)/busybox-control' '$<'
 
--include tests/qemu/hostile/hostile.mk tests/qemu/tasks/tasks.mk tests/qemu/paging/paging.mk
+-include $(addprefix tests/qemu/,hostile/hostile.mk tasks/tasks.mk paging/paging.mk mmapstorm/mmapstorm.mk thrash/thrash.mk)
 
 .PHONY: bench bench-adaptive bench-switch bench-disk bench-images
 bench-images: $(B)/bench/nano.iso $(B)/bench/linux.iso

@@ -14,6 +14,7 @@
 
 #define SAID_MAX	 20u /* complaints told; the rest is only counted */
 #define GROUP		 8u  /* words compared at once */
+#define W_TO_D		 5u  /* the shift that makes PTE_D of PTE_W */
 #define FRAMES_PER_CHUNK (P2M_CHUNK / PAGE_SIZE)
 
 struct audit {
@@ -58,6 +59,28 @@ static inline bool are_same(const u64 *a, const u64 *b)
 		 (a[5] ^ b[5]) | (a[6] ^ b[6]) | (a[7] ^ b[7]));
 }
 
+static inline u32 any_of(const u32 *f)
+{
+	return f[0] | f[1] | f[2] | f[3] | f[4] | f[5] | f[6] | f[7];
+}
+
+/* Do eight words go up by @step from @first, but for the bits of @but? */
+static inline bool all_rise(const u64 *w, u64 first, u64 step, u64 but)
+{
+	return !(((w[0] ^ first) | (w[1] ^ (first + step)) | (w[2] ^ (first + 2 * step)) |
+		  (w[3] ^ (first + 3 * step)) | (w[4] ^ (first + 4 * step)) |
+		  (w[5] ^ (first + 5 * step)) | (w[6] ^ (first + 6 * step)) |
+		  (w[7] ^ (first + 7 * step))) &
+		 ~but);
+}
+
+static inline bool all_count(const u32 *f, u32 first)
+{
+	return !((f[0] ^ first) | (f[1] ^ (first + 1)) | (f[2] ^ (first + 2)) |
+		 (f[3] ^ (first + 3)) | (f[4] ^ (first + 4)) | (f[5] ^ (first + 5)) |
+		 (f[6] ^ (first + 6)) | (f[7] ^ (first + 7)));
+}
+
 /* --- chains -------------------------------------------------------------------------------------
  */
 
@@ -93,14 +116,16 @@ static u64 audit_chunk(struct audit *a, u64 c, u64 *nodes)
 	u32 synced = 0;
 	u64 refs = 0;
 
-	for (unsigned f = 0; f < FRAMES_PER_CHUNK; f++) {
-		if (f % (2 * GROUP) == 0 && all_are((const u64 *)(frame + f), 0)) {
-			f += 2 * GROUP - 1;
-			continue;
+	for (unsigned f = 0; f < FRAMES_PER_CHUNK; f += GROUP) {
+		u32 any = any_of(frame + f);
+
+		for (unsigned i = f; any && i < f + GROUP; i++) {
+			if (any & SH_CHAIN_LIST)
+				refs += chain_length(s, frame[i], nodes);
+			else
+				refs += (frame[i] & SH_CHAIN_MASK) != 0;
+			synced += frame[i] >> 30 & 1;
 		}
-		synced += (frame[f] & SH_FRAME_SYNC) != 0;
-		if (frame[f] & SH_CHAIN_MASK)
-			refs += chain_length(s, frame[f], nodes);
 	}
 	if (synced != s->chunk_sync[c])
 		complain(a, NULL, 0, "%u synced frames in chunk %llu, %u counted", synced,
@@ -253,51 +278,81 @@ struct plain {
 	bool direct;
 	u64 equal; /* bits in which entry and source may not differ */
 	u64 rsvd;
+	u64 rights; /* of a direct table's entries */
 	gpa_t base;
 	u32 ref; /* of entry 0 */
 	const u32 *frame;
 	const hpa_t *chunk;
-	const u8 *low_kind;
 	u64 nchunks;
 };
 
 static struct plain plain_of(const struct shadow *s, const struct sh_page *p)
 {
-	return (struct plain){.may = p->level == 1 && !(p->key & SH_KEY_WP0),
+	return (struct plain){.may = p->level == 1 && p->kind != SH_32 && !(p->key & SH_KEY_WP0),
 			      .direct = p->kind == SH_DIRECT,
-			      .equal = PTE_U | (p->kind == SH_32 ? 0 : PTE_NX),
+			      .equal = PTE_U | PTE_NX,
 			      .rsvd = s->rsvd[1][0],
+			      .rights = sh_direct_source(p) & ~(u64)PTE_A,
 			      .base = sh_key_gpa(p->key),
 			      .ref = sh_number(s, p) << 9,
 			      .frame = s->frame,
 			      .chunk = s->m->chunk,
-			      .low_kind = s->m->low_kind,
 			      .nchunks = s->m->nchunks};
 }
 
-/* audit_entry() has nothing to say of @e, entry @idx. False: ask it. */
-static bool is_plain(struct audit *a, const struct plain *t, unsigned idx, u64 e, u64 src)
+/* The same of eight entries from @idx on: a direct table's, each of which maps its page of plain
+ * RAM with all rights and is the only one that may write it. */
+static bool are_plain(struct audit *a, const struct plain *t, const u64 *e, unsigned idx)
 {
-	u64 needs = PTE_P | PTE_A | (e & PTE_W ? PTE_W | PTE_D : 0);
-	gpa_t gpa = t->direct ? t->base + idx * PAGE_SIZE : src & PTE_ADDR;
+	gpa_t gpa = t->base + idx * PAGE_SIZE;
 	u64 chunk = gpa >> P2M_CHUNK_SHIFT;
-	u32 head;
 
-	if (!t->may ||
-	    (!t->direct && ((src & needs) != needs || ((e ^ src) & t->equal) || (src & t->rsvd))))
+	if (!t->may || !t->direct || !chunk || chunk >= t->nchunks || !t->chunk[chunk])
 		return false;
-	if (chunk >= t->nchunks || !t->chunk[chunk] ||
-	    (!chunk && t->low_kind[gpa >> PAGE_SHIFT] != P2M_RAM) ||
-	    (e & PTE_ADDR) != t->chunk[chunk] + (gpa & (P2M_CHUNK - 1)))
+	if (!all_rise(e, (t->chunk[chunk] + (gpa & (P2M_CHUNK - 1))) | t->rights, PAGE_SIZE,
+		      PTE_A) ||
+	    !all_count(t->frame + (gpa >> PAGE_SHIFT), t->ref | idx))
 		return false;
-	if (!(e & PTE_W))
-		return true;
-	head = t->frame[gpa >> PAGE_SHIFT];
-	if ((head & SH_FRAME_SYNC) || ((head & ~(u32)SH_FRAME_HELD) != (t->ref | idx) &&
-				       !chain_has(a->s, head, t->ref | idx)))
+	a->refs += GROUP;
+	return true;
+}
+
+/* May entry @idx be writable, of the frame that @head is of? */
+static bool is_known(struct audit *a, const struct plain *t, u32 head, unsigned idx)
+{
+	u32 ref = t->ref | idx;
+
+	if ((head & SH_FRAME_SYNC) ||
+	    ((head & ~(u32)SH_FRAME_HELD) != ref && !chain_has(a->s, head, ref)))
 		return false;
 	a->refs++;
 	return true;
+}
+
+/* audit_entry() has nothing to say of @e, entry @idx. False: ask it. */
+static inline bool is_plain(struct audit *a, const struct plain *t, unsigned idx, u64 e, u64 src)
+{
+	gpa_t gpa = src & PTE_ADDR;
+	u64 chunk = gpa >> P2M_CHUNK_SHIFT;
+	u64 wrong = (~src & (PTE_P | PTE_A)) | ((e ^ src) & t->equal) | (src & t->rsvd) |
+		    (e & ~src & PTE_W) | (e << W_TO_D & ~src & PTE_D);
+
+	if (wrong || chunk - 1 >= t->nchunks - 1 || !t->chunk[chunk] ||
+	    (e & PTE_ADDR) != t->chunk[chunk] + (gpa & (P2M_CHUNK - 1)))
+		return false;
+	return !(e & PTE_W) || is_known(a, t, t->frame[gpa >> PAGE_SHIFT], idx);
+}
+
+/* Of eight entries from @idx on, made from the guest's at @src: a bit for each that is plain. */
+static __attribute__((noinline)) unsigned plain_ones(struct audit *a, const struct plain *t,
+						     const u64 *e, const u64 *src, unsigned idx)
+{
+	unsigned found = 0;
+
+	for (unsigned i = 0; i < GROUP; i++)
+		if ((e[i] & PTE_P) && is_plain(a, t, idx + i, e[i], src[i]))
+			found |= 1u << i;
+	return found;
 }
 
 static void audit_entry(struct audit *a, const struct sh_page *p, unsigned idx, u64 src)
@@ -323,20 +378,35 @@ static void audit_entry(struct audit *a, const struct sh_page *p, unsigned idx, 
  */
 
 /* Entry @i, which is not @trap. True: present. */
-static inline bool audit_slot(struct audit *a, const struct sh_page *p, const struct plain *t,
-			      unsigned i)
+static bool audit_slot(struct audit *a, const struct sh_page *p, unsigned i)
 {
 	u64 e = p->spt[i];
 	u64 src = p->guest ? sh_src(p, sh_pairs(p) ? i >> 1 : i) : sh_direct_source(p);
 
 	if (sh_present(a->s, e)) {
-		if (!is_plain(a, t, i, e, src))
-			audit_entry(a, p, i, src);
+		audit_entry(a, p, i, src);
 		return true;
 	}
 	if (e || p->state != SH_SYNCED || (src & PTE_P))
 		complain(a, p, (int)i, "absent, the guest's is %llx", (unsigned long long)src);
 	return false;
+}
+
+/* Eight entries from @first on, not all of them @trap; a bit for each that is present. */
+static unsigned audit_eight(struct audit *a, const struct sh_page *p, const struct plain *t,
+			    unsigned first)
+{
+	const u64 *e = &p->spt[first];
+	unsigned present = 0;
+
+	if (are_plain(a, t, e, first))
+		return 0xff;
+	if (t->may && !t->direct)
+		present = plain_ones(a, t, e, (const u64 *)p->src + first, first);
+	for (unsigned i = 0; i < GROUP; i++)
+		if (!(present >> i & 1) && e[i] != a->s->trap && audit_slot(a, p, first + i))
+			present |= 1u << i;
+	return present;
 }
 
 /* 64 entries from @first on; a bit for each that is present. */
@@ -345,13 +415,9 @@ static u64 audit_slots(struct audit *a, const struct sh_page *p, const struct pl
 {
 	u64 trap = a->s->trap, present = 0;
 
-	for (unsigned g = first; g < first + 64; g += GROUP) {
-		if (all_are(&p->spt[g], trap))
-			continue;
-		for (unsigned i = g; i < g + GROUP; i++)
-			if (p->spt[i] != trap && audit_slot(a, p, t, i))
-				present |= BIT(i - first);
-	}
+	for (unsigned g = 0; g < 64; g += GROUP)
+		if (!all_are(&p->spt[first + g], trap))
+			present |= (u64)audit_eight(a, p, t, first + g) << g;
 	return present;
 }
 
