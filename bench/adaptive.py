@@ -13,13 +13,14 @@ import argparse
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 import time
 
 import adaptive_plot
 from adaptive_report import report
-from loadmachine import STATIC, Segment, guest_machine, native_machine, running
+from loadmachine import GUEST_OPTIONS, STATIC, Segment, guest_iso, guest_machine, native_machine, real_machine, running
 from machine import BenchError
 from paired import Ratio
 
@@ -126,8 +127,11 @@ class Load:
 class Machines:
     """Emulators by the platforms they serve; started when first wanted."""
 
-    def __init__(self, build, tick_ms):
+    def __init__(self, build, tick_ms, serial):
         self.build, self.options, self.running = build, f"policy.tick={tick_ms}ms", {}
+        if serial:
+            self.running["adaptive"] = real_machine(build, serial)
+            self.running["adaptive"].boot()
 
     def get(self, platform):
         name = "adaptive" if platform in STATIC else platform
@@ -147,7 +151,7 @@ class Machines:
 class Bench:
     def __init__(self, args, out):
         self.args, self.out = args, out
-        self.machines = Machines(os.path.abspath(args.build), args.tick)
+        self.machines = Machines(os.path.abspath(args.build), args.tick, args.serial)
         self.platforms = list(args.platforms)
         self.loads = []
 
@@ -264,7 +268,11 @@ def arguments():
     p.add_argument("--ticks", type=int, default=TICKS, help="of a policy's segment, behind the first %d" % FIRST_TICKS)
     p.add_argument("--tick", type=int, default=TICK_NS // 1000000, help="ms")
     p.add_argument("--minutes", type=float, default=25, help="for all; 0, or BENCH=full in the environment: no limit")
+    p.add_argument("--medium", help="only make this medium, for a real machine")
+    p.add_argument("--serial", help="the real machine's serial line (nested, shadow and adaptive only; the loads' own times count)")
     args = p.parse_args()
+    if args.serial:
+        args.platforms = [name for name in args.platforms if name in (*STATIC, "adaptive")]
     args.params = dict(word.split("=", 1) for word in args.param)
     if os.environ.get("BENCH") == "full" or args.minutes <= 0:
         args.minutes = None
@@ -274,7 +282,12 @@ def arguments():
 def main():
     args = arguments()
     directory = os.path.join(os.path.abspath(args.build), "bench")
+    if args.medium:
+        iso = guest_iso(os.path.abspath(args.build), "machine", f"{GUEST_OPTIONS} {POLICY['adaptive']} policy.tick={args.tick}ms")
+        shutil.copyfile(iso, args.medium)
+        return 0
     path = os.path.join(directory, "adaptive.jsonl")
+    what = "The loads' own time" if args.serial else "Emulator CPU time (no hardware's)"
     began = time.monotonic()
     with open(path, "w", encoding="ascii") as out:
         bench = Bench(args, out)
@@ -287,11 +300,11 @@ def main():
         finally:
             bench.machines.close()
         loads = [load for load in bench.loads if load.best_static()]
-        rows, summaries = report(loads, bench.platforms, POLICY, BELOW_BOTH)
+        rows, summaries = report(loads, bench.platforms, POLICY, BELOW_BOTH, what)
         for summary in summaries:
             bench.write(summary)
     print("\n".join(rows))
-    plots = adaptive_plot.write(directory, loads, bench.platforms)
+    plots = adaptive_plot.write(directory, loads, bench.platforms, what)
     print(f"\n{directory}: adaptive.jsonl {' '.join(plots)}; {time.monotonic() - began:.0f} s")
     return status
 

@@ -10,12 +10,12 @@ EXIT_REASONS = 5  # named ones; the rest together
 HEAD = 'set terminal svg size {w},{h} font "sans-serif,11" background rgb "white"\nset output "{out}"\n'
 
 
-def write(directory, loads, platforms):
+def write(directory, loads, platforms, what):
     """Names of the files made; none without gnuplot or without figures."""
     if not loads or not shutil.which("gnuplot"):
         return []
     guests = [p for p in platforms if p != "native" and any(load.blocks(p) for load in loads)]
-    made = [plot(directory, "adaptive-time.svg", normalised(loads, guests)),
+    made = [plot(directory, "adaptive-time.svg", normalised(loads, guests, what)),
             plot(directory, "adaptive-exits.svg", exit_costs(loads, guests))]
     for policy in (p for p in guests if p not in ("nested", "shadow")):
         made.append(plot(directory, f"adaptive-residency-{policy}.svg", residency(loads, policy)))
@@ -35,12 +35,12 @@ def block(name, rows):
     return f"${name} << EOD\n" + "\n".join(" ".join(str(c) for c in row) for row in rows) + "\nEOD\n"
 
 
-def normalised(loads, guests):
+def normalised(loads, guests, what):
     """Each load's time natively is 1, or by nested paging where natively was not measured."""
     base = "native" if all(load.blocks("native") for load in loads) else "nested"
     rows = [[load.name] + [c for p in guests for c in cell(load, p, base)] for load in loads]
     body = block("t", rows)
-    body += f'set title "Emulator CPU time of the same work, {base} = 1; an emulator\'s costs, no hardware\'s"\n'
+    body += f'set title "{what} for the same work, {base} = 1"\n'
     body += "set style data histogram\nset style histogram errorbars gap 1 lw 1\nset style fill solid noborder\n"
     body += 'set yrange [0:*]\nset xtics rotate by -35 nomirror\nset key top left\nset arrow from graph 0,first 1 to graph 1,first 1 nohead dt 2\n'
     each = [f'$t using {2 + 2 * i}:{3 + 2 * i}:xtic(1) title "{p}" lc rgb "{COLOURS[p]}"' for i, p in enumerate(guests)]

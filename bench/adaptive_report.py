@@ -82,11 +82,11 @@ def phase_rows(s, policy):
         yield f"{'':11s}phase {name}: {best} is cheaper, and {percent(share)} of it ran so"
 
 
-def report(loads, platforms, policies, below_both):
-    """Rows of text, and an object for each load."""
+def report(loads, platforms, policies, below_both, what):
+    """Rows of text, and an object for each load.  @what the times are."""
     summaries = [summary(load, platforms, policies, below_both) for load in loads]
     guests = [p for p in platforms if p != "native"]
-    rows = ["Emulator CPU time for the same work, ratio to native: mean of blocks, 95 % confidence. An emulator's costs, no hardware's.",
+    rows = [f"{what} for the same work, ratio to native: mean of blocks, 95 % confidence.",
             f"{'':11s}{'native ms':>9s}{'n':>4s}" + "".join(f"{p:>14s}" for p in guests)]
     rows += [ratio_row(load, platforms) for load in loads]
     for policy in (p for p in platforms if p in policies):

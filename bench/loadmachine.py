@@ -4,7 +4,9 @@ import os
 import selectors
 import subprocess
 import sys
+import termios
 import time
+import tty
 
 from machine import BenchError, Machine
 
@@ -19,6 +21,7 @@ TOGGLE = KEY + b"m"
 ADAPT = KEY + b"A"
 STATS = KEY + b"s"
 GUEST_MEMORY, HOST_EXTRA = 512, 512  # MiB; the latter for hypervisor, modules and the firmware
+GUEST_OPTIONS = "paging=nested control=off"
 BOOT_LIMIT = 300  # seconds; hosts may be loaded
 ROUND_LIMIT = 240  # for one line
 STATIC = ("nested", "shadow")
@@ -79,12 +82,38 @@ class Segment:
         return found
 
 
+class Wire:
+    """A real machine at the other end of a serial cable, in place of an emulator.  Its CPU has no clock of ours: the loads' own
+    times count."""
+
+    class Line:
+        def __init__(self, path):
+            self.file = open(path, "r+b", buffering=0)
+            if self.file.isatty():
+                tty.setraw(self.file)
+                mode = termios.tcgetattr(self.file)
+                mode[4] = mode[5] = termios.B115200
+                termios.tcsetattr(self.file, termios.TCSANOW, mode)
+            self.stdin = self.stdout = self.file
+
+    def __init__(self, path):
+        self.process, self.lines = self.Line(path), []
+
+    def close(self):
+        self.process.file.close()
+
+    def cpu_ns(self):
+        return time.monotonic_ns()
+
+    def tail(self):
+        return [line.decode("ascii", "replace") for _, line in self.lines[-12:]]
+
+
 class LoadMachine:
-    def __init__(self, name, iso, memory, log, guest, counted=False):
-        self.name, self.guest = name, guest
+    def __init__(self, name, machine, log, guest):
+        self.name, self.guest, self.machine = name, guest, machine
         self.records, self.refused = [], []
         self.log = open(log, "wb")
-        self.machine = Machine(iso, memory, counted, debug=False, talk=True)
         self.rest = b""
         self.ready = selectors.DefaultSelector()
         self.ready.register(self.machine.process.stdout.fileno(), selectors.EVENT_READ)
@@ -96,6 +125,11 @@ class LoadMachine:
         self.log.close()
 
     def boot(self):
+        if isinstance(self.machine, Wire):
+            self.write(b"\n")  # the command line that may stand there half typed
+            self.write(b"?\n")
+            self.await_line(lambda line: line.startswith("loads: "), BOOT_LIMIT)
+            return
         self.await_line(lambda line: line == "loads: ready", BOOT_LIMIT)
 
     # --- the serial line --------------------------------------------------------------------------
@@ -205,7 +239,7 @@ class LoadMachine:
             segment.take(now - start, event, load)
             if between and isinstance(event, str) and 0 < len(segment.rounds) < rounds and event.startswith(load):
                 self.write(between)
-        segment.cpu_ns = now - start
+        segment.cpu_ns = segment.guest_ns() if isinstance(self.machine, Wire) else now - start
         if len(segment.rounds) != rounds:
             raise BenchError(f"{self.name}: {len(segment.rounds)} of {rounds} rounds of {load}")
         return segment
@@ -223,11 +257,16 @@ def guest_iso(build, name, cmdline):
 
 
 def native_machine(build, counted=False):
-    iso = os.path.join(build, "bench", "loads.iso")
-    return LoadMachine("native", iso, GUEST_MEMORY, os.path.join(build, "bench", "loads-native.log"), False, counted)
+    directory = os.path.join(build, "bench")
+    machine = Machine(os.path.join(directory, "loads.iso"), GUEST_MEMORY, counted, debug=False, talk=True)
+    return LoadMachine("native", machine, os.path.join(directory, "loads-native.log"), False)
 
 
 def guest_machine(build, name, options="", counted=False):
-    iso = guest_iso(build, name, f"paging=nested exit=qemu control=off {options}".rstrip())
-    log = os.path.join(build, "bench", f"loads-{name}.log")
-    return LoadMachine(name, iso, GUEST_MEMORY + HOST_EXTRA, log, True, counted)
+    iso = guest_iso(build, name, f"{GUEST_OPTIONS} exit=qemu {options}".rstrip())
+    machine = Machine(iso, GUEST_MEMORY + HOST_EXTRA, counted, debug=False, talk=True)
+    return LoadMachine(name, machine, os.path.join(build, "bench", f"loads-{name}.log"), True)
+
+
+def real_machine(build, path):
+    return LoadMachine("machine", Wire(path), os.path.join(build, "bench", "loads-machine.log"), True)
