@@ -21,7 +21,7 @@ TOGGLE = KEY + b"m"
 ADAPT = KEY + b"A"
 STATS = KEY + b"s"
 GUEST_MEMORY, HOST_EXTRA = 512, 512  # MiB; the latter for hypervisor, modules and the firmware
-GUEST_OPTIONS = "paging=nested control=off"
+GUEST_OPTIONS = "paging=adaptive control=off"
 BOOT_LIMIT = 300  # seconds; hosts may be loaded
 ROUND_LIMIT = 240  # for one line
 STATIC = ("nested", "shadow")
