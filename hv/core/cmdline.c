@@ -389,9 +389,13 @@ static int set_pmu(struct cmdline *c, const char *value)
 
 static int set_per_as(struct cmdline *c, const char *value)
 {
-	static const char *const word[] = {"auto", "on", "off"};
+	static const char *const word[] = {"auto", "on", "off", "chaos"};
+	u64 seed;
 
-	if (one_of(value, word, ARRAY_SIZE(word)) < 0)
+	if (one_of(value, word, ARRAY_SIZE(word)) < 0 &&
+	    (strncmp(value, "chaos:", 6) || parse_decimal(value + 6, &seed)))
+		return -EINVAL;
+	if (strlen(value) >= sizeof(c->paging_per_as))
 		return -EINVAL;
 	str_copy(c->paging_per_as, value, sizeof(c->paging_per_as));
 	return 0;
@@ -478,7 +482,7 @@ static const struct cmdline_key keys[] = {
 	{"control", set_control, EXPECT_SWITCH, true},
 	{"shadow", set_shadow, "auto, vtlb, audit or audit:N", false},
 	{"pmu", set_pmu, "auto, on, off, model or replay:MODULE", false},
-	{"paging.per_as", set_per_as, "auto, on or off", false},
+	{"paging.per_as", set_per_as, "auto, on, off, chaos or chaos:SEED", false},
 	{"calibrate", set_calibrate, "auto, on or off", false},
 	{"watch", set_watch, "auto, always or a time such as 100ms, from 10ms", false},
 	{"screen", set_screen, EXPECT_INTERVAL, false},

@@ -51,7 +51,7 @@ struct cmdline {
 	bool control_demanded; /* by a word of its own, not by default */
 	char shadow[16];
 	char pmu[48];
-	char paging_per_as[8];
+	char paging_per_as[32];
 	char calibrate[8];
 	bool watch_always; /* hear of all that a nested guest does with its tables */
 	u64 watch_ns;	   /* estimate in ticks of this, whatever decides; 0: where needed */

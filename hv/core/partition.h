@@ -13,6 +13,7 @@
 #include "core/cpuid.h"
 #include "core/estimate.h"
 #include "core/msr.h"
+#include "core/partition_spaces.h"
 #include "core/partition_adaptive.h"
 #include "dev/pc.h"
 #include "engine/engine.h"
@@ -158,6 +159,7 @@ struct partition {
 	struct adaptive adaptive;
 	struct estimate estimate;
 	struct pmu_meter pmu;
+	struct partition_spaces spaces;
 
 	struct exit_stats exits;
 	u64 emulated;	/* instructions */

@@ -10,6 +10,7 @@
 #include "core/clock.h"
 #include "core/hv.h"
 #include "core/partition_paging.h"
+#include "core/partition_spaces.h"
 #include "core/report.h"
 #include "core/timer.h"
 #include "core/vcpu_run.h"
@@ -196,6 +197,8 @@ static void tick(void *arg, u64 now_ns)
 		partition_switch_paging(p, chaos_number(a, 2) == 1 ? PAGING_NESTED : PAGING_SHADOW,
 					CHAOS);
 		ns = chaos_number(a, 2 * ns);
+	} else if (p->state == PARTITION_RUNNING && a->kind == ADAPTIVE_SPACES) {
+		partition_spaces_tick(p, &a->policy.params, now_ns);
 	} else if (p->state == PARTITION_RUNNING) {
 		policy_due(p, now_ns);
 	}
@@ -244,6 +247,14 @@ static void start_chaos(struct partition *p)
 	chaos_begin(&p->adaptive, seed + p->index);
 }
 
+/* False: not in this machine, or without memory. */
+static bool start_spaces(struct partition *p, const struct policy_params *params)
+{
+	p->adaptive.kind = ADAPTIVE_SPACES;
+	policy_init(&p->adaptive.policy, policy_find(hv_cmdline()->policy), params, POLICY_NESTED);
+	return partition_spaces_begin(p, params) == 0;
+}
+
 void partition_adaptive_start(struct partition *p)
 {
 	struct policy_params params = *hv_policy_params();
@@ -256,7 +267,7 @@ void partition_adaptive_start(struct partition *p)
 	a->policy.params = params;
 	if (strncmp(hv_cmdline()->policy, CHAOS, strlen(CHAOS)) == 0)
 		start_chaos(p);
-	else
+	else if (!partition_spaces_wanted() || !start_spaces(p, &params))
 		start_policy(p, &params);
 	if (a->kind != ADAPTIVE_REPLAY)
 		estimate_start(p, params.tick);

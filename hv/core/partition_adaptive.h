@@ -22,6 +22,7 @@ enum adaptive_kind {
 	ADAPTIVE_POLICY, /* a policy, from samples */
 	ADAPTIVE_REPLAY, /* the same, but the samples are those of a trace */
 	ADAPTIVE_CHAOS,	 /* chance */
+	ADAPTIVE_SPACES, /* a policy, for each address space (partition_spaces.h) */
 };
 
 /* Of one guest; all zero: off. */

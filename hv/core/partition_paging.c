@@ -11,6 +11,7 @@
 #include "lib/cpuops.h"
 #include "lib/errno.h"
 #include "lib/str.h"
+#include "paging/mixed/mixed.h"
 
 #define POOL_MIN   (4 * MIB)
 #define POOL_SHARE 64 /* of the guest's memory */
@@ -20,6 +21,12 @@ static const struct paging_ops *const ops_of[PAGING_KINDS] = {
 	[PAGING_NESTED] = &paging_nested,
 	[PAGING_SHADOW] = &paging_shadow,
 };
+
+/* A guest whose mode a policy chooses may have one that is many. */
+static const struct paging_ops *ops_for(const struct partition *p, enum paging_kind kind)
+{
+	return kind == PAGING_ADAPTIVE && p->vcpu.mixed ? &paging_mixed : ops_of[kind];
+}
 
 /* --- shadow tables ---------------------------------------------------------------------------- */
 
@@ -148,6 +155,8 @@ void partition_low_changed(struct partition *p, gpa_t base, u64 len)
 
 static enum paging_kind kind_of(const struct paging_ops *ops)
 {
+	if (ops == &paging_mixed)
+		return PAGING_ADAPTIVE;
 	return ops == &paging_shadow ? PAGING_SHADOW : PAGING_NESTED;
 }
 
@@ -202,13 +211,13 @@ static void report_switch(struct partition *p, const char *from, const char *why
 
 int partition_change_paging(struct partition *p, enum paging_kind kind)
 {
-	const struct paging_ops *from = p->vcpu.paging, *to = ops_of[kind];
+	const struct paging_ops *from = p->vcpu.paging, *to = ops_for(p, kind);
 	struct vcpu *v = &p->vcpu;
 	u64 now = clock_ns();
 
 	if (from == to)
 		return 0;
-	if (kind == PAGING_SHADOW && make_shadow(p) != 0) {
+	if (kind != PAGING_NESTED && make_shadow(p) != 0) {
 		report_error(p->cfg.name, "paging", "no memory for shadow tables");
 		return -ENOMEM;
 	}

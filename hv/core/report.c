@@ -332,6 +332,8 @@ void report_stats(const struct partition *p, bool periodic)
 		report_shadow(&r, v->shadow);
 	if (p->adaptive.ticks)
 		adaptive_stats(&r, p);
+	if (v->mixed)
+		partition_spaces_stats(&r, p);
 	if (p->estimate.totals.ticks)
 		report_estimates(&r, p);
 	record_u64(&r, "cpu", v->cpu);

@@ -12,9 +12,9 @@ import machines
 TIER = "ci"
 SECONDS = 15
 # "shadow": where the guest has paging off or CR0.WP clear it runs nested; "shadow-alone": on a machine without nested
-# paging. "watched": nested, and each page fault, CR3 load and INVLPG goes through the hypervisor.
+# paging. "spaces": each address space in a mode by chance. "watched": nested, and each page fault, CR3 load and INVLPG goes through the hypervisor.
 MODES = {"nested": "paging=nested", "watched": "paging=nested watch=always", "shadow": "paging=shadow",
-         "shadow-alone": "paging=shadow nested=off"}
+         "shadow-alone": "paging=shadow nested=off", "spaces": "paging=adaptive paging.per_as=chaos:1"}
 IMAGES = {"ia32": "paging32", "amd64": "paging64"}
 MACHINES = {"qemu": 15, "bochs-broadwell": 30, "bochs-ryzen": 30}  # seconds
 VARIATIONS = {f"{kernel}-{paging}" + f"-{on}" * (on != "qemu"):
@@ -23,7 +23,7 @@ VARIATIONS = {f"{kernel}-{paging}" + f"-{on}" * (on != "qemu"):
               if "alone" not in paging or on not in machines.VT_X}
 VARIATIONS.update({f"{kernel}-shadow-bochs-turion": {"kernel": kernel, "paging": "shadow", "on": "bochs-turion",
                                                      "seconds": 30} for kernel in IMAGES})
-NIGHTLY = tuple(v for v in VARIATIONS if "bochs" in v) + ("ia32-shadow-alone",)
+NIGHTLY = tuple(v for v in VARIATIONS if "bochs" in v) + ("ia32-shadow-alone", "ia32-spaces")
 BOCHS_BUGS = {
     r"\S+ an instruction across a page's end, run before":
         "Bochs 2.7 runs an instruction that it has decoded without a look at its second page",

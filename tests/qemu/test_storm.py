@@ -12,14 +12,17 @@ ENDS = ("storm: begin", "storm: end")
 SUMS = {"ia32": 20, "amd64": 10}
 MODES = {"nested": "paging=nested", "shadow": "paging=shadow", "vtlb": "paging=shadow shadow=vtlb",
          "shadow-alone": "paging=shadow nested=off",
-         "chaos": "paging=adaptive policy=chaos:3 policy.tick=2ms policy.chaos_exits=60"}
+         "chaos": "paging=adaptive policy=chaos:3 policy.tick=2ms policy.chaos_exits=60",
+         # Address spaces change their mode by chance, each by itself.
+         "spaces": "paging=adaptive paging.per_as=chaos:3"}
 CHAOS = 200  # switches at least
+THAWS = 40  # from an address space that runs nested to one on shadow tables
 MACHINES = {"qemu": 40, "bochs-broadwell": 60, "bochs-ryzen": 60}  # seconds
 VARIATIONS = {f"{kernel}-{mode}" + f"-{on}" * (on != "qemu"):
               {"kernel": kernel, "mode": mode, "on": on, "seconds": seconds}
               for on, seconds in MACHINES.items() for kernel in IMAGES for mode in MODES
               if "alone" not in mode or on not in machines.VT_X}
-NIGHTLY = tuple(v for v in VARIATIONS if v not in ("amd64-shadow", "amd64-chaos"))
+NIGHTLY = tuple(v for v in VARIATIONS if v not in ("amd64-shadow", "amd64-chaos", "amd64-spaces"))
 CONFIG = "[guest alpha]\nmemory = 32M\ncdrom = module:{}.iso\nboot = cdrom\n"
 
 
@@ -42,6 +45,9 @@ def run(t, kernel, mode, on):
     m = machines.start(t, on, t.iso(CONFIG.format(image), machines.cmdline(on, MODES[mode])))
     result = m.wait_record("result", 300, guest="alpha")
     t.check(mode != "chaos" or result["switches"] >= CHAOS, f"only {result['switches']} switches")
+    if mode == "spaces":
+        spaces = m.wait_record("stats", 10, guest="alpha")["spaces"]
+        t.check(spaces["to_shadow"] >= THAWS and spaces["writes"], f"hardly anything happened: {spaces}")
     seen = sums(m, "alpha")
     other = [pair for pair in zip(seen, expected) if pair[0] != pair[1]]
     t.check(seen == expected, f"{len(seen)} lines of {len(expected)}; first guest / machine: {other[:1]}")

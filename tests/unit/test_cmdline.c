@@ -158,7 +158,8 @@ TEST(bad_words)
 	check_bad("shadow=audit:0", "audit:N");
 	check_bad("shadow=audit:00000000000000001", "audit:N");
 	check_bad("pmu=replay:", "replay:MODULE");
-	check_bad("paging.per_as=2", "auto, on or off");
+	check_bad("paging.per_as=2", "auto, on, off");
+	check_bad("paging.per_as=chaos:", "chaos:SEED");
 	check_bad("paging.per_cpu=on", "paging: is a reserved name");
 	check_bad("exit=now", "stay, poweroff, reboot or qemu");
 	check_bad("hwcheck=1", "on or off");

@@ -136,6 +136,8 @@ static int mixed_enter(struct vcpu *v)
 
 	if (!v->nested || !v->nested->root || !v->shadow)
 		return -ENODEV;
+	if (m->on) /* a machine that starts anew */
+		end(v);
 	if (nested_guard_init(v->nested) != 0)
 		return -ENOMEM;
 	m->on = true;
