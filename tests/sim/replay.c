@@ -348,6 +348,7 @@ struct sim_phase replay_phase(const struct replay *r, const struct replay_window
 	struct sim_phase ph = {
 		.pf = (double)w->events.faults / seconds,
 		.miss = MAX((double)s->misses, 1) / seconds,
+		.nested_miss = MAX((double)n->misses, 1) / seconds,
 		.pages = (double)r->pages,
 		.rho = walks > 0 && more > 0 ? walks / more : 1,
 		.walk = MAX(walks, 1) / MAX((double)s->misses, 1) / HZ,

@@ -180,7 +180,9 @@ static struct policy_sample observe(struct observer *o, const struct sim_phase *
 	x.ns = (u64)((SIM_TICK + walk + exits + switched) * NSEC_PER_SEC);
 	x.unhalted = cycles(SIM_TICK + walk);
 	x.instructions = known(work);
-	x.walks = known(ph->miss * SIM_TICK);
+	x.walks =
+		known((mode == POLICY_NESTED && ph->nested_miss > 0 ? ph->nested_miss : ph->miss) *
+		      SIM_TICK);
 	x.faults = known(seen_faults(ph, s, r));
 	x.walk_cycles = known((double)cycles(walk) * scale * (1 + s->walk_noise * sim_normal(r)));
 	x.walk_cycles.value = MIN(MAX(x.walk_cycles.value, 1), x.unhalted);

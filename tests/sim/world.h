@@ -22,6 +22,7 @@ struct sim_phase {
 	double pages;	    /* that a shadow maps */
 	double rho;	    /* walk in shadow / walk in nested */
 	double walk;	    /* seconds for a walk in shadow; 0: the machine's */
+	double nested_miss; /* TLB misses in nested mode; 0: as many */
 	double cr3, invlpg; /* writes a second */
 	double exits;	    /* seconds a second that shadow costs besides */
 };
