@@ -26,7 +26,7 @@ endef
 $(foreach t,$(UNIT_TESTS),$(eval $(call UNIT_RULE,$(t))))
 
 # Tests that are scripts build what they run.
-UNIT_SCRIPTS := tests/unit/mutants.py
+UNIT_SCRIPTS := tests/unit/mutants.py tests/unit/sim_memory.py
 .PHONY: unit
-unit: $(UNIT_TESTS:%=$(B)/unit/%)
-	$(Q)UNIT_CC='$(UNIT_CC)' tests/unit/run.sh $^ $(UNIT_SCRIPTS)
+unit: $(UNIT_TESTS:%=$(B)/unit/%) | $(B)/sim/sim $(B)/sim/valgrind/touch-amd64-linux $(B)/bench/loads/loads
+	$(Q)UNIT_CC='$(UNIT_CC)' B='$(B)' tests/unit/run.sh $^ $(UNIT_SCRIPTS)
