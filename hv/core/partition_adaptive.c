@@ -88,7 +88,7 @@ static void read_counters(struct partition *p, struct estimates *e)
 	prefer(&e->walk_cycles, &r.walk_cycles);
 }
 
-/* pmu=model: a miss costs so much wherever this runs, in thousandths of a cycle. */
+/* pmu=model, and until somebody measures it: what a miss costs, in thousandths of a cycle. */
 static const u64 model_cost[POLICY_MODES] = {[POLICY_NESTED] = 60000, [POLICY_SHADOW] = 27000};
 #define SOME_PAGES 4096u /* where nobody knows how many a guest uses */
 
@@ -99,7 +99,7 @@ static u64 miss_cost(const struct partition *p, const struct estimates *e, u64 g
 			   NSEC_PER_MSEC);
 	u64 pages = SOME_PAGES;
 
-	if (strcmp(hv_cmdline()->pmu, "model") == 0)
+	if (!hv_calibration()->done || strcmp(hv_cmdline()->pmu, "model") == 0)
 		return model_cost[mode_of(p)];
 	if (e->touched.confidence && guest)
 		pages = mul_div(e->touched.value, MIN(look, guest), guest);
@@ -118,6 +118,7 @@ static void measure(struct partition *p, struct policy_sample *x, u64 now_ns)
 	take_totals(p, &after, now_ns);
 	guest = after.guest - a->before.guest;
 	estimate_tick(p, guest, &e);
+	telemetry_steady(&a->steady, mode_of(p), guest, &e);
 	read_counters(p, &e);
 	telemetry_price_walks(&e, guest, miss_cost(p, &e, guest));
 	telemetry_sample(x, mode_of(p), &a->before, &after, &e);

@@ -76,6 +76,30 @@ void telemetry_sample(struct policy_sample *x, enum policy_mode mode,
 		shadow_measures(x, before, after, e);
 }
 
+#define RATE_ONE	BIT(32)
+#define STEADY_WEIGHT	4
+#define STEADY_LOOKED	50 /* percent: confidence of the mean where this tick had a look, */
+#define STEADY_NOT_SEEN 20 /* and where it had none */
+
+void telemetry_steady(struct steady *s, enum policy_mode mode, u64 guest, struct estimates *e)
+{
+	bool looked = e->walks.confidence && guest;
+	u64 rate = looked ? mul_div(e->walks.value, RATE_ONE, guest) : 0;
+
+	if (s->mode != mode)
+		s->known = false;
+	s->mode = mode;
+	if (looked)
+		s->rate =
+			s->known ? s->rate - s->rate / STEADY_WEIGHT + rate / STEADY_WEIGHT : rate;
+	s->known |= looked;
+	if (!s->known)
+		return;
+	e->walks.value = mul_div(guest, s->rate, RATE_ONE);
+	e->walks.confidence =
+		MAX(e->walks.confidence, (u8)(looked ? STEADY_LOOKED : STEADY_NOT_SEEN));
+}
+
 /* Some walks there always are. A lower bound from few samples is a rough one, and still better than
  * to know nothing. */
 void telemetry_price_walks(struct estimates *e, u64 guest, u64 cost)

@@ -35,6 +35,14 @@ struct estimates {
 	bool faults_exit; /* shadow paging hears of every fault of the guest's */
 };
 
+/* Misses per cycle as lately estimated: each look sees few places, so the mean of some ticks says
+ * more than the last one. */
+struct steady {
+	enum policy_mode mode;
+	bool known;
+	u64 rate; /* misses per 2^32 cycles */
+};
+
 /* What serves as progress: work done in a unit that is the same in both modes. */
 enum progress_unit {
 	PROGRESS_NONE,
@@ -57,6 +65,9 @@ struct progress {
 void telemetry_sample(struct policy_sample *x, enum policy_mode mode,
 		      const struct telemetry *before, const struct telemetry *after,
 		      const struct estimates *e);
+/* @e's misses, estimated for @guest cycles in @mode, become those of the last ticks' mean. A tick
+ * in which nobody looked gets it too. */
+void telemetry_steady(struct steady *s, enum policy_mode mode, u64 guest, struct estimates *e);
 /* Where nothing counts cycles in walks: @e's misses by @cost thousandths of a cycle each (0: not
  * known), in @guest cycles of the guest's. */
 void telemetry_price_walks(struct estimates *e, u64 guest, u64 cost);
