@@ -97,13 +97,16 @@ static u64 miss_cost(const struct partition *p, const struct estimates *e, u64 g
 {
 	u64 look = mul_div(coverage_look_ns[COVERAGE_LOOKS - 1], hv_policy_params()->khz,
 			   NSEC_PER_MSEC);
-	u64 pages = SOME_PAGES;
+	const struct calibration *c = hv_calibration();
+	u64 pages = SOME_PAGES, cost;
 
-	if (!hv_calibration()->done || strcmp(hv_cmdline()->pmu, "model") == 0)
+	if (!c->done || strcmp(hv_cmdline()->pmu, "model") == 0)
 		return model_cost[mode_of(p)];
 	if (e->touched.confidence && guest)
 		pages = mul_div(e->touched.value, MIN(look, guest), guest);
-	return calibration_walk(hv_calibration(), mode_of(p), MAX(pages, 1ull));
+	cost = calibration_walk(c, mode_of(p), MAX(pages, 1ull));
+	/* Few pages are in reach of the TLB, and cost nothing that could be measured. */
+	return cost || !c->walk[CALIBRATION_SETS - 1].known[mode_of(p)] ? cost : 1;
 }
 
 static void measure(struct partition *p, struct policy_sample *x, u64 now_ns)
