@@ -67,13 +67,16 @@ class Measured:
         self.exits = exits_between(before, after) if after else {}
         self.ticks = busy_ticks(after) - busy_ticks(before) if after and platform not in STATIC else None
         self.spells = segment.spells(start_mode) if start_mode else []
+        # Records of changes may drop, these do not.
+        self.mode_ms = {mode: after["modes"].get(mode, 0) - before["modes"].get(mode, 0) for mode in STATIC} if after else {}
+        self.switches = after["switches"] - before["switches"] if after else 0
 
     def members(self, block):
         s, ms = self.segment, lambda ns: round(ns / 1e6, 3)
         return {"block": block, "platform": self.platform, "rounds": len(s.rounds), "cpu_ms": ms(s.cpu_ns),
                 "cpu_ms_per_round": ms(s.cpu_per_round()), "guest_ms": ms(s.guest_ns()),
                 "first_cpu_ms_per_round": ms(self.first.cpu_per_round()), "ticks": self.ticks,
-                "guest_cycles": self.guest_cycles, "exits": self.exits,
+                "mode_ms": self.mode_ms, "switches": self.switches, "guest_cycles": self.guest_cycles, "exits": self.exits,
                 "spells": [[ms(a), ms(b), mode] for a, b, mode in self.spells],
                 "phases": [[ms(when), name] for when, name in s.phases],
                 "round_ends": [ms(end) for end, _, _ in s.rounds] if s.phases else [],
@@ -115,15 +118,13 @@ class Load:
 
     def share(self, platform, mode):
         """Of the time of @platform's segments, what ran in @mode."""
-        spells = [spell for m in self.blocks(platform) for spell in m.spells]
-        whole = sum(b - a for a, b, _ in spells)
-        return sum(b - a for a, b, which in spells if which == mode) / whole if whole else None
+        whole = sum(sum(m.mode_ms.values()) for m in self.blocks(platform))
+        return sum(m.mode_ms.get(mode, 0) for m in self.blocks(platform)) / whole if whole else None
 
     def switches(self, platform):
-        """A second of the guest's time."""
-        count = sum(len(m.spells) - 1 for m in self.blocks(platform))
-        seconds = sum(m.segment.guest_ns() for m in self.blocks(platform)) / 1e9
-        return count / seconds if seconds else None
+        """A second."""
+        seconds = sum(sum(m.mode_ms.values()) for m in self.blocks(platform)) / 1000
+        return sum(m.switches for m in self.blocks(platform)) / seconds if seconds else None
 
 
 class Machines:
@@ -299,7 +300,7 @@ def main():
             bench.run()
             status = 0
         except (BenchError, OSError, subprocess.CalledProcessError) as why:
-            print(f"adaptive: {why}", file=sys.stderr)
+            print(f"adaptive: {why}", file=sys.stderr, flush=True)
             status = 1
         finally:
             bench.machines.close()

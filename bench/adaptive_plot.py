@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Plots of bench/adaptive.py by gnuplot, as SVG: normalised time, residency and switches, what exits cost."""
+import math
 import os
 import shutil
 import subprocess
@@ -41,17 +42,17 @@ def normalised(loads, guests, what):
     rows = [[load.name] + [c for p in guests for c in cell(load, p, base)] for load in loads]
     body = block("t", rows)
     body += f'set title "{what} for the same work, {base} = 1"\n'
-    body += "set style data histogram\nset style histogram errorbars gap 1 lw 1\nset style fill solid noborder\n"
-    body += 'set yrange [0:*]\nset xtics rotate by -35 nomirror\nset key top left\nset arrow from graph 0,first 1 to graph 1,first 1 nohead dt 2\n'
+    body += "set style data histogram\nset style histogram errorbars gap 1 lw 1\nset errorbars lc rgb \"black\"\nset style fill solid noborder\n"
+    body += 'set yrange [0:*]\nset xtics rotate by -35 nomirror\nset key outside right\nset arrow from graph 0,first 1 to graph 1,first 1 nohead dt 2\n'
     each = [f'$t using {2 + 2 * i}:{3 + 2 * i}:xtic(1) title "{p}" lc rgb "{COLOURS[p]}"' for i, p in enumerate(guests)]
-    return 160 + 55 * len(loads), 380, body + "plot " + ", ".join(each).replace("_", "\\_") + "\n"
+    return max(640, 220 + 55 * len(loads)), 380, body + "plot " + ", ".join(each).replace("_", "\\_") + "\n"
 
 
 def cell(load, platform, base):
     if not load.blocks(platform):
         return "NaN", "NaN"
     ratio = load.ratio(platform, base)
-    return f"{ratio.mean:.4f}", f"{min(ratio.half, 9):.4f}"
+    return f"{ratio.mean:.4f}", f"{ratio.half if math.isfinite(ratio.half) else 0:.4f}"
 
 
 def residency(loads, policy):
@@ -67,7 +68,7 @@ def residency(loads, policy):
     body = block("r", rows) + block("p", marks or [("NaN", "NaN")])
     body += f'set title "{policy}: mode over time, last block of each load (marks: a phase begins)"\n'.replace("_", "\\_")
     body += f'set ytics ({", ".join(ticks)})\nset yrange [-0.7:{len(shown) - 0.3}]\nset xlabel "CPU time of the emulator, s"\n'
-    body += "set style fill solid noborder\nset key top right\n"
+    body += "set style fill solid noborder\nset key outside right\n"
     body += 'plot $r using 1:2:3:4:5:6:7 with boxxyerror lc rgb variable notitle, $p using 1:2 with points pt 11 ps 0.5 lc rgb "black" notitle'
     body += "".join(f', NaN with boxes lc rgb "{COLOURS[mode]}" title "{mode}"' for mode in ("nested", "shadow")) + "\n"
     return 800, 90 + 30 * len(shown), body
@@ -89,7 +90,7 @@ def exit_costs(loads, guests):
     body += 'set title "Cycles in exits, % of the guest\'s and theirs"\nset style data histogram\nset style histogram rowstacked\n'
     body += "set style fill solid noborder\nset boxwidth 0.8\nset xtics rotate by -90 font \",9\" nomirror\nset yrange [0:*]\nset key outside right\n"
     each = [f'$e using {i + 2}:xtic(1) title "{reason}" lc rgb "{EXIT_COLOURS[i]}"' for i, reason in enumerate([*top, "others"])]
-    return 220 + 16 * len(rows), 460, (body + "plot " + ", ".join(each) + "\n").replace("_", "\\_")
+    return max(640, 220 + 16 * len(rows)), 460, (body + "plot " + ", ".join(each) + "\n").replace("_", "\\_")
 
 
 def exit_share(load, platform):

@@ -95,5 +95,5 @@ def report(loads, platforms, policies, below_both, what):
         for load, s in zip(loads, summaries):
             if policy in s:
                 rows += [policy_row(load, policy, s), *phase_rows(s, policy)]
-    rows += ["", "shadow: share of the time; sw/s: switches in a second of the guest's; first: a round in the first ticks to a later one."]
+    rows += ["", "shadow: share of the time; sw/s: switches in a second; first: a round in the first ticks to a later one."]
     return rows, summaries
