@@ -13,7 +13,8 @@
 #include "mem/frames.h"
 #include "paging/adaptive/fixed.h"
 
-#define SLOTS_A_TICK  4u
+#define SLOTS_A_TICK  16u
+#define SLOT_EVENTS   8u    /* a slot is so long that so many may be heard of in it */
 #define AFFORD_PPM    1000u /* of the time, for each kind of event */
 #define EXIT_CYCLES   2000u /* until measured */
 #define REACH_UNKNOWN 2048u /* no TLB of today's is much larger */
@@ -59,14 +60,30 @@ static void window_full(struct vcpu *v, enum watch_kind kind)
 	timer_set(&v->part->estimate.window, clock_ns());
 }
 
-static void afford(struct estimate *e)
+/* Events of each kind per second that may be heard of. */
+static u64 affordable(void)
 {
 	const struct calibration *c = hv_calibration();
 	u64 cycles = c->cpuid ? c->cpuid : EXIT_CYCLES;
 
+	return watch_affordable(AFFORD_PPM, hv_policy_params()->khz, cycles);
+}
+
+/* Short slots see bursts, but some events have to be within reach of a window. */
+static u64 slot_ns(u64 tick_ns, u64 afford)
+{
+	u64 ns = MAX(tick_ns / SLOTS_A_TICK, SLOT_EVENTS * NSEC_PER_SEC / afford);
+
+	return MIN(ns, tick_ns / 2);
+}
+
+static void begin_windows(struct estimate *e)
+{
+	u64 afford = affordable();
+
+	watch_init(&e->watch, slot_ns(e->tick_ns, afford), e->random);
 	for (unsigned k = 0; k < WATCH_KINDS; k++)
-		watch_afford(&e->watch, (enum watch_kind)k,
-			     watch_affordable(AFFORD_PPM, hv_policy_params()->khz, cycles));
+		watch_afford(&e->watch, (enum watch_kind)k, afford);
 }
 
 static struct policy_measure take(struct partition *p, enum watch_kind kind)
@@ -310,8 +327,7 @@ void estimate_start(struct partition *p, u64 tick_ns)
 	e->tick_guest = vcpu_guest_cycles(&p->vcpu);
 	memset(&e->totals, 0, sizeof(e->totals));
 	memset(e->looks, 0, sizeof(e->looks));
-	watch_init(&e->watch, tick_ns / SLOTS_A_TICK, e->random);
-	afford(e);
+	begin_windows(e);
 	estimate_mode(p);
 }
 

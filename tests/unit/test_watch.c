@@ -14,7 +14,7 @@
 
 #define MS   NSEC_PER_MSEC
 #define TICK (100 * MS)
-#define SLOT (TICK / 4)
+#define SLOT (TICK / 16)
 
 static u64 seed = 0x9e3779b97f4a7c15ull;
 
@@ -188,7 +188,7 @@ TEST(busy_streams_are_estimated_without_bias)
 /* Periods that go evenly into the slot, or the slot into them, and one that nearly does. */
 TEST(no_period_hides_from_the_windows)
 {
-	static const u64 periods[] = {SLOT / 2500, SLOT / 1000, SLOT / 1000 + 1, 33333, 9973};
+	static const u64 periods[] = {SLOT / 625, SLOT / 250, SLOT / 250 + 1, 33333, 9973};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(periods); i++) {
 		period = periods[i];
@@ -199,7 +199,7 @@ TEST(no_period_hides_from_the_windows)
 /* All of the events in a tenth of each slot, or of each half: windows are mostly elsewhere. */
 TEST(pulses_in_step_with_the_slots_are_seen_in_proportion)
 {
-	static const u64 periods[] = {SLOT / 2, SLOT, SLOT / 8, SLOT + SLOT / 3};
+	static const u64 periods[] = {SLOT / 2, SLOT, SLOT / 8, SLOT + SLOT / 3, 4 * SLOT};
 
 	per_second = 200000;
 	for (unsigned i = 0; i < ARRAY_SIZE(periods); i++) {
@@ -230,7 +230,7 @@ TEST(a_storm_after_quiet_time_costs_little_and_is_seen)
 	quiet = heard_of;
 	per_second = 1e6;
 	m = tick(poisson, &really);
-	CHECK(heard_of - quiet < 16 * 2500 / 40 + 500);
+	CHECK(heard_of - quiet < 16 * 2500 / 160 + 500);
 	CHECK(m.value > really * 9 / 10 && m.value < really * 11 / 10);
 	per_second = 10;
 	for (unsigned i = 0; i < 4; i++)

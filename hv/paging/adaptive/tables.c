@@ -48,6 +48,29 @@ static u64 random_below(struct tables *t, u64 n)
 	return (u64)(((unsigned __int128)t->random * n) >> 64);
 }
 
+/* Tables are mostly empty, and mostly the same as before: eight words are judged at a time. */
+#define LINE	   8u /* words */
+#define LINES	   (PAGE_SIZE / 8 / LINE)
+#define LINE_BYTES (8 * LINE)
+
+static u64 any_of(const volatile u64 *line)
+{
+	u64 any = 0;
+
+	for (unsigned i = 0; i < LINE; i++)
+		any |= line[i];
+	return any;
+}
+
+static u64 any_change(const volatile u64 *line, const u64 *was)
+{
+	u64 any = 0;
+
+	for (unsigned i = 0; i < LINE; i++)
+		any |= line[i] ^ was[i];
+	return any;
+}
+
 static u64 entry_of(const void *table, unsigned i, unsigned size)
 {
 	return size == 4 ? ((const volatile u32 *)table)[i] : ((const volatile u64 *)table)[i];
@@ -68,11 +91,14 @@ static int changed(const struct tables *t, const struct walk_mem *m, const struc
 	if (t->entry_size == 4)
 		ignored |= ignored << 32;
 	for (unsigned i = 0; i < ARRAY_SIZE(c->entry); i++) {
-		u64 other = (table[i] ^ c->entry[i]) & ~ignored;
+		u64 other;
 
-		if (__builtin_expect(!other, 1))
+		if (i % LINE == 0 && !(any_change(table + i, c->entry + i) & ~ignored)) {
+			i += LINE - 1;
 			continue;
-		n += t->entry_size == 4 ? ((u32)other != 0) + (other >> 32 != 0) : 1;
+		}
+		other = (table[i] ^ c->entry[i]) & ~ignored;
+		n += t->entry_size == 4 ? ((u32)other != 0) + (other >> 32 != 0) : other != 0;
 	}
 	return (int)n;
 }
@@ -116,32 +142,68 @@ static u64 pages_of_leaf(const struct look *l, unsigned level)
 	return level == 2 ? l->f.entries : (u64)l->f.entries * l->f.entries;
 }
 
-/* The tables of links below the one at @table, @level levels above the leaves. */
-static void visit(struct look *l, gpa_t table, unsigned level, unsigned from, unsigned entries)
+static void visit(struct look *l, gpa_t table, unsigned level, unsigned from);
+
+/* Entry @index with the value @e of the table of links at @table. */
+static void follow(struct look *l, gpa_t table, unsigned level, unsigned index, u64 e)
 {
-	const void *p = l->m->ram(l->m->ctx, table);
 	/* PAE's four entries have neither an accessed bit nor a size. */
-	bool is_pdpt = l->f.levels == 3 && level == 3;
+	bool is_pdpte = l->f.levels == 3 && level == 3;
+
+	/* What was never used has no shadow, and changes seldom. */
+	if (!(e & E_P) || (!is_pdpte && !(e & E_A)))
+		return;
+	if (l->f.large && (e & E_PS) && level < LEVELS_MAX && !is_pdpte)
+		l->large[!!(e & E_U)] += pages_of_leaf(l, level);
+	else if (level == 2)
+		offer(l, table, index, e);
+	else
+		visit(l, e & l->f.address, level - 1, 0);
+}
+
+/* The table of links at @table, @level - 1 levels above the leaves, and what is below it, beginning
+ * with line @from. */
+static void visit(struct look *l, gpa_t table, unsigned level, unsigned from)
+{
+	bool pdpt = l->f.levels == 3 && level == 3;
+	const u8 *p = l->m->ram(l->m->ctx, table);
+	unsigned each = LINE_BYTES / l->f.size, lines = pdpt ? 1 : LINES;
 
 	if (!p || l->visits >= TABLES_VISITS) {
 		l->t->all = false;
 		return;
 	}
 	l->visits++;
-	for (unsigned i = 0; i < entries; i++) {
-		unsigned index = (from + i) % entries;
-		u64 e = entry_of(p, index, l->f.size);
+	for (unsigned i = 0; i < lines; i++) {
+		unsigned line = (from + i) % LINES;
 
-		/* What was never used has no shadow, and changes seldom. */
-		if (!(e & E_P) || (!is_pdpt && !(e & E_A)))
+		if (!pdpt && !any_of((const u64 *)(p + line * LINE_BYTES)))
 			continue;
-		if (l->f.large && (e & E_PS) && level < LEVELS_MAX && !is_pdpt)
-			l->large[!!(e & E_U)] += pages_of_leaf(l, level);
-		else if (level == 2)
-			offer(l, table, index, e);
-		else
-			visit(l, e & l->f.address, level - 1, 0, l->f.entries);
+		for (unsigned j = 0; j < (pdpt ? 4 : each); j++)
+			follow(l, table, level, line * each + j,
+			       entry_of(p, line * each + j, l->f.size));
 	}
+}
+
+/* Present entries of the copy @c; how many pages of each kind have been used by it goes into @l. */
+static u64 count_copy(struct look *l, const struct tables_copy *c)
+{
+	unsigned each = LINE_BYTES / l->f.size;
+	u64 present = 0;
+
+	for (unsigned i = 0; i < l->f.entries; i++) {
+		u64 e;
+
+		if (i % each == 0 && !any_of((const u64 *)((const u8 *)c->entry + i * l->f.size))) {
+			i += each - 1;
+			continue;
+		}
+		e = entry_of(c->entry, i, l->f.size);
+		present += e & E_P;
+		if ((e & (E_P | E_A)) == (E_P | E_A))
+			l->small[!!(e & E_U)]++;
+	}
+	return present;
 }
 
 /* Large and small leaves; @copy: 16 of the small ones' tables. */
@@ -152,19 +214,13 @@ static struct policy_measure copy_tables(struct look *l)
 
 	for (unsigned i = 0; i < t->n; i++) {
 		const void *table = l->m->ram(l->m->ctx, t->copy[i].table);
-		u64 present = 0;
+		u64 present;
 
 		if (!table)
 			memset(t->copy[i].entry, 0, PAGE_SIZE);
 		else
 			memcpy(t->copy[i].entry, table, PAGE_SIZE);
-		for (unsigned j = 0; j < l->f.entries; j++) {
-			u64 e = entry_of(t->copy[i].entry, j, l->f.size);
-
-			present += e & E_P;
-			if ((e & (E_P | E_A)) == (E_P | E_A))
-				l->small[!!(e & E_U)]++;
-		}
+		present = count_copy(l, &t->copy[i]);
 		sum += present;
 		squares += present * present;
 	}
@@ -186,7 +242,6 @@ static bool choose(struct look *l, const struct walk_regs *r)
 {
 	const struct format *f = &formats[(r->efer & EFER_LMA) ? 2 : (r->cr4 & CR4_PAE) ? 1 : 0];
 	gpa_t top = f->levels == 3 ? r->cr3 & 0xffffffe0 : r->cr3 & f->address;
-	unsigned entries = f->levels == 3 ? 4 : f->entries;
 	struct tables *t = l->t;
 
 	t->n = 0;
@@ -197,7 +252,7 @@ static bool choose(struct look *l, const struct walk_regs *r)
 	l->f = *f;
 	l->f.large = f->levels > 2 || (r->cr4 & CR4_PSE);
 	t->entry_size = (u8)f->size;
-	visit(l, top, f->levels, (unsigned)random_below(t, entries), entries);
+	visit(l, top, f->levels, f->levels == 3 ? 0 : (unsigned)random_below(t, LINES));
 	return true;
 }
 

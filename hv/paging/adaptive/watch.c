@@ -9,7 +9,7 @@
 
 #define SLOT_MIN_NS   1000u
 #define WINDOW_SHARE  1024u /* a window is at least this part of a slot */
-#define GROWTH	      4u    /* from slot to slot the duty grows by this factor at most */
+#define FORGET	      4u    /* a rate that is no more loses this part of itself a slot */
 #define LIMIT_FACTOR  16u   /* times what a slot may hear of, */
 #define LIMIT_MIN     64u   /* and at least: then it ends */
 #define AFFORD_PRESET 2500u
@@ -103,7 +103,7 @@ static void learn(struct watch_stream *s)
 {
 	u64 seen = s->covered.ns ? mul_div(s->n, NSEC_PER_SEC, s->covered.ns) : 0;
 
-	s->rate = MAX(seen, s->rate / GROWTH);
+	s->rate = MAX(seen, s->rate - (s->rate + FORGET - 1) / FORGET);
 }
 
 /* The slot is over after the guest's @ran cycles. */

@@ -57,7 +57,7 @@ struct watch {
 	struct watch_stream stream[WATCH_KINDS];
 };
 
-/* @seed: any. Nothing is open. @slot_ns: at least a microsecond, a quarter of a tick is good. */
+/* @seed: any. Nothing is open. @slot_ns: at least a microsecond, a sixteenth of a tick is good. */
 void watch_init(struct watch *w, u64 slot_ns, u64 seed);
 /* At most @per_second events of @kind are to be heard of on average; at least 1. */
 void watch_afford(struct watch *w, enum watch_kind kind, u64 per_second);
