@@ -23,7 +23,7 @@ VARIATIONS = {f"{kernel}-{paging}" + f"-{on}" * (on != "qemu"):
               if "alone" not in paging or on not in machines.VT_X}
 VARIATIONS.update({f"{kernel}-shadow-bochs-turion": {"kernel": kernel, "paging": "shadow", "on": "bochs-turion",
                                                      "seconds": 30} for kernel in IMAGES})
-NIGHTLY = tuple(v for v in VARIATIONS if "bochs" in v) + ("ia32-shadow-alone", "ia32-spaces")
+NIGHTLY = tuple(v for v in VARIATIONS if "bochs" in v) + ("ia32-shadow-alone", "ia32-spaces", "ia32-watched")
 BOCHS_BUGS = {
     r"\S+ an instruction across a page's end, run before":
         "Bochs 2.7 runs an instruction that it has decoded without a look at its second page",
