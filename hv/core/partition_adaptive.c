@@ -44,6 +44,7 @@ static void shadow_events(struct telemetry *t, const struct shadow_paging *s)
 
 	shadow_get_stats(s->tables, &st);
 	t->faults = st.path[SHADOW_PATH_GUEST].count;
+	t->stores = st.path[SHADOW_PATH_STORE].count;
 	t->cr3_writes = st.path[SHADOW_PATH_ROOT].count;
 	t->invlpgs = st.path[SHADOW_PATH_INVLPG].count;
 }
@@ -123,7 +124,7 @@ static void measure(struct partition *p, struct policy_sample *x, u64 now_ns)
 	estimate_tick(p, guest, &e);
 	telemetry_steady(&a->steady, mode_of(p), guest, &e);
 	read_counters(p, &e);
-	telemetry_price_walks(&e, guest, miss_cost(p, &e, guest));
+	telemetry_price_walks(&e, miss_cost(p, &e, guest));
 	telemetry_sample(x, mode_of(p), &a->before, &after, &e);
 	progress_measure(&a->progress, x, &e.touched, a->trial);
 	if (a->switch_cycles)

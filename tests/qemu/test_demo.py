@@ -7,7 +7,7 @@ import machines
 
 TIER = "ci"
 SECONDS = 40
-NIGHTLY = ("shadow-debug", "shadow-no-npt", "epyc", "opteron", "bochs-skylake", "bochs-sandybridge", "bochs-broadwell-lists", "2cpus-bochs-broadwell")
+NIGHTLY = ("shadow-debug", "shadow-no-npt", "adaptive-no-npt", "epyc", "opteron", "bochs-skylake", "bochs-sandybridge", "bochs-broadwell-lists", "2cpus-bochs-broadwell")
 # Printing is most of what a kernel does there: Bochs counts the serial line's time in instructions.
 QUIET = {"paging": "nested", "image": "linux-cloud-amd64-quiet.iso", "seconds": 90}
 VARIATIONS = {
@@ -16,6 +16,7 @@ VARIATIONS = {
     "shadow": {"paging": "shadow"},
     "shadow-debug": {"paging": "shadow", "elf": "debug/penumbra.elf"},
     "shadow-no-npt": {"paging": "shadow", "cpu": "max,-la57,-npt", "words": "control=off"},
+    "adaptive-no-npt": {"paging": "adaptive", "cpu": "max,-la57,-npt", "words": "control=off"},
     "debug": {"paging": "nested", "elf": "debug/penumbra.elf"},
     "no-1g-no-xsave": {"paging": "nested", "cpu": "qemu64,+svm,+npt"},
     "epyc": {"paging": "nested", "cpu": "EPYC"},

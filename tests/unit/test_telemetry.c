@@ -67,13 +67,17 @@ TEST(shadow_counts)
 	is(&x.invlpgs, 5, 100);
 }
 
-TEST(faults_that_do_not_exit_are_estimated)
+TEST(faults_that_do_not_exit_are_known_by_their_stores)
 {
-	const struct estimates e = {.faults = {77, 60}};
+	const struct estimates e = {.faults_exit = false};
+	struct telemetry end = after;
 	struct policy_sample x;
 
-	telemetry_sample(&x, POLICY_SHADOW, &before, &after, &e);
-	is(&x.faults, 77, 60);
+	telemetry_sample(&x, POLICY_SHADOW, &before, &end, &e);
+	is(&x.faults, 20, 30);
+	end.stores = before.stores + 500;
+	telemetry_sample(&x, POLICY_SHADOW, &before, &end, &e);
+	is(&x.faults, 500, 30);
 	is(&x.cr3_writes, 10, 100);
 }
 
@@ -113,28 +117,43 @@ TEST(counters_of_the_cpu_go_first)
 	CHECK_EQ(x.unhalted, 900000);
 }
 
+static struct policy_measure priced(struct policy_measure walks, u64 cost)
+{
+	struct estimates e = {.walks = walks};
+	struct policy_sample x;
+
+	telemetry_price_walks(&e, cost);
+	telemetry_price_walks(&e, 1000000); /* once is enough */
+	telemetry_sample(&x, POLICY_NESTED, &before, &after, &e);
+	return x.walk_cycles;
+}
+
 TEST(walks_are_priced_where_they_are_not_measured)
 {
-	struct estimates e = {.walks = {5000, 70}};
+	struct estimates counted = {.walks = {5000, 70}, .walk_cycles = {999999, 80}};
+	struct policy_measure m = priced((struct policy_measure){5000, 70}, 45500);
+	struct policy_sample x;
 
-	telemetry_price_walks(&e, 1000000, 0);
+	is(&m, 227500, 70);
+	m = priced((struct policy_measure){50000, 70}, 45500);
+	is(&m, 810000, 70); /* of 900000 */
+	m = priced((struct policy_measure){0, 70}, 45500);
+	is(&m, 1, 70); /* some walks there always are */
+	m = priced((struct policy_measure){900, 3}, 10000);
+	is(&m, 9000, 10);
+	telemetry_price_walks(&counted, 45500);
+	telemetry_sample(&x, POLICY_NESTED, &before, &after, &counted);
+	is(&x.walk_cycles, 999999, 80); /* the guard's to judge */
+}
+
+TEST(walks_without_a_price_are_not_known)
+{
+	struct estimates e = {.walks = {5000, 70}}, blind = {.walks = {0, 0}};
+
+	telemetry_price_walks(&e, 0);
 	is(&e.walk_cycles, 0, 0);
-	telemetry_price_walks(&e, 1000000, 45500);
-	is(&e.walk_cycles, 227500, 70);
-	telemetry_price_walks(&e, 1000000, 1000); /* known by now */
-	is(&e.walk_cycles, 227500, 70);
-	e = (struct estimates){.walks = {5000, 70}};
-	telemetry_price_walks(&e, 1000, 45500); /* never more than all the time */
-	is(&e.walk_cycles, 1000, 70);
-	e = (struct estimates){.walks = {0, 70}};
-	telemetry_price_walks(&e, 1000, 45500);
-	is(&e.walk_cycles, 1, 70);
-	e = (struct estimates){.walks = {900, 3}};
-	telemetry_price_walks(&e, 1000000, 10000);
-	is(&e.walk_cycles, 9000, 10);
-	e = (struct estimates){.walks = {0, 0}};
-	telemetry_price_walks(&e, 1000, 45500);
-	is(&e.walk_cycles, 0, 0);
+	telemetry_price_walks(&blind, 45500);
+	is(&blind.walk_cycles, 0, 0);
 }
 
 TEST(misses_of_few_looks_are_averaged)

@@ -7,8 +7,9 @@
 #include "paging/adaptive/fixed.h"
 #include "paging/adaptive/guard.h"
 
-#define EXACT 100
-#define GUESS 20
+#define EXACT	  100
+#define GUESS	  20
+#define BY_STORES 30
 /* Between the CPU's clock and the one we read. */
 #define CLOCK_RANGE 16
 
@@ -39,6 +40,16 @@ static u64 unhalted(const struct telemetry *before, const struct telemetry *afte
 	return cycles;
 }
 
+/* Where the CPU leaves a fault on an absent entry to the guest, what is heard of is the store that
+ * answers it. */
+static struct policy_measure filtered_faults(const struct telemetry *before,
+					     const struct telemetry *after)
+{
+	return (struct policy_measure){
+		.value = MAX(after->faults - before->faults, after->stores - before->stores),
+		.confidence = BY_STORES};
+}
+
 static void shadow_measures(struct policy_sample *x, const struct telemetry *before,
 			    const struct telemetry *after, const struct estimates *e)
 {
@@ -46,8 +57,8 @@ static void shadow_measures(struct policy_sample *x, const struct telemetry *bef
 
 	x->shadow_cycles = counted(before->shadow_cycles, after->shadow_cycles);
 	x->shadow_cycles.value = sat_add(x->shadow_cycles.value, sat_mul(exits, e->world_switch));
-	if (e->faults_exit)
-		x->faults = counted(before->faults, after->faults);
+	x->faults = e->faults_exit ? counted(before->faults, after->faults)
+				   : filtered_faults(before, after);
 	x->cr3_writes = counted(before->cr3_writes, after->cr3_writes);
 	x->invlpgs = counted(before->invlpgs, after->invlpgs);
 }
@@ -70,6 +81,8 @@ void telemetry_sample(struct policy_sample *x, enum policy_mode mode,
 		.leaves = e->leaves,
 		.spaces = e->spaces,
 	};
+	if (e->priced)
+		x->walk_cycles.value = MAX(MIN(e->walk_cycles.value, x->unhalted / 10 * 9), 1ull);
 	if (!measure_known(&x->instructions))
 		x->instructions = (struct policy_measure){x->unhalted, GUESS};
 	if (mode == POLICY_SHADOW)
@@ -100,17 +113,15 @@ void telemetry_steady(struct steady *s, enum policy_mode mode, u64 guest, struct
 		MAX(e->walks.confidence, (u8)(looked ? STEADY_LOOKED : STEADY_NOT_SEEN));
 }
 
-/* Some walks there always are. A lower bound from few samples is a rough one, and still better than
+/* A lower bound from few samples is a rough one, and still better than
  * to know nothing. */
-void telemetry_price_walks(struct estimates *e, u64 guest, u64 cost)
+void telemetry_price_walks(struct estimates *e, u64 cost)
 {
-	u64 cycles;
-
 	if (measure_known(&e->walk_cycles) || !e->walks.confidence || !cost)
 		return;
-	cycles = mul_div(e->walks.value, cost, 1000);
+	e->priced = true;
 	e->walk_cycles = (struct policy_measure){
-		.value = MAX(MIN(cycles, guest), 1ull),
+		.value = mul_div(e->walks.value, cost, 1000),
 		.confidence = MAX(e->walks.confidence, (u8)MEASURE_CONFIDENCE)};
 }
 

@@ -20,6 +20,7 @@ struct telemetry {
 	u64 shadow_exits, shadow_cycles;
 	/* The guest's own events, as far as they exit in shadow paging. */
 	u64 faults, cr3_writes, invlpgs;
+	u64 stores; /* to page tables, carried out for the guest */
 };
 
 /* What else is known of a tick. */
@@ -32,6 +33,7 @@ struct estimates {
 	struct policy_measure walks, walk_cycles;
 	struct policy_measure unhalted, instructions; /* from counters of the CPU */
 	struct policy_measure leaves, spaces, touched;
+	bool priced;	  /* walk_cycles is misses times a cost */
 	bool faults_exit; /* shadow paging hears of every fault of the guest's */
 };
 
@@ -69,8 +71,8 @@ void telemetry_sample(struct policy_sample *x, enum policy_mode mode,
  * in which nobody looked gets it too. */
 void telemetry_steady(struct steady *s, enum policy_mode mode, u64 guest, struct estimates *e);
 /* Where nothing counts cycles in walks: @e's misses by @cost thousandths of a cycle each (0: not
- * known), in @guest cycles of the guest's. */
-void telemetry_price_walks(struct estimates *e, u64 guest, u64 cost);
+ * known). A sample takes them for nine tenths of its time at most: a price too high is no lie. */
+void telemetry_price_walks(struct estimates *e, u64 cost);
 /* Put into @x what serves as progress. The unit is the one with the most counts; while @trial it
  * stays, since two windows are being compared in it. A tick of another unit than the one before has
  * no progress, which ends what was added up in that. */
