@@ -90,7 +90,7 @@ $(B)/bench/io.cpio.gz: $(B)/bench/io/io bench/io/init bench/io/image.sh $(R)/bus
 	$(call say,INITRD,$@)
 	$(Q)bench/io/image.sh '$@' '$(R)/kernel.package' '$(R)/busybox-control' '$<'
 
--include $(addprefix tests/qemu/,hostile/hostile.mk tasks/tasks.mk paging/paging.mk mmapstorm/mmapstorm.mk thrash/thrash.mk)
+-include $(addprefix tests/qemu/,hostile/hostile.mk tasks/tasks.mk paging/paging.mk mmapstorm/mmapstorm.mk thrash/thrash.mk spaces/adversary.mk)
 
 .PHONY: bench bench-adaptive bench-switch bench-disk bench-images
 bench-images: $(B)/bench/nano.iso $(B)/bench/linux.iso
