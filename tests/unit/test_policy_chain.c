@@ -226,13 +226,14 @@ static struct estimates estimates_now(struct pmu_meter *meter)
 
 /* Misses guessed from accessed bits of few tables: a lower bound that jumps, and often nothing;
  * priced as boot calibration does. Progress is page faults, or touched pages. */
-static void guess(const struct work *w, struct estimates *e)
+static void guess(const struct work *w, struct steady *s, struct estimates *e)
 {
 	static const u64 cost[POLICY_MODES] = {30000, 14000}; /* thousandths */
 	u64 misses = per_million(w->walks[POLICY_NESTED], TICK) / 30;
 
 	e->walks = (struct policy_measure){roll(3) ? misses * roll(150) / 100 : 0, (u8)roll(40)};
 	e->touched = (struct policy_measure){20000 + roll(2000), 60};
+	telemetry_steady(s, world.mode, TICK, e);
 	telemetry_price_walks(e, cost[world.mode]);
 }
 
@@ -249,6 +250,7 @@ static struct outcome run(const struct policy_ops *ops, const struct work *w, en
 	struct telemetry before = {0}, after = {0};
 	struct pmu_meter meter = {0};
 	struct progress progress = {0};
+	struct steady steady = {0};
 	struct outcome o = {0};
 	struct policy_params params;
 	struct policy p;
@@ -267,7 +269,7 @@ static struct outcome run(const struct policy_ops *ops, const struct work *w, en
 		run_tick(w, &after);
 		e = estimates_now(&meter);
 		if (fault == GUESSED)
-			guess(w, &e);
+			guess(w, &steady, &e);
 		telemetry_sample(&x, world.mode, &before, &after, &e);
 		progress_measure(&progress, &x, fault == GUESSED ? &e.touched : &none, trial);
 		d = policy_tick(&p, &x);

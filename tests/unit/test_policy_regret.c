@@ -450,6 +450,25 @@ TEST(other_address_spaces_are_another_load)
 	CHECK(!policy_tick(&guest, &x).alarm);
 }
 
+static bool alarm_by_walks(u8 confidence)
+{
+	struct policy_sample x = tick_with_progress(POLICY_NESTED, 1000000);
+	bool alarm = false;
+
+	start_guest(POLICY_NESTED);
+	for (unsigned i = 0; i < 20; i++) {
+		x.walk_cycles = (struct policy_measure){i < 10 ? 400000 : 8000000, confidence};
+		alarm |= policy_tick(&guest, &x).alarm;
+	}
+	return alarm;
+}
+
+TEST(walks_are_another_load_only_when_counted)
+{
+	CHECK(alarm_by_walks(60));
+	CHECK(!alarm_by_walks(59));
+}
+
 TEST(switch_that_is_not_made_ends_the_trial)
 {
 	struct policy_sample a = tick_with_progress(POLICY_NESTED, 1000000);

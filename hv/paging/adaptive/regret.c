@@ -12,6 +12,8 @@
 #define FAULTS_FLOOR   30u   /* a second */
 #define WALK_FLOOR_PPM 1000u /* of the time */
 
+#define COUNTED 60 /* percent; estimates have less */
+
 #define BACK_OFF_SURE	4 /* a verdict beyond noise */
 #define BACK_OFF_UNSURE 2
 
@@ -37,7 +39,9 @@ static bool load_changed(struct regret *r, const struct policy_params *p,
 	u64 walk = mul_div(x->walk_cycles.value, MILLION, x->unhalted);
 	bool alarm = cusum_add(&r->faults, log2_q16(sat_add(faults, FAULTS_FLOOR)), drift, h);
 
-	alarm |= cusum_add(&r->walks, log2_q16(sat_add(walk, WALK_FLOOR_PPM)), drift, h);
+	/* Estimates jump: each alarm would end the back-off. */
+	if (x->walk_cycles.confidence >= COUNTED)
+		alarm |= cusum_add(&r->walks, log2_q16(sat_add(walk, WALK_FLOOR_PPM)), drift, h);
 	if (measure_known(&x->spaces)) {
 		alarm |= r->spaces && x->spaces.value != r->spaces;
 		r->spaces = x->spaces.value;
