@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Adaptive paging against each mode alone, and against the machine itself.
 
-    adaptive.py BUILD-DIR [--loads chase,churn] [--platforms native,nested,shadow,adaptive,dsp] [--rounds N] [--minutes M]
+    adaptive.py BUILD-DIR [--loads chase,churn] [--platforms native,nested,shadow,adaptive,dsp,per_as] [--rounds N] [--minutes M]
 
 Emulators run side by side, one at work at a time: one natively, one with a guest whose mode is changed from outside between
 nested, shadow and the policy, one each for other policies.  A block measures a load once in each, in turn; blocks go on
@@ -20,7 +20,7 @@ import time
 
 import adaptive_plot
 from adaptive_report import report
-from loadmachine import GUEST_OPTIONS, STATIC, Segment, guest_iso, guest_machine, native_machine, real_machine, running
+from loadmachine import GUEST_OPTIONS, STATIC, Segment, guest_iso, guest_machine, native_machine, policy_on, real_machine, running
 from machine import BenchError
 from paired import Ratio
 
@@ -35,7 +35,8 @@ LONG_ROUND_NS = 2500000000
 ROUNDS_MAX = 40
 # The policies' own machines: what their command line has beside policy.tick.
 POLICY = {"adaptive": "policy=regret", "dsp": "policy=dsp policy.period=200ms", "per_as": "policy=regret paging.per_as=on"}
-PLATFORMS = ("native", "nested", "shadow", "adaptive", "dsp")
+PLATFORMS = ("native", "nested", "shadow", "adaptive", "dsp", "per_as")
+SEVERAL_SPACES = ("forkwait", "mix")  # loads that per_as, which is about address spaces, is measured with
 BLOCKS_MIN, BLOCKS_MAX = 3, 40
 
 
@@ -65,7 +66,7 @@ class Measured:
         self.platform, self.first, self.segment = platform, first, segment
         self.guest_cycles = after["guest_cycles"] - before["guest_cycles"] if after else None
         self.exits = exits_between(before, after) if after else {}
-        self.ticks = busy_ticks(after) - busy_ticks(before) if after and platform not in STATIC else None
+        self.ticks = None  # of a policy
         self.spells = segment.spells(start_mode) if start_mode else []
         # Records of changes may drop, these do not.
         self.mode_ms = {mode: after["modes"].get(mode, 0) - before["modes"].get(mode, 0) for mode in STATIC} if after else {}
@@ -163,17 +164,28 @@ class Bench:
     def policy_block(self, machine, platform, load, round_ns):
         """The first ticks apart, then as many as are wanted."""
         machine.set_mode("adaptive")
+        tick_ns = self.args.tick * 1000000
+
+        def ticks_of(segment, since, stats):
+            # Modes of address spaces have no ticks of their own.
+            return segment.guest_ns() // tick_ns if platform == "per_as" else busy_ticks(stats) - since
 
         def until(segment, ticks):
-            while (stats := machine.stats()) and busy_ticks(stats) < ticks:
-                left = (ticks - busy_ticks(stats)) * self.args.tick * 1e6
+            stats = machine.stats()
+            since = busy_ticks(stats)
+            while (left := ticks - ticks_of(segment, since, stats)) > 0:
                 last = segment.rounds[-1][1] if segment.rounds else round_ns
-                segment.add(machine.run(load.name, load.param, max(1, min(ROUNDS_MAX, math.ceil(left / last)))))
+                segment.add(machine.run(load.name, load.param, max(1, min(ROUNDS_MAX, math.ceil(left * tick_ns / last)))))
+                stats = machine.stats()
+                if not policy_on(stats):
+                    raise BenchError(f"{machine.name}: the policy has ended: {stats['adaptive']}")
             return stats
         first, segment = Segment(), Segment()
         before = until(first, FIRST_TICKS)
-        after = until(segment, busy_ticks(before) + self.args.ticks)
-        return Measured(platform, first, segment, before, after, running(before))
+        after = until(segment, self.args.ticks)
+        m = Measured(platform, first, segment, before, after, running(before))
+        m.ticks = ticks_of(segment, busy_ticks(before), after)
+        return m
 
     def static_block(self, machine, platform, load):
         machine.set_mode(platform)
@@ -205,8 +217,11 @@ class Bench:
 
     def prepare(self, load):
         """Every machine has the load in memory before the first block."""
-        for platform in self.platforms:
+        for platform in self.platforms_of(load):
             self.machines.get(platform).run(load.name, load.param, 1)
+
+    def platforms_of(self, load):
+        return [p for p in self.platforms if p != "per_as" or load.name in SEVERAL_SPACES]
 
     # --- all of them ------------------------------------------------------------------------------
 
@@ -219,8 +234,9 @@ class Bench:
                 break
             if self.args.blocks and block >= self.args.blocks:
                 break
-            turn = block % len(self.platforms)  # nobody always runs first
-            for platform in self.platforms[turn:] + self.platforms[:turn]:
+            platforms = self.platforms_of(load)
+            turn = block % len(platforms)  # nobody always runs first
+            for platform in platforms[turn:] + platforms[:turn]:
                 self.measure(platform, load, block)
             took = time.monotonic() - began
             self.progress(load, block, end - time.monotonic() + left_after)
@@ -231,7 +247,7 @@ class Bench:
 
     def progress(self, load, block, left):
         text = f"{load.name}, block {block + 1}"
-        for platform in self.platforms:
+        for platform in self.platforms_of(load):
             if platform in POLICY and load.best_static():
                 text += f"; {platform} / {load.best_static()} {load.to_best(platform)}"
         say(text + ("" if self.args.minutes is None else f"; at most {max(0, left) / 60:.0f} min left"))
@@ -267,7 +283,8 @@ def arguments():
     p.add_argument("build")
     p.add_argument("--loads", type=words_of(LOADS), default=list(LOADS))
     p.add_argument("--param", action="append", default=[], help="LOAD=PARAM, may be repeated")
-    p.add_argument("--platforms", type=words_of((*PLATFORMS, "per_as")), default=list(PLATFORMS))
+    p.add_argument("--platforms", type=words_of(PLATFORMS), default=list(PLATFORMS),
+                   help=f"default: {','.join(PLATFORMS)}; per_as with {', '.join(SEVERAL_SPACES)} only")
     p.add_argument("--rounds", type=int, default=0, help="of a static segment (default: for a second)")
     p.add_argument("--blocks", type=int, default=0, help="exactly as many of each load (default: until it is decided)")
     p.add_argument("--ticks", type=int, default=TICKS, help="of a policy's segment, behind the first %d" % FIRST_TICKS)

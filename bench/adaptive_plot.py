@@ -6,6 +6,7 @@ import shutil
 import subprocess
 
 COLOURS = {"nested": "#4878a8", "shadow": "#c87840", "adaptive": "#508050", "dsp": "#a06898", "per_as": "#907030"}
+OTHER = "#808080"
 EXIT_COLOURS = ("#c87840", "#4878a8", "#508050", "#a06898", "#907030", "#808080")
 EXIT_REASONS = 5  # named ones; the rest together
 HEAD = 'set terminal svg size {w},{h} font "sans-serif,11" background rgb "white"\nset output "{out}"\n'
@@ -63,7 +64,7 @@ def residency(loads, policy):
         m = load.blocks(policy)[-1]
         ticks.append(f'"{load.name}" {y}')
         for begin, end, mode in m.spells:
-            rows.append((f"{begin / 1e9:.4f}", y, f"{begin / 1e9:.4f}", f"{end / 1e9:.4f}", y - 0.3, y + 0.3, int(COLOURS[mode][1:], 16)))
+            rows.append((f"{begin / 1e9:.4f}", y, f"{begin / 1e9:.4f}", f"{end / 1e9:.4f}", y - 0.3, y + 0.3, int(COLOURS.get(mode, OTHER)[1:], 16)))
         marks += [(f"{when / 1e9:.4f}", y + 0.42) for when, _ in m.segment.phases]
     body = block("r", rows) + block("p", marks or [("NaN", "NaN")])
     body += f'set title "{policy}: mode over time, last block of each load (marks: a phase begins)"\n'.replace("_", "\\_")
@@ -78,7 +79,7 @@ def exit_costs(loads, guests):
     """Cycles in exits by reason, in percent of all; one bar a load and mode."""
     shares, totals = [], {}
     for load in loads:
-        for p in guests:
+        for p in (p for p in guests if load.blocks(p)):
             share = exit_share(load, p)
             shares.append((load.name, p, share))
             for reason, value in share.items():
