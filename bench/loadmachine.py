@@ -28,12 +28,14 @@ STATIC = ("nested", "shadow")
 
 
 def policy_on(stats):
-    return bool(stats.get("adaptive", {}).get("on"))
+    return stats["paging"] == "adaptive"
 
 
 def running(stats):
-    """The mode that translates now."""
-    return stats["adaptive"]["mode"] if policy_on(stats) else stats["paging"]
+    """The mode that translates now; "spaces": each address space has its own."""
+    if not policy_on(stats):
+        return stats["paging"]
+    return stats["adaptive"]["mode"] if "adaptive" in stats else "spaces"
 
 
 class Segment:
