@@ -15,11 +15,12 @@
 
 #define SLOTS_A_TICK  16u
 #define SLOT_EVENTS   8u    /* a slot is so long that so many may be heard of in it */
-#define AFFORD_PPM    1000u /* of the time, for each kind of event */
+#define AFFORD_PPM    300u  /* of the time, for each kind of event */
 #define EXIT_CYCLES   2000u /* until measured */
 #define REACH_UNKNOWN 2048u /* no TLB of today's is much larger */
 #define LOOK_SHARE    16u   /* one of so many regions or tables is looked at, */
-#define REGIONS_MIN   8u    /* but so many where there are */
+#define RAN_SHARE     4u    /* of the time of a look the guest must have run one part of so many */
+#define REGIONS_MIN   16u   /* but so many where there are */
 #define TABLES_PAGES  ((sizeof(struct tables) + PAGE_SIZE - 1) / PAGE_SIZE)
 
 /* --- windows ---------------------------------------------------------------------------------- */
@@ -64,9 +65,10 @@ static void window_full(struct vcpu *v, enum watch_kind kind)
 static u64 affordable(void)
 {
 	const struct calibration *c = hv_calibration();
-	u64 cycles = c->cpuid ? c->cpuid : EXIT_CYCLES;
+	/* With what each kind has to be done for. */
+	u64 cycles = MAX(MAX(c->cpuid, c->fault), MAX(c->cr3, c->invlpg));
 
-	return watch_affordable(AFFORD_PPM, hv_policy_params()->khz, cycles);
+	return watch_affordable(AFFORD_PPM, hv_policy_params()->khz, cycles ? cycles : EXIT_CYCLES);
 }
 
 /* Short slots see bursts, but some events have to be within reach of a window. */
@@ -137,24 +139,33 @@ static void look_at_shadow(struct partition *p, struct coverage_look *l)
 	l->of = e->touched.of;
 }
 
+/* A guest that hardly ran has touched little, whatever it does else. */
+static bool ran_enough(const struct coverage_look *l, unsigned look)
+{
+	u64 all = mul_div(coverage_look_ns[look], hv_policy_params()->khz, NSEC_PER_MSEC);
+
+	return l->ran >= all / RAN_SHARE;
+}
+
 static void look_due(void *arg, u64 now_ns)
 {
 	struct partition *p = arg;
 	struct estimate *e = &p->estimate;
-	struct coverage_look *l = &e->looks[e->looked];
+	struct coverage_look l = {.ran = vcpu_guest_cycles(&p->vcpu) - e->cleared_guest};
 
 	(void)now_ns;
-	l->ran = vcpu_guest_cycles(&p->vcpu) - e->cleared_guest;
 	if (e->in_shadow)
-		look_at_shadow(p, l);
+		look_at_shadow(p, &l);
 	else
-		look_at_nested(p, l);
+		look_at_nested(p, &l);
+	if (ran_enough(&l, e->looked))
+		coverage_pool(&e->looks[e->looked], &l);
 	if (++e->looked < COVERAGE_LOOKS) {
 		arm_look(e);
 		return;
 	}
 	e->totals.looks++;
-	e->totals.pages += coverage_pages(l).value;
+	e->totals.pages += coverage_pages(&l).value;
 	end_round(p);
 }
 
@@ -180,12 +191,11 @@ static bool clear_shadow(struct partition *p)
 	       shadow_touched_begin(s->tables, &e->touched, LOOK_SHARE, &e->random);
 }
 
-/* The next round of looks; the last one's results have been taken. */
+/* The next round of looks. */
 static void begin_round(struct partition *p)
 {
 	struct estimate *e = &p->estimate;
 
-	memset(e->looks, 0, sizeof(e->looks));
 	e->looked = 0;
 	e->in_shadow = p->vcpu.paging == &paging_shadow;
 	if (e->in_shadow)
@@ -257,12 +267,11 @@ void estimate_tick(struct partition *p, u64 guest, struct estimates *out)
 	seen = look_at_tables(p);
 	out->table_writes = seen.writes;
 	out->leaves = seen.leaves;
-	if (!e->looking) {
-		out->walks = coverage_misses(e->looks, guest, e->reach,
-					     e->in_shadow ? MILLION : seen.small_ppm);
-		out->touched = pages_touched(&e->looks[COVERAGE_LOOKS - 1], guest);
+	out->walks =
+		coverage_misses(e->looks, guest, e->reach, e->in_shadow ? MILLION : seen.small_ppm);
+	out->touched = pages_touched(&e->looks[COVERAGE_LOOKS - 1], guest);
+	if (!e->looking)
 		begin_round(p);
-	}
 	add_up(e, out);
 }
 
@@ -360,11 +369,11 @@ void estimate_mode(struct partition *p)
 	memset(e->looks, 0, sizeof(e->looks));
 	if (runs_nested(p)) {
 		watch_begin(&e->watch, guest_time(p), p->vcpu.watch.count);
-		step_windows(p);
-		return;
+	} else {
+		watch_end(&e->watch, guest_time(p), p->vcpu.watch.count);
 	}
-	watch_end(&e->watch, guest_time(p), p->vcpu.watch.count);
 	step_windows(p);
+	begin_round(p);
 }
 
 void estimate_power_on(struct partition *p)

@@ -36,13 +36,13 @@ struct estimate {
 	bool in_shadow;	     /* the bits looked at are in shadow tables */
 	struct shadow_touched touched;
 	struct nested_sample sample;
-	struct coverage_look looks[COVERAGE_LOOKS];
-	unsigned looked;   /* of this round */
-	bool looking;	   /* the round is not over */
-	u64 cleared_ns;	   /* when bits were cleared, and */
-	u64 cleared_guest; /* the guest's cycles then */
-	u64 tick_guest;	   /* and at the last tick */
-	u64 from_ns;	   /* the last tick */
+	struct coverage_look looks[COVERAGE_LOOKS]; /* of the last rounds, newer ones more */
+	unsigned looked;			    /* of this round */
+	bool looking;				    /* the round is not over */
+	u64 cleared_ns;				    /* when bits were cleared, and */
+	u64 cleared_guest;			    /* the guest's cycles then */
+	u64 tick_guest;				    /* and at the last tick */
+	u64 from_ns;				    /* the last tick */
 	u64 random;
 	u64 reach;	       /* see coverage_tlb_reach() */
 	struct tables *tables; /* NULL: no memory for it */

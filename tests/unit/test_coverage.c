@@ -98,6 +98,38 @@ TEST(misses_are_what_the_tlb_cannot_hold)
 	CHECK_EQ(coverage_misses(l, 1000000, 500, 1000000).confidence, 0);
 }
 
+/* Looks at a part of the memory each: together they tell more than each one, and a change of load
+ * is seen within a few. */
+TEST(looks_are_pooled_and_fade)
+{
+	struct coverage_look sum = {0}, none = {0};
+	struct coverage_look l = {
+		.ran = 1000, .touched = 100, .squares = 100 * 100, .regions = 10, .of = 100};
+
+	coverage_pool(&sum, &none);
+	CHECK_EQ(sum.regions, 0);
+	for (unsigned i = 0; i < 20; i++)
+		coverage_pool(&sum, &l);
+	CHECK(sum.regions > 30 && sum.regions <= 40 && sum.of == 100);
+	CHECK(sum.ran > 980 && sum.ran <= 1000);
+	CHECK(coverage_pages(&sum).value >= 950 && coverage_pages(&sum).value <= 1050);
+	CHECK(coverage_pages(&sum).confidence > coverage_pages(&l).confidence);
+	coverage_pool(&sum, &none);
+	CHECK(sum.regions > 30);
+	l.touched = l.squares = 0;
+	for (unsigned i = 0; i < 8; i++)
+		coverage_pool(&sum, &l);
+	CHECK(coverage_pages(&sum).value < 150);
+	/* All of it, again and again, is all of it. */
+	l = (struct coverage_look){
+		.ran = 1000, .touched = 500, .squares = 25000, .regions = 10, .of = 10};
+	sum = none;
+	for (unsigned i = 0; i < 20; i++)
+		coverage_pool(&sum, &l);
+	CHECK(sum.regions == 10 && coverage_pages(&sum).confidence == 100);
+	CHECK(coverage_pages(&sum).value >= 480 && coverage_pages(&sum).value <= 500);
+}
+
 static u32 leaf_max, ext_max, l2_ebx, descriptors, tlb[3][4];
 static void fake_cpuid(u32 leaf, u32 sub, u32 out[4])
 {

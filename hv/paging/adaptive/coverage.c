@@ -8,8 +8,6 @@
 
 const u32 coverage_look_ns[COVERAGE_LOOKS] = {100000, 1000000, 10000000};
 
-#define NONE_SEEN 50 /* confidence of "none" where not all was looked at */
-
 /* --- totals from samples ---------------------------------------------------------------------- */
 
 /* Square of the standard deviation of the total, each sampled piece's variance being @spread. */
@@ -29,7 +27,8 @@ struct policy_measure sampled_total(u64 sum, u64 squares, u64 n, u64 of)
 	m.confidence = 100;
 	if (n == of)
 		return m;
-	m.confidence = sum ? 1 : NONE_SEEN;
+	/* None seen is none so far as was looked. */
+	m.confidence = sum ? 1 : (u8)(100 * n / of);
 	if (!sum || n == 1)
 		return m;
 	spread = sat_sub(squares, mul_div(sum, sum, n)) / (n - 1);
@@ -43,6 +42,32 @@ struct policy_measure sampled_total(u64 sum, u64 squares, u64 n, u64 of)
 struct policy_measure coverage_pages(const struct coverage_look *l)
 {
 	return sampled_total(l->touched, l->squares, l->regions, l->of);
+}
+
+/* Three quarters of what there was, and the new one. */
+static u64 faded(u64 old)
+{
+	return old - old / 4;
+}
+
+/* Regions are as many draws from all, the time is the mean of those that were drawn. */
+void coverage_pool(struct coverage_look *sum, const struct coverage_look *l)
+{
+	u64 before = faded(sum->regions), n = before + l->regions;
+
+	if (!l->regions)
+		return;
+	sum->ran = mul_div(sum->ran, before, n) + mul_div(l->ran, l->regions, n);
+	sum->touched = mul_div(sum->touched, before, MAX(sum->regions, 1u)) + l->touched;
+	sum->squares = mul_div(sum->squares, before, MAX(sum->regions, 1u)) + l->squares;
+	sum->of = MAX(l->of, (u32)n);
+	sum->regions = (u32)n;
+	/* Drawn again and again, they may be more than there are. */
+	if (n <= l->of)
+		return;
+	sum->touched = mul_div(sum->touched, l->of, n);
+	sum->squares = mul_div(sum->squares, l->of, n);
+	sum->regions = sum->of = l->of;
 }
 
 struct policy_measure coverage_misses(const struct coverage_look look[COVERAGE_LOOKS], u64 unhalted,

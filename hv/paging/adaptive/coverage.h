@@ -25,6 +25,9 @@ struct coverage_look {
 	u32 regions, of; /* 0 looked at: no look */
 };
 
+/* Take @l into @sum, where looks before it count less and less; one without regions is none. */
+void coverage_pool(struct coverage_look *sum, const struct coverage_look *l);
+
 /* The total over @of pieces from @n of them chosen at random, which had @sum with @squares the sum
  * of the squares. Confidence as for coverage_pages(). */
 struct policy_measure sampled_total(u64 sum, u64 squares, u64 n, u64 of);

@@ -139,15 +139,16 @@ unsigned nested_sample_begin(struct nested_map *n, struct nested_sample *s, unsi
 
 u64 nested_sample_count(const struct nested_map *n, const struct nested_sample *s, u64 *squares)
 {
-	u64 accessed = nested_accessed(n), sum = 0;
+	unsigned shift = (unsigned)__builtin_ctzll(nested_accessed(n) | BIT(63));
+	u64 sum = 0;
 
 	*squares = 0;
 	for (unsigned r = 0; r < s->n; r++) {
-		const volatile u64 *leaf = s->region[r].leaf;
+		const u64 *leaf = s->region[r].leaf;
 		u64 touched = 0;
 
 		for (unsigned i = 0; i < ENTRIES; i++)
-			touched += (leaf[i] & accessed) != 0;
+			touched += leaf[i] >> shift & 1;
 		sum += touched;
 		*squares += touched * touched;
 	}
