@@ -48,8 +48,7 @@ static void add_reading(struct policy_measure *sum, const struct policy_measure 
 	sum->confidence = m->confidence;
 }
 
-/* Page faults are counted where they exit: all of them on the shadow, unless the CPU keeps some to
- * itself; nested, those that are watched for. */
+/* Page faults of shadow tables: all exit, unless the CPU keeps some to itself. */
 static void totals(void *ctx, struct policy_sample *x)
 {
 	struct partition *p = ctx;
@@ -61,11 +60,8 @@ static void totals(void *ctx, struct policy_sample *x)
 	add_reading(&t->walk_cycles, &r.walk_cycles);
 	shadow_get_stats(p->vcpu.shadow->tables, &st);
 	t->faults = (struct policy_measure){
-		.value = st.path[SHADOW_PATH_GUEST].count + p->vcpu.watch.count[WATCH_FAULT],
-		.confidence =
-			p->spaces.mixed.shadow || (p->vcpu.watch.bits & WATCH_BIT(WATCH_FAULT))
-				? 100
-				: 0};
+		.value = st.path[SHADOW_PATH_GUEST].count,
+		.confidence = p->vcpu.shadow->setup.filters_faults ? 50 : 100};
 	t->shadow_cycles = (struct policy_measure){
 		.value = p->exits.cycles[EXIT_EXCEPTION] + p->exits.cycles[EXIT_CR] +
 			 p->exits.cycles[EXIT_INVLPG] - p->exits.other_cycles,

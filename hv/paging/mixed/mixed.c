@@ -13,6 +13,8 @@
 #include "paging/nested/nested_guard.h"
 #include "paging/shadow/shadow_ops.h"
 
+#define FAULT_RUNS 8u
+
 /* --- guards ----------------------------------------------------------------------------------- */
 
 static void guard(void *ctx, gpa_t gpa, bool on)
@@ -78,6 +80,20 @@ static void to_shadow(struct vcpu *v)
 		m->too_shared = true;
 }
 
+/* Of a nested space's page faults those of one run in FAULT_RUNS are heard of. */
+static void watch_faults(struct vcpu *v)
+{
+	struct mixed *m = v->mixed;
+	bool want = m->current && m->current->run++ % FAULT_RUNS == 0;
+	unsigned bits = WATCH_BIT(WATCH_CR3) | (want ? WATCH_BIT(WATCH_FAULT) : 0);
+
+	if (v->watch.want[WATCHER_SPACES] == bits)
+		return;
+	paging_watch(v, WATCHER_SPACES, bits);
+	if (!m->shadow)
+		run_nested(v);
+}
+
 static void drop_tables(struct vcpu *v, struct mixed_space *a)
 {
 	if (!a->held)
@@ -104,6 +120,8 @@ void mixed_follow(struct vcpu *v, bool loads)
 	} else if (m->shadow) {
 		to_nested(v, loads);
 	}
+	if (!m->shadow)
+		watch_faults(v);
 	if (a && a->mode == POLICY_NESTED)
 		drop_tables(v, a);
 	settle_guards(v);

@@ -20,8 +20,9 @@
 #define MIXED_SHARED_MAX 64u
 
 struct mixed_setup {
-	/* Running totals of what the policy measures (@unhalted is not asked for); differences are
-	 * charged to the address space that ran. NULL: nobody measures. */
+	/* Running totals of what the policy measures (@unhalted is not asked for, nor page faults
+	 * while nested); differences are charged to the address space that ran. NULL: nobody
+	 * measures. */
 	void (*totals)(void *ctx, struct policy_sample *x);
 	/* Not the policy but this decides, at each load of CR3: @root's mode. For tests. NULL. */
 	enum policy_mode (*choose)(void *ctx, u64 root, u64 loads);
@@ -36,6 +37,10 @@ struct mixed_space {
 	bool fresh;		  /* another address space than the policy knows under this root */
 	enum policy_mode mode;	  /* from the next load on */
 	struct policy_sample sum; /* since mixed_tick() */
+	/* Page faults of a nested one are heard of in some of its runs only: how many in all of
+	 * those, how many cycles they were, and which run this is. */
+	u64 heard, watched;
+	unsigned run;
 	/* Up to two entries of the user's half, by which one knows whether the frame has become
 	 * another address space's. */
 	u64 mark[2];
@@ -56,7 +61,8 @@ struct mixed {
 	bool whole;	    /* a frame could not be guarded: compare all at the next entry */
 	bool too_shared;    /* MIXED_SHARED_MAX */
 	u64 guards_flushed; /* nested_map.guards_made at the last flush */
-	u64 cycles;	    /* of the vCPU, where the last space was charged */
+	u64 cycles;	    /* of the vCPU, where the last space was charged, */
+	u64 faults;	    /* and how many it had heard of nested */
 	struct policy_sample totals;
 	struct mixed_space space[SPACES_MAX], *current;
 	struct mixed_stats stats;

@@ -15,6 +15,8 @@
 #define USER_32	  768u /* with the kernel in the last gigabyte, as is usual */
 #define USER_PAE  3u
 
+#define MANY_FAULTS 100u /* within 10 % or so */
+
 u64 mixed_root(const struct vcpu_code *c, u64 cr3)
 {
 	if (c->efer & EFER_LMA)
@@ -168,6 +170,17 @@ static void add_totals(struct mixed *m, struct policy_sample *sum, bool first)
 	m->totals = x;
 }
 
+static void add_faults(struct vcpu *v, struct mixed_space *a, u64 cycles)
+{
+	u64 now = v->watch.count[WATCH_FAULT];
+
+	if (a && (v->watch.bits & WATCH_BIT(WATCH_FAULT))) {
+		a->heard += now - v->mixed->faults;
+		a->watched += cycles;
+	}
+	v->mixed->faults = now;
+}
+
 /* Counts of one mode only: what was gathered in the other is dropped. */
 void mixed_charge(struct vcpu *v)
 {
@@ -181,6 +194,7 @@ void mixed_charge(struct vcpu *v)
 		*sum = (struct policy_sample){.mode = mode};
 	first = !sum->unhalted;
 	sum->unhalted += now - m->cycles;
+	add_faults(v, m->current, now - m->cycles);
 	m->cycles = now;
 	if (m->setup.totals)
 		add_totals(m, sum, first);
@@ -188,15 +202,31 @@ void mixed_charge(struct vcpu *v)
 
 /* --- the policy ------------------------------------------------------------------------------- */
 
+/* What was heard of in some runs stands for all of them. */
+static struct policy_measure faults_of(const struct mixed_space *a)
+{
+	return (struct policy_measure){.value = mul_div(a->heard, a->sum.unhalted, a->watched),
+				       .confidence = a->heard >= MANY_FAULTS ? 90 : 50};
+}
+
 static void ask(struct mixed_space *a, struct spaces *s, const struct policy_params *p,
 		struct cost_model *cost)
 {
 	if (a->fresh)
 		spaces_forget(s, a->root);
 	a->fresh = false;
+	if (a->sum.mode == POLICY_NESTED)
+		a->sum.faults = faults_of(a);
+	a->heard = a->watched = 0;
 	a->sum.ns = mul_div(a->sum.unhalted, NSEC_PER_MSEC, p->khz);
 	a->mode = spaces_ran(s, p, cost, a->root, &a->sum);
 	a->sum = (struct policy_sample){.mode = a->sum.mode};
+}
+
+/* Nested without a run in which faults were heard of: that is awaited. */
+static bool ready(const struct mixed_space *a)
+{
+	return a->used && a->sum.unhalted && (a->sum.mode == POLICY_SHADOW || a->watched);
 }
 
 void mixed_tick(struct vcpu *v, struct spaces *s, const struct policy_params *p,
@@ -206,7 +236,7 @@ void mixed_tick(struct vcpu *v, struct spaces *s, const struct policy_params *p,
 
 	mixed_charge(v);
 	for (unsigned i = 0; i < ARRAY_SIZE(m->space); i++)
-		if (m->space[i].used && m->space[i].sum.unhalted && p->khz)
+		if (p->khz && ready(&m->space[i]))
 			ask(&m->space[i], s, p, cost);
 	if (m->on && !m->setup.choose)
 		mixed_follow(v, false);
