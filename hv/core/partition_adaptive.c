@@ -122,7 +122,7 @@ static void measure(struct partition *p, struct policy_sample *x, u64 now_ns)
 	take_totals(p, &after, now_ns);
 	guest = after.guest - a->before.guest;
 	estimate_tick(p, guest, &e);
-	telemetry_steady(&a->steady, mode_of(p), guest, &e);
+	telemetry_steady(&a->steady, guest, &e);
 	read_counters(p, &e);
 	telemetry_price_walks(&e, miss_cost(p, &e, guest));
 	telemetry_sample(x, mode_of(p), &a->before, &after, &e);

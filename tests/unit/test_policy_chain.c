@@ -233,7 +233,7 @@ static void guess(const struct work *w, struct steady *s, struct estimates *e)
 
 	e->walks = (struct policy_measure){roll(3) ? misses * roll(150) / 100 : 0, (u8)roll(40)};
 	e->touched = (struct policy_measure){20000 + roll(2000), 60};
-	telemetry_steady(s, world.mode, TICK, e);
+	telemetry_steady(s, TICK, e);
 	telemetry_price_walks(e, cost[world.mode]);
 }
 

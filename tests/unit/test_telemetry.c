@@ -161,26 +161,23 @@ TEST(misses_of_few_looks_are_averaged)
 	struct steady s = {.known = false};
 	struct estimates e = {.walks = {0, 0}};
 
-	telemetry_steady(&s, POLICY_NESTED, 1000000, &e);
+	telemetry_steady(&s, 1000000, &e);
 	is(&e.walks, 0, 0);
 	e.walks = (struct policy_measure){8000, 5};
-	telemetry_steady(&s, POLICY_NESTED, 1000000, &e);
+	telemetry_steady(&s, 1000000, &e);
 	CHECK(e.walks.value >= 7999 && e.walks.value <= 8000);
 	CHECK_EQ(e.walks.confidence, 50);
 	e.walks = (struct policy_measure){0, 90};
-	telemetry_steady(&s, POLICY_NESTED, 2000000, &e); /* three quarters of the rate */
+	telemetry_steady(&s, 2000000, &e); /* three quarters of the rate */
 	CHECK(e.walks.value >= 11990 && e.walks.value <= 12000);
 	CHECK_EQ(e.walks.confidence, 90);
 	e.walks = (struct policy_measure){0, 0};
-	telemetry_steady(&s, POLICY_NESTED, 1000000, &e);
+	telemetry_steady(&s, 1000000, &e);
 	CHECK(e.walks.value >= 5990 && e.walks.value <= 6000);
 	CHECK_EQ(e.walks.confidence, 20);
-	e.walks = (struct policy_measure){0, 0};
-	telemetry_steady(&s, POLICY_SHADOW, 1000000, &e); /* another mode is another matter */
-	is(&e.walks, 0, 0);
 	e.walks = (struct policy_measure){40, 60};
-	telemetry_steady(&s, POLICY_SHADOW, 0, &e);
-	is(&e.walks, 40, 60);
+	telemetry_steady(&s, 0, &e); /* no time, no rate */
+	is(&e.walks, 0, 60);
 }
 
 /* --- progress --------------------------------------------------------------------------------- */

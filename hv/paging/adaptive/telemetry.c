@@ -94,14 +94,11 @@ void telemetry_sample(struct policy_sample *x, enum policy_mode mode,
 #define STEADY_LOOKED	50 /* percent: confidence of the mean where this tick had a look, */
 #define STEADY_NOT_SEEN 20 /* and where it had none */
 
-void telemetry_steady(struct steady *s, enum policy_mode mode, u64 guest, struct estimates *e)
+void telemetry_steady(struct steady *s, u64 guest, struct estimates *e)
 {
 	bool looked = e->walks.confidence && guest;
 	u64 rate = looked ? mul_div(e->walks.value, RATE_ONE, guest) : 0;
 
-	if (s->mode != mode)
-		s->known = false;
-	s->mode = mode;
 	if (looked)
 		s->rate =
 			s->known ? s->rate - s->rate / STEADY_WEIGHT + rate / STEADY_WEIGHT : rate;

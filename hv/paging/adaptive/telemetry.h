@@ -40,7 +40,6 @@ struct estimates {
 /* Misses per cycle as lately estimated: each look sees few places, so the mean of some ticks says
  * more than the last one. */
 struct steady {
-	enum policy_mode mode;
 	bool known;
 	u64 rate; /* misses per 2^32 cycles */
 };
@@ -67,9 +66,10 @@ struct progress {
 void telemetry_sample(struct policy_sample *x, enum policy_mode mode,
 		      const struct telemetry *before, const struct telemetry *after,
 		      const struct estimates *e);
-/* @e's misses, estimated for @guest cycles in @mode, become those of the last ticks' mean. A tick
- * in which nobody looked gets it too. */
-void telemetry_steady(struct steady *s, enum policy_mode mode, u64 guest, struct estimates *e);
+/* @e's misses, estimated for @guest cycles, become those of the last ticks' mean. A tick in which
+ * nobody looked gets it too: so does the first one in another mode, where the guest misses about as
+ * often, until looks there have told more. */
+void telemetry_steady(struct steady *s, u64 guest, struct estimates *e);
 /* Where nothing counts cycles in walks: @e's misses by @cost thousandths of a cycle each (0: not
  * known). A sample takes them for nine tenths of its time at most: a price too high is no lie. */
 void telemetry_price_walks(struct estimates *e, u64 cost);
