@@ -122,7 +122,8 @@ static void measure(struct partition *p, struct policy_sample *x, u64 now_ns)
 	take_totals(p, &after, now_ns);
 	guest = after.guest - a->before.guest;
 	estimate_tick(p, guest, &e);
-	telemetry_steady(&a->steady, guest, &e);
+	telemetry_steady(&a->misses, guest, &e);
+	telemetry_bridge(&a->faults, guest, &e.faults);
 	read_counters(p, &e);
 	telemetry_price_walks(&e, miss_cost(p, &e, guest));
 	telemetry_sample(x, mode_of(p), &a->before, &after, &e);

@@ -32,7 +32,7 @@ struct adaptive {
 	struct timer timer;
 	struct telemetry before; /* totals at the end of the last tick */
 	struct progress progress;
-	struct steady steady;
+	struct steady misses, faults;
 	struct replay replay;
 	bool trial;		/* the last decision is to be verified */
 	u64 switch_cycles;	/* what the switch since the last tick took; 0: there was none */

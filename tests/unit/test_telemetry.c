@@ -180,6 +180,33 @@ TEST(misses_of_few_looks_are_averaged)
 	is(&e.walks, 0, 60);
 }
 
+TEST(a_gap_is_bridged_for_a_while)
+{
+	struct policy_measure m = {0, 0};
+	struct steady s = {.known = false};
+	unsigned ticks = 0;
+
+	telemetry_bridge(&s, 1000000, &m);
+	is(&m, 0, 0);
+	m = (struct policy_measure){4096, 70};
+	telemetry_bridge(&s, 1048576, &m);
+	is(&m, 4096, 70);
+	m = (struct policy_measure){0, 1};
+	telemetry_bridge(&s, 2097152, &m);
+	is(&m, 8192, 20);
+	do {
+		m = (struct policy_measure){0, 0};
+		telemetry_bridge(&s, 1048576, &m);
+	} while (m.confidence && ++ticks < 100);
+	CHECK_EQ(ticks, 7);
+	m = (struct policy_measure){0, 100};
+	telemetry_bridge(&s, 1048576, &m);
+	is(&m, 0, 100);
+	m = (struct policy_measure){0, 0};
+	telemetry_bridge(&s, 1048576, &m);
+	is(&m, 0, 20);
+}
+
 /* --- progress --------------------------------------------------------------------------------- */
 
 static const struct policy_measure none;

@@ -110,6 +110,21 @@ void telemetry_steady(struct steady *s, u64 guest, struct estimates *e)
 		MAX(e->walks.confidence, (u8)(looked ? STEADY_LOOKED : STEADY_NOT_SEEN));
 }
 
+#define BRIDGE_TICKS 8
+
+void telemetry_bridge(struct steady *s, u64 guest, struct policy_measure *m)
+{
+	if (measure_known(m)) {
+		*s = (struct steady){.known = guest != 0,
+				     .rate = guest ? mul_div(m->value, RATE_ONE, guest) : 0};
+		return;
+	}
+	if (!s->known || ++s->age > BRIDGE_TICKS)
+		return;
+	m->value = mul_div(guest, s->rate, RATE_ONE);
+	m->confidence = STEADY_NOT_SEEN;
+}
+
 /* A lower bound from few samples is a rough one, and still better than
  * to know nothing. */
 void telemetry_price_walks(struct estimates *e, u64 cost)

@@ -42,6 +42,7 @@ struct estimates {
 struct steady {
 	bool known;
 	u64 rate; /* misses per 2^32 cycles */
+	u32 age;  /* ticks since anything was seen (telemetry_bridge()) */
 };
 
 /* What serves as progress: work done in a unit that is the same in both modes. */
@@ -70,6 +71,9 @@ void telemetry_sample(struct policy_sample *x, enum policy_mode mode,
  * nobody looked gets it too: so does the first one in another mode, where the guest misses about as
  * often, until looks there have told more. */
 void telemetry_steady(struct steady *s, u64 guest, struct estimates *e);
+/* @m of @guest cycles, or where it is not known what the last known one was, for a few ticks:
+ * windows on a busy machine may see nothing in one. */
+void telemetry_bridge(struct steady *s, u64 guest, struct policy_measure *m);
 /* Where nothing counts cycles in walks: @e's misses by @cost thousandths of a cycle each (0: not
  * known). A sample takes them for nine tenths of its time at most: a price too high is no lie. */
 void telemetry_price_walks(struct estimates *e, u64 cost);
