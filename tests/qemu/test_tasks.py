@@ -9,7 +9,6 @@ import machines
 
 TIER = "ci"
 SECONDS = 20
-NIGHTLY = ("bochs-broadwell", "bochs-ryzen", "bochs-sandybridge")
 VARIATIONS = {
     "qemu": {"on": "qemu"},
     "bochs-broadwell": {"on": "bochs-broadwell", "right": True, "seconds": 40},
@@ -17,6 +16,9 @@ VARIATIONS = {
     # Bochs 2.7 leaves DR6 alone where a #DB is intercepted, which AMD's CPUs do not.
     "bochs-ryzen": {"on": "bochs-ryzen", "without": ("T: DR6.BT", "tasks"), "seconds": 40},
 }
+# Not on QEMU: its task switches load CR3 past the intercept, so that the guest runs on tables of its own choice.
+VARIATIONS["shadow-bochs-broadwell"] = dict(VARIATIONS["bochs-broadwell"], paging="paging=shadow")
+NIGHTLY = tuple(v for v in VARIATIONS if v != "qemu")
 CONFIG = "[guest alpha]\nmemory = 32M\ncdrom = module:tasks.iso\nboot = cdrom\n"
 LAST = r"^tasks: \w+ points, \w+ failures$"
 
@@ -34,12 +36,12 @@ def native(t, on, without):
     return said
 
 
-def run(t, on, right=False, without=()):
+def run(t, on, right=False, without=(), paging="paging=nested"):
     expected = native(t, on, without)
     t.check(len(expected) > 70, f"the machine alone says only: {expected}")
     wrong = [line for line in expected if line.startswith("not ok")]
     t.check(not (right and wrong), f"the machine alone is not right: {wrong}")
-    m = machines.start(t, on, t.iso(CONFIG, machines.cmdline(on, "paging=nested")))
+    m = machines.start(t, on, t.iso(CONFIG, machines.cmdline(on, paging)))
     m.wait_record("result", 120, guest="alpha")
     seen = points(m, "alpha", without)
     other = [f"{a} / {b}" for a, b in zip(seen, expected) if a != b]

@@ -32,6 +32,7 @@ typedef unsigned long long u64;
 #define EFLAGS_NT    0x4000
 #define EFLAGS_VM    0x20000
 #define CR0_TS	     0x8
+#define CR0_WP	     0x10000u /* or shadow paging would leave it to nested tables */
 #define CR0_PG	     0x80000000u
 
 enum { MAIN, CALLED, JUMPED, GATED, FAULTED, TICKED, NARROW, VM86, STRICT, PAGED, BROKEN, TASKS };
@@ -568,7 +569,7 @@ static void test_paged(void)
 	gdt[GDT_LDT] = descriptor((u32)ldt, sizeof(ldt) - 1, TYPE_LDT);
 	asm volatile("mov %%cr4, %%eax; or $0x10, %%eax; mov %%eax, %%cr4" ::: "eax");
 	asm volatile("mov %0, %%cr3" ::"r"(directory[0]));
-	asm volatile("mov %0, %%cr0" ::"r"(cr0() | CR0_PG) : "memory");
+	asm volatile("mov %0, %%cr0" ::"r"(cr0() | CR0_PG | CR0_WP) : "memory");
 	for (unsigned i = 0; i < TASKS; i++)
 		tss[i].cr3 = (u32)directory[0];
 	make_task(PAGED, paged);
