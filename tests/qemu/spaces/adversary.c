@@ -59,7 +59,8 @@ static volatile uint64_t *word(void *base, unsigned page)
 	return (volatile uint64_t *)((char *)base + page * PAGE);
 }
 
-/* --- turns: one process runs at a time, and says whose turn is next ---------------------------- */
+/* --- turns: one process runs at a time, and says whose turn is next ----------------------------
+ */
 
 struct turns {
 	int pipe[8][2];
@@ -107,7 +108,8 @@ static void join(volatile uint64_t *out, unsigned children)
 	}
 }
 
-/* --- parts ------------------------------------------------------------------------------------- */
+/* --- parts -------------------------------------------------------------------------------------
+ */
 
 #define SHARERS 5u
 #define STRIPE	48u /* pages */
@@ -206,8 +208,7 @@ static void punched_child(struct turns *t, void *mem, unsigned pages)
 	for (unsigned round = 0; round < ROUNDS; round++) {
 		await(t, 1);
 		for (unsigned page = 0; page < pages; page++)
-			expect(*word(mem, page),
-			       (page + round) % 3 ? value(7, round, page) : 0);
+			expect(*word(mem, page), (page + round) % 3 ? value(7, round, page) : 0);
 		for (unsigned page = 0; page < pages; page += 2)
 			*word(mem, page) = ~0ull;
 		pass(t, 0);
