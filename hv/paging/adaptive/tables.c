@@ -53,22 +53,15 @@ static u64 random_below(struct tables *t, u64 n)
 #define LINES	   (PAGE_SIZE / 8 / LINE)
 #define LINE_BYTES (8 * LINE)
 
-static u64 any_of(const volatile u64 *line)
+static u64 any_of(const u64 *w)
 {
-	u64 any = 0;
-
-	for (unsigned i = 0; i < LINE; i++)
-		any |= line[i];
-	return any;
+	return w[0] | w[1] | w[2] | w[3] | w[4] | w[5] | w[6] | w[7];
 }
 
-static u64 any_change(const volatile u64 *line, const u64 *was)
+static u64 any_change(const u64 *w, const u64 *was)
 {
-	u64 any = 0;
-
-	for (unsigned i = 0; i < LINE; i++)
-		any |= line[i] ^ was[i];
-	return any;
+	return (w[0] ^ was[0]) | (w[1] ^ was[1]) | (w[2] ^ was[2]) | (w[3] ^ was[3]) |
+	       (w[4] ^ was[4]) | (w[5] ^ was[5]) | (w[6] ^ was[6]) | (w[7] ^ was[7]);
 }
 
 static u64 entry_of(const void *table, unsigned i, unsigned size)
@@ -82,7 +75,7 @@ static u64 entry_of(const void *table, unsigned i, unsigned size)
 static int changed(const struct tables *t, const struct walk_mem *m, const struct tables_copy *c)
 {
 	const u8 *link = m->ram(m->ctx, c->link);
-	const volatile u64 *table = m->ram(m->ctx, c->table);
+	const u64 *table = m->ram(m->ctx, c->table);
 	u64 ignored = E_A | E_D;
 	unsigned n = 0;
 
@@ -213,13 +206,11 @@ static struct policy_measure copy_tables(struct look *l)
 	u64 sum = 0, squares = 0;
 
 	for (unsigned i = 0; i < t->n; i++) {
-		const void *table = l->m->ram(l->m->ctx, t->copy[i].table);
+		const u64 *table = l->m->ram(l->m->ctx, t->copy[i].table);
 		u64 present;
 
-		if (!table)
-			memset(t->copy[i].entry, 0, PAGE_SIZE);
-		else
-			memcpy(t->copy[i].entry, table, PAGE_SIZE);
+		for (unsigned j = 0; j < ARRAY_SIZE(t->copy[i].entry); j++)
+			t->copy[i].entry[j] = table ? table[j] : 0;
 		present = count_copy(l, &t->copy[i]);
 		sum += present;
 		squares += present * present;
