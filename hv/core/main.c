@@ -47,7 +47,11 @@
 #define QEMU_PASS      0x10
 #define QEMU_FAIL      0x11
 
-#define CPUID_7_ECX_PKU BIT(3)
+#define CPUID_1_EDX_PSE	 BIT(3)
+#define CPUID_1_EDX_PGE	 BIT(13)
+#define CPUID_7_EBX_SMEP BIT(7)
+#define CPUID_7_EBX_SMAP BIT(20)
+#define CPUID_7_ECX_PKU	 BIT(3)
 
 static struct {
 	const struct boot_info *bi;
@@ -389,10 +393,21 @@ static void load_config(void)
 	apply_overrides();
 }
 
-/* Guests may use x87, SSE and XSAVE at once: the state switch needs them on in the host. */
-static void enable_fpu(void)
+/* The paging features that guests mostly have on: SMEP and SMAP for their own sake (no page of the
+ * hypervisor's is the user's), all of them so that an exit is no change of paging mode, for which a
+ * TLB might have to be emptied once more. */
+static u64 paging_features(void)
 {
-	u64 cr4 = read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT;
+	u32 edx = cpuid(1, 0).edx, ebx = cpuid(0, 0).eax >= 7 ? cpuid(7, 0).ebx : 0;
+
+	return (edx & CPUID_1_EDX_PSE ? CR4_PSE : 0) | (edx & CPUID_1_EDX_PGE ? CR4_PGE : 0) |
+	       (ebx & CPUID_7_EBX_SMEP ? CR4_SMEP : 0) | (ebx & CPUID_7_EBX_SMAP ? CR4_SMAP : 0);
+}
+
+/* Guests may use x87, SSE and XSAVE at once: the state switch needs them on in the host. */
+static void set_modes(void)
+{
+	u64 cr4 = read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT | paging_features();
 
 	if (cpuid(1, 0).ecx & CPUID_1_ECX_XSAVE)
 		cr4 |= CR4_OSXSAVE;
@@ -405,7 +420,7 @@ static void enable_fpu(void)
 
 static int cpu_start(void)
 {
-	enable_fpu();
+	set_modes();
 	timer_init_cpu();
 	return hv.engine->cpu_enable(this_cpu()->id);
 }
