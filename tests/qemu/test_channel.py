@@ -20,7 +20,7 @@ nic = switch
 memory = 32M
 disk = dev:/dev/nosuch
 """
-LATER = r"[guest gamma]\nmemory = 64M\ncdrom = dev:/dev/sr1\n[guest delta]\nfoo = 1\n"
+LATER = r"[guest gamma]\nmemory = 192M\ncdrom = dev:/dev/sr1\n[guest delta]\nfoo = 1\n"
 
 
 def ask(t, m, command, *patterns):
