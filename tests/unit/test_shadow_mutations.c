@@ -18,25 +18,10 @@ enum sh_bug shadow_bug;
 /* How many of the modes find it. */
 static unsigned finders(enum sh_bug bug, u64 ops)
 {
-	static const enum ref_mode modes[] = {REF_32, REF_PAE, REF_LONG};
-	unsigned found = 0;
+	unsigned found;
 
 	shadow_bug = bug;
-	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++) {
-		struct campaign c = {.seed = 1000 * (i + 1),
-				     .ops = ops,
-				     .mode = modes[i],
-				     .policy = SHADOW_AUTO,
-				     .expected = true,
-				     .blind = true};
-		struct verdict t;
-
-		if (campaign_run(&c, &t))
-			continue;
-		found++;
-		printf("# mode %d, after %llu operations: %s\n", modes[i],
-		       (unsigned long long)t.n.ops, t.message);
-	}
+	found = campaign_finders((struct campaign){.seed = 1000, .ops = ops});
 	shadow_bug = SH_BUG_NONE;
 	return found;
 }

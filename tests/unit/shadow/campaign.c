@@ -239,6 +239,25 @@ bool campaign_run(const struct campaign *c, struct verdict *total)
 	return ok;
 }
 
+unsigned campaign_finders(struct campaign c)
+{
+	static const enum ref_mode modes[] = {REF_32, REF_PAE, REF_LONG};
+	unsigned found = 0;
+
+	c.expected = c.blind = true;
+	for (unsigned i = 0; i < ARRAY_SIZE(modes); i++, c.seed += 1000) {
+		struct verdict t;
+
+		c.mode = modes[i];
+		if (campaign_run(&c, &t))
+			continue;
+		found++;
+		printf("# mode %d, after %llu operations: %s\n", modes[i],
+		       (unsigned long long)t.n.ops, t.message);
+	}
+	return found;
+}
+
 bool campaign_replay(const char *path)
 {
 	struct stream s = {.count = CAMPAIGN_STREAM,

@@ -36,6 +36,9 @@ struct campaign {
 /* Streams number @seed, @seed + 1, ... until @ops operations are done or one fails: that one is
  * shrunk, printed and false returned. *@total has the sums, and the message of a failure. */
 bool campaign_run(const struct campaign *c, struct verdict *total);
+/* @c in each of the guest's modes, from its seed, 1000 and 2000 more on, with audits off: in how
+ * many is something found? */
+unsigned campaign_finders(struct campaign c);
 /* Run the stream in the file @path (as printed); its verdict is printed. */
 bool campaign_replay(const char *path);
 
