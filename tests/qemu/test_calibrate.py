@@ -50,7 +50,7 @@ def check_walks(t, r, real):
 
 def run(t, on, clock="fast", words="paging=nested calibrate=on"):
     qemu = {"clock": clock} if on == "qemu" else {}
-    m = machines.start(t, on, t.iso(CONFIG, machines.cmdline(on, words)), **qemu)
+    m = machines.start(t, on, t.iso(CONFIG, machines.cmdline(on, words), search=("bench",)), **qemu)
     real = clock == "real"  # what the guests do afterwards is the others' part
     m.wait_record(*("calibration", 60) if real else ("result", 120))
     records = m.log.of_type("calibration")
