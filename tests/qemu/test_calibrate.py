@@ -14,17 +14,18 @@ WHERE = {"qemu": {"on": "qemu"}, "bochs-broadwell": {"on": "bochs-broadwell", "w
          "bochs-ryzen": {"on": "bochs-ryzen", "seconds": 45}}
 VARIATIONS = {"real": {"on": "qemu", "clock": "real"}, "off": {"on": "qemu", "words": "paging=nested"},
               "shadow": {"on": "qemu", "words": "paging=shadow nested=off calibrate=on"}, **WHERE}
-NIGHTLY = ("bochs-ryzen", "off", "shadow")
+# By the host's clock on a host that does other things too, what is measured 10 ms apart need not be in order.
+NIGHTLY = ("bochs-ryzen", "off", "real", "shadow")
 CONFIG = "[guest alpha]\nmemory = 32M\ncdrom = module:nano.iso\nboot = cdrom\n"
 SETS = [256, 1024, 4096, 16384, 65536]
 MODES = ("nested", "shadow")
 
 
-def check_exits(t, r):
+def check_exits(t, r, real):
     exits, fill = r["exits"], r["fill"]
     t.check(set(exits) == {"cpuid", "fault", "cr3", "invlpg"} and all(exits.values()), f"exits {exits}")
     t.check(0 < r["world_switch"] < exits["cpuid"], f"of {exits} the switch itself takes {r['world_switch']}")
-    t.check(fill > exits["fault"], f"a fill costs {fill}, the fault alone {exits['fault']}")
+    t.check(fill > (0 if real else exits["fault"]), f"a fill costs {fill}, the fault alone {exits['fault']}")
     # No exit is a hundred times another one: the way there and back is the same.
     t.check(max(exits.values()) < 100 * min(exits.values()), f"exits {exits}")
 
@@ -57,7 +58,7 @@ def run(t, on, clock="fast", words="paging=nested calibrate=on"):
     t.check(len(records) == words.count("calibrate=on"), f"{len(records)} records of calibration")
     if records:
         r = records[0]
-        check_exits(t, r)
+        check_exits(t, r, real)
         check_loads(t, r, "nested=off" not in words)
         check_walks(t, r, real)
         no_counters = m.log.of_type("error", where="pmu")
