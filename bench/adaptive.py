@@ -21,7 +21,7 @@ import time
 import adaptive_plot
 from adaptive_report import report
 from loadmachine import GUEST_OPTIONS, STATIC, Segment, guest_iso, guest_machine, native_machine, policy_on, real_machine, running
-from machine import BenchError
+from machine import BenchError, words_of
 from paired import Ratio
 
 LOADS = ("chase", "gups", "stencil", "stream4k", "churn", "allocloop", "burst", "page", "brk", "forkwait", "fork", "exec",
@@ -266,16 +266,6 @@ class Bench:
     def write(self, members):
         self.out.write(json.dumps(members) + "\n")
         self.out.flush()
-
-
-def words_of(known):
-    def parse(text):
-        words = text.split(",")
-        for word in words:
-            if word not in known:
-                raise argparse.ArgumentTypeError(f"{word!r} is none of {', '.join(known)}")
-        return words
-    return parse
 
 
 def arguments():

@@ -72,7 +72,7 @@ $(B)/bench/loads/config.h: bench/loads/tcc-config.h
 $(B)/bench/loads/tcc: $(B)/bench/loads/config.h | $(SOURCES_STAMP)
 	$(call say,MUSLCC,$@)
 	$(Q)musl-gcc -std=gnu11 -O1 -w -static -s -DONE_SOURCE=1 -DTCC_TARGET_X86_64=1 -I$(@D) -o $@ $(SRC)/tcc/tcc.c
-$(B)/bench/loads/initrd.gz: $(B)/bench/loads/loads $(B)/bench/loads/tcc bench/loads/image.sh
+$(B)/bench/loads/initrd.gz: $(B)/bench/loads/loads $(B)/bench/loads/tcc bench/loads/image.sh rootfs/pack-initramfs.sh
 	$(call say,INITRD,$@)
 	$(Q)bench/loads/image.sh '$@' '$(@D)/loads' '$(@D)/tcc' '$(SRC)/tcc' '$(@D)/config.h' \
 		/usr/include/$(shell uname -m)-linux-musl
@@ -86,7 +86,7 @@ $(B)/bench/io/io: bench/io/io.c $(R)/include/linux
 	@mkdir -p $(@D)
 	$(call say,MUSLCC,$@)
 	$(Q)musl-gcc $(MUSL_CFLAGS) -o $@ $<
-$(B)/bench/io.cpio.gz: $(B)/bench/io/io bench/io/init bench/io/image.sh $(R)/busybox-control $(R)/kernel/version
+$(B)/bench/io.cpio.gz: $(B)/bench/io/io bench/io/init bench/io/image.sh rootfs/pack-initramfs.sh $(R)/busybox-control $(R)/kernel/version
 	$(call say,INITRD,$@)
 	$(Q)bench/io/image.sh '$@' '$(R)/kernel.package' '$(R)/busybox-control' '$<'
 

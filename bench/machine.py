@@ -4,6 +4,7 @@ VM exits.
 
 With `counted` a tick of the TSC is an instruction (-icount shift=0) and a run repeats exactly; without, the
 emulator's own CPU time is what can be measured.  Neither is a time of any hardware."""
+import argparse
 import os
 import re
 import selectors
@@ -21,6 +22,17 @@ PM_TIMER_WRAP = 1 << 24
 PM_TIMER_PORT = 0x608  # where SeaBIOS puts it on this board; nothing above moves it
 # QEMU logs a line per VM exit under this mask; the filter keeps all else out.
 EXIT_LOG = ["-d", "in_asm", "-dfilter", "0xfffffffffffff000+0x10"]
+
+
+def words_of(known):
+    """A type for argparse: words of @known, with commas."""
+    def parse(text):
+        words = text.split(",")
+        for word in words:
+            if word not in known:
+                raise argparse.ArgumentTypeError(f"{word!r} is none of {', '.join(known)}")
+        return words
+    return parse
 
 
 class BenchError(Exception):

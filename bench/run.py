@@ -22,7 +22,7 @@ import exits
 import limits
 import plot
 from figures import GUEST, LINUX_ROUNDS, goals, loop_exits, timed_ratios
-from machine import BenchError, Machine
+from machine import BenchError, Machine, words_of
 from report import report, time_reference, loop_reference
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -232,19 +232,11 @@ def measure(bench, runs, modes):
     return r
 
 
-def modes_asked(text):
-    modes = text.split(",")
-    for mode in modes:
-        if mode not in MODES:
-            raise argparse.ArgumentTypeError(f"{mode!r} is none of {', '.join(MODES)}")
-    return modes
-
-
 def main():
     p = argparse.ArgumentParser()
     p.add_argument("build")
     p.add_argument("--runs", type=int, default=3, help="timed rounds (default 3; 0: only counts)")
-    p.add_argument("--modes", type=modes_asked, default=list(MODES), help=f"default {','.join(MODES)}")
+    p.add_argument("--modes", type=words_of(MODES), default=list(MODES), help=f"default {','.join(MODES)}")
     args = p.parse_args()
     began = time.monotonic()
     bench = Bench(os.path.abspath(args.build))

@@ -7,8 +7,6 @@ set -euo pipefail
 out=$1 kernel=$2 busybox=$3 init=$4
 shift 4
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-mkdir -p "$(dirname "$out")"
-out=$(cd "$(dirname "$out")" && pwd)/$(basename "$out")
 tree=$(mktemp -d "${TMPDIR:-/tmp}/control.XXXXXX")
 trap 'rm -rf "$tree"' EXIT
 umask 022
@@ -33,7 +31,4 @@ cp "$@" "$tree/bin/"
 cp -r "$kernel/modules" "$tree/lib/modules"
 chmod -R go-w,a+rX "$tree"
 chmod 755 "$tree/init" "$tree/etc/dhcp.script" "$tree"/bin/{busybox,dhcp,help}
-find "$tree" -exec touch -hd @0 {} +
-cd "$tree"
-find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet | gzip -9n >"$out.part"
-mv "$out.part" "$out"
+"$here/pack-initramfs.sh" "$tree" "$out"

@@ -5,8 +5,6 @@
 # The same input gives the same bytes.
 set -euo pipefail
 out=$1 kernel=$2 busybox=$3 init=$4 selfcheck=$5 sum=$6
-mkdir -p "$(dirname "$out")"
-out=$(cd "$(dirname "$out")" && pwd)/$(basename "$out")
 tree=$(mktemp -d "${TMPDIR:-/tmp}/initrd.XXXXXX")
 trap 'rm -rf "$tree"' EXIT
 mkdir -p "$tree"/{bin,dev,etc,proc,sys,lib,tmp}
@@ -19,7 +17,4 @@ chmod 755 "$tree/init" "$tree"/bin/*
 for applet in sh cat ls dmesg mount umount grep head sleep poweroff reboot setsid cttyhack true ps free; do
 	ln -s busybox "$tree/bin/$applet"
 done
-find "$tree" -exec touch -hd @0 {} +
-cd "$tree"
-find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet | gzip -9n >"$out.part"
-mv "$out.part" "$out"
+"$(dirname "${BASH_SOURCE[0]}")/pack-initramfs.sh" "$tree" "$out"

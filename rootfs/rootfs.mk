@@ -61,7 +61,7 @@ $(G)/kernel/$(1)/version: tools/guest-kernel.sh tools/kernel-modules.py
 	$(call say,FETCH,linux-image-$(1))
 	@mkdir -p $(G)/kernel
 	$(Q)PN_BUILD='$(B)' tools/guest-kernel.sh $(1) $(GUEST_ARCH_$(1)) '$$(@D)'
-$(G)/initrd-$(1).gz: $(G)/kernel/$(1)/version rootfs/initrd.sh $(G)/data.bin \
+$(G)/initrd-$(1).gz: $(G)/kernel/$(1)/version rootfs/initrd.sh rootfs/pack-initramfs.sh $(G)/data.bin \
 		$(foreach p,busybox init selfcheck,$(B)/rootfs/$(p).$(GUEST_ARCH_$(1)))
 	$(call say,INITRD,$$@)
 	$(Q)rootfs/initrd.sh '$$@' '$(G)/kernel/$(1)' \
@@ -115,7 +115,7 @@ $(R)/kernel/version: rootfs/control-kernel.sh rootfs/modules.list tools/kernel-p
 	$(Q)PN_BUILD='$(B)' rootfs/control-kernel.sh rootfs/modules.list '$(@D)'
 $(B)/vmlinuz: $(R)/kernel/version
 	$(Q)cp '$(<D)/vmlinuz' $@
-$(B)/rootfs.cpio.gz: rootfs/control-image.sh $(wildcard rootfs/etc/*) $(R)/kernel/version $(R)/busybox-control \
+$(B)/rootfs.cpio.gz: rootfs/control-image.sh rootfs/pack-initramfs.sh $(wildcard rootfs/etc/*) $(R)/kernel/version $(R)/busybox-control \
 		$(R)/init $(R)/sx $(CONTROL_PROGRAMS)
 	$(call say,INITRD,$@)
 	$(Q)rootfs/control-image.sh '$@' '$(R)/kernel' '$(R)/busybox-control' '$(R)/init' \

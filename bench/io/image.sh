@@ -22,9 +22,4 @@ for applet in $("$busybox" --list); do
 done
 chmod -R go-w,a+rX "$tree"
 chmod 755 "$tree/init" "$tree"/bin/{busybox,io}
-find "$tree" -exec touch -hd @0 {} +
-mkdir -p "$(dirname "$out")"
-out=$(cd "$(dirname "$out")" && pwd)/$(basename "$out")
-cd "$tree"
-find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet | gzip -9n >"$out.part"
-mv "$out.part" "$out"
+"$here/../../rootfs/pack-initramfs.sh" "$tree" "$out"

@@ -17,9 +17,4 @@ cp -rL "$headers" "$tree/tcc/include"
 cp "$source/COPYING" "$tree/tcc/src/"
 chmod -R go-w,a+rX "$tree"
 chmod 755 "$tree/init" "$tree/tcc/tcc"
-find "$tree" -exec touch -hd @0 {} +
-mkdir -p "$(dirname "$out")"
-out=$(cd "$(dirname "$out")" && pwd)/$(basename "$out")
-cd "$tree"
-find . | LC_ALL=C sort | cpio -o -H newc -R 0:0 --reproducible --quiet | gzip -9n >"$out.part"
-mv "$out.part" "$out"
+"$(dirname "${BASH_SOURCE[0]}")/../../rootfs/pack-initramfs.sh" "$tree" "$out"
