@@ -14,6 +14,7 @@
 #include "core/report.h"
 #include "core/timer.h"
 #include "core/vcpu_run.h"
+#include "core/walk_price.h"
 #include "lib/cpuops.h"
 #include "lib/errno.h"
 #include "lib/str.h"
@@ -89,25 +90,16 @@ static void read_counters(struct partition *p, struct estimates *e)
 	prefer(&e->walk_cycles, &r.walk_cycles);
 }
 
-/* pmu=model, and until somebody measures it: what a miss costs, in thousandths of a cycle. */
-static const u64 model_cost[POLICY_MODES] = {[POLICY_NESTED] = 60000, [POLICY_SHADOW] = 27000};
-#define SOME_PAGES 4096u /* where nobody knows how many a guest uses */
-
 /* Of a miss, by how many pages the guest touches in a while. */
 static u64 miss_cost(const struct partition *p, const struct estimates *e, u64 guest)
 {
 	u64 look = mul_div(coverage_look_ns[COVERAGE_LOOKS - 1], hv_policy_params()->khz,
 			   NSEC_PER_MSEC);
-	const struct calibration *c = hv_calibration();
-	u64 pages = SOME_PAGES, cost;
+	u64 pages = 0;
 
-	if (!c->done || strcmp(hv_cmdline()->pmu, "model") == 0)
-		return model_cost[mode_of(p)];
 	if (e->touched.confidence && guest)
-		pages = mul_div(e->touched.value, MIN(look, guest), guest);
-	cost = calibration_walk(c, mode_of(p), MAX(pages, 1ull));
-	/* Few pages are in reach of the TLB, and cost nothing that could be measured. */
-	return cost || !c->walk[CALIBRATION_SETS - 1].known[mode_of(p)] ? cost : 1;
+		pages = MAX(mul_div(e->touched.value, MIN(look, guest), guest), 1ull);
+	return walk_price(mode_of(p), pages);
 }
 
 static void measure(struct partition *p, struct policy_sample *x, u64 now_ns)
