@@ -16,7 +16,7 @@ def write(directory, loads, platforms, what):
     """Names of the files made; none without gnuplot or without figures."""
     if not loads or not shutil.which("gnuplot"):
         return []
-    guests = [p for p in platforms if p != "native" and any(load.blocks(p) for load in loads)]
+    guests = [p for p in platforms if p != "native" and any(load.of(p) for load in loads)]
     made = [plot(directory, "adaptive-time.svg", normalised(loads, guests, what)),
             plot(directory, "adaptive-exits.svg", exit_costs(loads, guests))]
     for policy in (p for p in guests if p not in ("nested", "shadow")):
@@ -39,7 +39,7 @@ def block(name, rows):
 
 def normalised(loads, guests, what):
     """Each load's time natively is 1, or by nested paging where natively was not measured."""
-    base = "native" if all(load.blocks("native") for load in loads) else "nested"
+    base = "native" if all(load.of("native") for load in loads) else "nested"
     rows = [[load.name] + [c for p in guests for c in cell(load, p, base)] for load in loads]
     body = block("t", rows)
     body += f'set title "{what} for the same work, {base} = 1"\n'
@@ -50,7 +50,7 @@ def normalised(loads, guests, what):
 
 
 def cell(load, platform, base):
-    if not load.blocks(platform):
+    if not load.ratio(platform, base).n:
         return "NaN", "NaN"
     ratio = load.ratio(platform, base)
     return f"{ratio.mean:.4f}", f"{ratio.half if math.isfinite(ratio.half) else 0:.4f}"
@@ -59,13 +59,13 @@ def cell(load, platform, base):
 def residency(loads, policy):
     """The last block of each load: which mode ran when."""
     rows, marks, ticks = [], [], []
-    shown = [load for load in loads if load.blocks(policy)]
+    shown = [load for load in loads if load.of(policy)]
     for y, load in enumerate(reversed(shown)):
-        m = load.blocks(policy)[-1]
+        m = load.of(policy)[-1]
         ticks.append(f'"{load.name}" {y}')
         for begin, end, mode in m.spells:
             rows.append((f"{begin / 1e9:.4f}", y, f"{begin / 1e9:.4f}", f"{end / 1e9:.4f}", y - 0.3, y + 0.3, int(COLOURS.get(mode, OTHER)[1:], 16)))
-        marks += [(f"{when / 1e9:.4f}", y + 0.42) for when, _ in m.segment.phases]
+        marks += [(f"{when / 1e9:.4f}", y + 0.42) for when, _ in m.phases]
     body = block("r", rows) + block("p", marks or [("NaN", "NaN")])
     body += f'set title "{policy}: mode over time, last block of each load (marks: a phase begins)"\n'.replace("_", "\\_")
     body += f'set ytics ({", ".join(ticks)})\nset yrange [-0.7:{len(shown) - 0.3}]\nset xlabel "CPU time of the emulator, s"\n'
@@ -79,7 +79,7 @@ def exit_costs(loads, guests):
     """Cycles in exits by reason, in percent of all; one bar a load and mode."""
     shares, totals = [], {}
     for load in loads:
-        for p in (p for p in guests if load.blocks(p)):
+        for p in (p for p in guests if load.of(p)):
             share = exit_share(load, p)
             shares.append((load.name, p, share))
             for reason, value in share.items():
@@ -96,7 +96,7 @@ def exit_costs(loads, guests):
 
 def exit_share(load, platform):
     cycles, whole = {}, 0
-    for m in load.blocks(platform):
+    for m in load.of(platform):
         whole += m.guest_cycles + sum(c for _, c in m.exits.values())
         for reason, (_, c) in m.exits.items():
             cycles[reason] = cycles.get(reason, 0) + c

@@ -258,17 +258,17 @@ def guest_iso(build, name, cmdline):
     return out
 
 
-def native_machine(build, counted=False):
+def native_machine(build, counted=False, cpus=None):
     directory = os.path.join(build, "bench")
-    machine = Machine(os.path.join(directory, "loads.iso"), GUEST_MEMORY, counted, debug=False, talk=True)
+    machine = Machine(os.path.join(directory, "loads.iso"), GUEST_MEMORY, counted, debug=False, talk=True, cpus=cpus)
     return LoadMachine("native", machine, os.path.join(directory, "loads-native.log"), False)
 
 
-def guest_machine(build, name, options="", counted=False):
+def guest_machine(build, name, options="", counted=False, cpus=None):
     iso = guest_iso(build, name, f"{GUEST_OPTIONS} exit=qemu {options}".rstrip())
-    machine = Machine(iso, GUEST_MEMORY + HOST_EXTRA, counted, debug=False, talk=True)
+    machine = Machine(iso, GUEST_MEMORY + HOST_EXTRA, counted, debug=False, talk=True, cpus=cpus)
     return LoadMachine(name, machine, os.path.join(build, "bench", f"loads-{name}.log"), True)
 
 
-def real_machine(build, path):
-    return LoadMachine("machine", Wire(path), os.path.join(build, "bench", "loads-machine.log"), True)
+def real_machine(build, path, guest):
+    return LoadMachine("machine", Wire(path), os.path.join(build, "bench", "loads-machine.log"), guest)

@@ -41,13 +41,14 @@ class BenchError(Exception):
 
 class Machine:
     """With @debug stopped before its first instruction until run(). With @talk its serial line can be written to
-    (self.process.stdin)."""
+    (self.process.stdin). @cpus: of the host, as taskset takes them; any if None."""
 
-    def __init__(self, iso, memory, counted, exit_log=None, debug=True, talk=False):
+    def __init__(self, iso, memory, counted, exit_log=None, debug=True, talk=False, cpus=None):
         self.tmp = tempfile.mkdtemp(prefix="pn-")
         self.lines, self.rest, self.end_cpu = [], b"", None
         self.ns_wrapped, self.ticks_before = 0, None
-        command = ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-M", "pc", "-cpu", CPU, "-smp", "1",
+        command = ["taskset", "-c", cpus] if cpus else []
+        command += ["qemu-system-x86_64", "-accel", "tcg,thread=single", "-M", "pc", "-cpu", CPU, "-smp", "1",
                    "-m", str(memory), "-nodefaults", "-device", "VGA", "-display", "none", "-no-reboot",
                    "-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-serial", "stdio",
                    "-cdrom", iso.replace(",", ",,")]
