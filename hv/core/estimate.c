@@ -15,13 +15,17 @@
 
 #define SLOTS_A_TICK  16u
 #define SLOT_EVENTS   8u    /* a slot is so long that so many may be heard of in it */
-#define AFFORD_PPM    300u  /* of the time, for each kind of event */
+#define SLOT_STEPS    4u    /* windows opened and closed in it, roughly, */
+#define STEP_CYCLES   2500u /* each for so much beside the exit */
 #define EXIT_CYCLES   2000u /* until measured */
 #define REACH_UNKNOWN 2048u /* no TLB of today's is much larger */
-#define LOOK_SHARE    16u   /* one of so many regions or tables is looked at, */
-#define RAN_SHARE     4u    /* of the time of a look the guest must have run one part of so many */
-#define REGIONS_MIN   16u   /* but so many where there are */
-#define TABLES_PAGES  ((sizeof(struct tables) + PAGE_SIZE - 1) / PAGE_SIZE)
+#define NOT_SEEN      20u   /* percent, at most: of what is carried on */
+/* Of the time (ppm): in all below 0.3 %. */
+#define EVENTS_PPM   250u /* for each kind of event */
+#define STEPS_PPM    300u
+#define TABLES_PPM   300u
+#define LOOKS_PPM    1200u
+#define TABLES_PAGES ((sizeof(struct tables) + PAGE_SIZE - 1) / PAGE_SIZE)
 
 /* --- windows ---------------------------------------------------------------------------------- */
 
@@ -39,13 +43,14 @@ static void step_windows(struct partition *p)
 {
 	struct estimate *e = &p->estimate;
 	struct vcpu *v = &p->vcpu;
-	u64 next;
+	u64 start = rdtsc(), next;
 	unsigned bits = watch_step(&e->watch, guest_time(p), v->watch.count, &next);
 
 	paging_watch(v, WATCHER_COUNTS, bits);
 	for (unsigned k = 0; k < WATCH_KINDS; k++)
 		v->watch.limit[k] = watch_limit(&e->watch, (enum watch_kind)k);
 	timer_set(&e->window, next == WATCH_NEVER ? TIMER_OFF : next);
+	e->totals.window_cycles += rdtsc() - start;
 }
 
 static void window_due(void *arg, u64 now_ns)
@@ -61,27 +66,30 @@ static void window_full(struct vcpu *v, enum watch_kind kind)
 	timer_set(&v->part->estimate.window, clock_ns());
 }
 
-/* Events of each kind per second that may be heard of. */
-static u64 affordable(void)
+/* Of an event that is heard of, with what each kind has to be done for. */
+static u64 event_cycles(void)
 {
 	const struct calibration *c = hv_calibration();
-	/* With what each kind has to be done for. */
 	u64 cycles = MAX(MAX(c->cpuid, c->fault), MAX(c->cr3, c->invlpg));
 
-	return watch_affordable(AFFORD_PPM, hv_policy_params()->khz, cycles ? cycles : EXIT_CYCLES);
+	return cycles ? cycles : EXIT_CYCLES;
 }
 
-/* Short slots see bursts, but some events have to be within reach of a window. */
+/* Short slots see bursts, but some events have to be within reach of a window, and it has to be
+ * opened and closed. */
 static u64 slot_ns(u64 tick_ns, u64 afford)
 {
+	const struct calibration *c = hv_calibration();
+	u64 steps = SLOT_STEPS * (STEP_CYCLES + (c->cpuid ? c->cpuid : EXIT_CYCLES));
 	u64 ns = MAX(tick_ns / SLOTS_A_TICK, SLOT_EVENTS * NSEC_PER_SEC / afford);
 
-	return MIN(ns, tick_ns / 2);
+	steps = mul_div(steps, NSEC_PER_MSEC, hv_policy_params()->khz);
+	return MIN(MAX(ns, mul_div(steps, MILLION, STEPS_PPM)), tick_ns / 2);
 }
 
 static void begin_windows(struct estimate *e)
 {
-	u64 afford = affordable();
+	u64 afford = watch_affordable(EVENTS_PPM, hv_policy_params()->khz, event_cycles());
 
 	watch_init(&e->watch, slot_ns(e->tick_ns, afford), e->random);
 	for (unsigned k = 0; k < WATCH_KINDS; k++)
@@ -93,137 +101,112 @@ static struct policy_measure take(struct partition *p, enum watch_kind kind)
 	return watch_take(&p->estimate.watch, kind, guest_time(p), p->vcpu.watch.count);
 }
 
-/* --- accessed bits ---------------------------------------------------------------------------- */
-
-/* What the CPU holds of the leaves goes before the guest runs again. */
-static void forget(struct vcpu *v)
-{
-	for (unsigned tag = 0; tag < VCPU_TAGS; tag++)
-		v->engine->flush_tag(v, tag);
-}
-
-static void end_round(struct partition *p)
+static void take_windows(struct partition *p, struct estimates *out)
 {
 	struct estimate *e = &p->estimate;
+	u64 heard = 0;
 
-	if (!e->looking)
+	for (unsigned k = 0; k < WATCH_KINDS; k++)
+		heard += p->vcpu.watch.count[k];
+	e->totals.window_cycles += (heard - e->heard) * event_cycles();
+	e->heard = heard;
+	if (!runs_nested(p))
 		return;
-	if (!e->in_shadow) {
-		nested_sample_end(&p->nested, &e->sample);
-		forget(&p->vcpu);
-	}
-	e->looking = false;
-	timer_set(&e->look, TIMER_OFF);
+	out->faults = take(p, WATCH_FAULT);
+	out->cr3_writes = take(p, WATCH_CR3);
+	out->invlpgs = take(p, WATCH_INVLPG);
+	step_windows(p);
 }
 
-static void arm_look(struct estimate *e)
-{
-	timer_set(&e->look, e->cleared_ns + coverage_look_ns[e->looked]);
-}
+/* --- tables and looks ------------------------------------------------------------------------- */
 
-static void look_at_nested(struct partition *p, struct coverage_look *l)
+static void compare_tables(struct partition *p)
 {
 	struct estimate *e = &p->estimate;
-
-	l->touched = nested_sample_count(&p->nested, &e->sample, &l->squares);
-	l->regions = e->sample.n;
-	l->of = (u32)nested_sample_regions(&p->nested);
-}
-
-static void look_at_shadow(struct partition *p, struct coverage_look *l)
-{
-	struct estimate *e = &p->estimate;
-
-	l->touched = shadow_touched_count(p->vcpu.shadow->tables, &e->touched, &l->squares);
-	l->regions = e->touched.n;
-	l->of = e->touched.of;
-}
-
-/* A guest that hardly ran has touched little, whatever it does else. */
-static bool ran_enough(const struct coverage_look *l, unsigned look)
-{
-	u64 all = mul_div(coverage_look_ns[look], hv_policy_params()->khz, NSEC_PER_MSEC);
-
-	return l->ran >= all / RAN_SHARE;
-}
-
-static void look_due(void *arg, u64 now_ns)
-{
-	struct partition *p = arg;
-	struct estimate *e = &p->estimate;
-	struct coverage_look l = {.ran = vcpu_guest_cycles(&p->vcpu) - e->cleared_guest};
-
-	(void)now_ns;
-	if (e->in_shadow)
-		look_at_shadow(p, &l);
-	else
-		look_at_nested(p, &l);
-	if (ran_enough(&l, e->looked))
-		coverage_pool(&e->looks[e->looked], &l);
-	if (++e->looked < COVERAGE_LOOKS) {
-		arm_look(e);
-		return;
-	}
-	e->totals.looks++;
-	e->totals.pages += coverage_pages(&l).value;
-	end_round(p);
-}
-
-/* Choose and clear. False: there is nothing to look at. */
-static bool clear_nested(struct partition *p)
-{
-	struct estimate *e = &p->estimate;
-	u64 regions = nested_sample_regions(&p->nested);
-	u64 want = MAX(regions / LOOK_SHARE, MIN(regions, REGIONS_MIN));
-
-	if (!nested_sample_possible(&p->nested))
-		return false;
-	nested_sample_begin(&p->nested, &e->sample, (unsigned)want, &e->random);
-	return true;
-}
-
-static bool clear_shadow(struct partition *p)
-{
-	struct shadow_paging *s = p->vcpu.shadow;
-	struct estimate *e = &p->estimate;
-
-	return s->running == SHADOW_TABLES &&
-	       shadow_touched_begin(s->tables, &e->touched, LOOK_SHARE, &e->random);
-}
-
-/* The next round of looks. */
-static void begin_round(struct partition *p)
-{
-	struct estimate *e = &p->estimate;
-
-	e->looked = 0;
-	e->in_shadow = p->vcpu.paging == &paging_shadow;
-	if (e->in_shadow)
-		e->looking = clear_shadow(p);
-	else if (runs_nested(p))
-		e->looking = clear_nested(p);
-	if (!e->looking)
-		return;
-	forget(&p->vcpu);
-	e->cleared_ns = clock_ns();
-	e->cleared_guest = vcpu_guest_cycles(&p->vcpu);
-	arm_look(e);
-}
-
-/* --- the tick --------------------------------------------------------------------------------- */
-
-static struct tables_seen look_at_tables(struct partition *p)
-{
-	struct tables_seen seen = {.small_ppm = MILLION};
+	u64 start = rdtsc(), cycles;
 	struct walk_regs r;
 	struct walk_mem m;
 
-	if (!p->estimate.tables)
-		return seen;
 	vcpu_walk_regs(&p->vcpu, &r);
-	tables_look(p->estimate.tables, vcpu_walk_mem(&p->vcpu, &m), &r, &seen);
-	return seen;
+	tables_look(e->tables, vcpu_walk_mem(&p->vcpu, &m), &r, &e->seen);
+	e->seen_ran = e->unseen;
+	e->unseen = 0;
+	cycles = rdtsc() - start;
+	e->totals.table_cycles += cycles;
+	allowance_spend(&e->tables_share, cycles);
 }
+
+static void carry_on(struct policy_measure *m)
+{
+	m->confidence = MIN(m->confidence, (u8)NOT_SEEN);
+}
+
+/* What changes from tick to tick is not compared in each. */
+static void look_at_tables(struct partition *p, u64 guest, struct estimates *out)
+{
+	struct estimate *e = &p->estimate;
+	bool now = e->tables && allowance_allows(&e->tables_share, rdtsc(), 0);
+
+	e->unseen += guest;
+	if (now)
+		compare_tables(p);
+	out->leaves = e->seen.leaves;
+	out->table_writes = e->seen.writes;
+	out->table_writes.value =
+		e->seen_ran ? mul_div(e->seen.writes.value, guest, e->seen_ran) : 0;
+	if (!now)
+		carry_on(&out->table_writes);
+}
+
+/* Pages touched at the pace of the longest look. */
+static struct policy_measure pages_touched(const struct coverage_look *l, u64 guest)
+{
+	struct policy_measure m = coverage_pages(l);
+
+	if (!l->ran)
+		m.confidence = 0;
+	m.value = l->ran ? mul_div(m.value, guest, l->ran) : 0;
+	return m;
+}
+
+/* The guest goes on touching as many, in whichever mode, until somebody has looked again. */
+static struct policy_measure touched_as_before(const struct estimate *e, u64 guest)
+{
+	struct policy_measure m = e->touched;
+
+	m.value = e->touched_guest ? mul_div(m.value, guest, e->touched_guest) : 0;
+	carry_on(&m);
+	return m;
+}
+
+static void take_looks(struct partition *p, u64 guest, struct estimates *out)
+{
+	struct estimate *e = &p->estimate;
+	const struct looks *l = &p->looks;
+
+	if (looks_fresh(p) && guest) {
+		out->walks = coverage_misses(l->pooled, guest, e->reach,
+					     l->in_shadow ? MILLION : e->seen.small_ppm);
+		e->touched = pages_touched(&l->pooled[COVERAGE_LOOKS - 1], guest);
+		e->touched_guest = guest;
+		out->touched = e->touched;
+	} else {
+		out->touched = touched_as_before(e, guest);
+	}
+	looks_tick(p, e->spare);
+}
+
+void estimate_spare(struct partition *p, bool spare)
+{
+	p->estimate.spare = spare;
+}
+
+void estimate_hurry(struct partition *p)
+{
+	looks_hurry(p);
+}
+
+/* --- the tick --------------------------------------------------------------------------------- */
 
 static void add_up(struct estimate *e, const struct estimates *x)
 {
@@ -240,38 +223,15 @@ static void add_up(struct estimate *e, const struct estimates *x)
 	t->walks = sat_add(t->walks, x->walks.value);
 }
 
-/* Pages touched at the pace of the longest look. */
-static struct policy_measure pages_touched(const struct coverage_look *l, u64 guest)
-{
-	struct policy_measure m = coverage_pages(l);
-
-	if (!l->ran)
-		m.confidence = 0;
-	m.value = l->ran ? mul_div(m.value, guest, l->ran) : 0;
-	return m;
-}
-
 void estimate_tick(struct partition *p, u64 guest, struct estimates *out)
 {
 	struct estimate *e = &p->estimate;
-	struct tables_seen seen;
 
 	if (!e->on)
 		return;
-	if (runs_nested(p)) {
-		out->faults = take(p, WATCH_FAULT);
-		out->cr3_writes = take(p, WATCH_CR3);
-		out->invlpgs = take(p, WATCH_INVLPG);
-		step_windows(p);
-	}
-	seen = look_at_tables(p);
-	out->table_writes = seen.writes;
-	out->leaves = seen.leaves;
-	out->walks =
-		coverage_misses(e->looks, guest, e->reach, e->in_shadow ? MILLION : seen.small_ppm);
-	out->touched = pages_touched(&e->looks[COVERAGE_LOOKS - 1], guest);
-	if (!e->looking)
-		begin_round(p);
+	take_windows(p, out);
+	look_at_tables(p, guest, out);
+	take_looks(p, guest, out);
 	add_up(e, out);
 }
 
@@ -314,9 +274,8 @@ static void set_timers(struct partition *p)
 	struct estimate *e = &p->estimate;
 
 	e->window.fire = window_due;
-	e->look.fire = look_due;
 	e->tick.fire = own_tick;
-	e->window.arg = e->look.arg = e->tick.arg = p;
+	e->window.arg = e->tick.arg = p;
 	p->vcpu.watch.full = window_full;
 }
 
@@ -334,8 +293,14 @@ void estimate_start(struct partition *p, u64 tick_ns)
 	e->random = rdtsc();
 	e->from_ns = clock_ns();
 	e->tick_guest = vcpu_guest_cycles(&p->vcpu);
+	e->seen_ran = e->unseen = e->touched_guest = 0;
+	e->seen = (struct tables_seen){.small_ppm = MILLION};
+	e->touched = (struct policy_measure){0};
+	e->spare = false;
 	memset(&e->totals, 0, sizeof(e->totals));
-	memset(e->looks, 0, sizeof(e->looks));
+	/* What was asked for by hand is had whatever it costs. */
+	allowance_init(&e->tables_share, hv_cmdline()->watch_ns ? 0 : TABLES_PPM, rdtsc());
+	looks_start(p, hv_cmdline()->watch_ns ? 0 : LOOKS_PPM, e->reach);
 	begin_windows(e);
 	estimate_mode(p);
 }
@@ -346,17 +311,16 @@ void estimate_stop(struct partition *p)
 
 	if (!e->on)
 		return;
-	end_round(p);
+	looks_stop(p);
 	e->on = false;
 	timer_set(&e->window, TIMER_OFF);
-	timer_set(&e->look, TIMER_OFF);
 	timer_set(&e->tick, TIMER_OFF);
 	paging_watch(&p->vcpu, WATCHER_COUNTS, 0);
 }
 
 void estimate_mode_ends(struct partition *p)
 {
-	end_round(p);
+	looks_mode_ends(p);
 }
 
 void estimate_mode(struct partition *p)
@@ -365,15 +329,12 @@ void estimate_mode(struct partition *p)
 
 	if (!e->on)
 		return;
-	end_round(p);
-	memset(e->looks, 0, sizeof(e->looks));
-	if (runs_nested(p)) {
+	if (runs_nested(p))
 		watch_begin(&e->watch, guest_time(p), p->vcpu.watch.count);
-	} else {
+	else
 		watch_end(&e->watch, guest_time(p), p->vcpu.watch.count);
-	}
 	step_windows(p);
-	begin_round(p);
+	looks_mode(p);
 }
 
 void estimate_power_on(struct partition *p)
@@ -394,4 +355,5 @@ void estimate_free(struct partition *p)
 		frames_free(e->tables_pa, TABLES_PAGES, OWNER_HYPERVISOR);
 	e->tables_pa = 0;
 	e->tables = NULL;
+	looks_free(p);
 }

@@ -12,6 +12,7 @@
 #include "core/control_board.h"
 #include "core/cpuid.h"
 #include "core/estimate.h"
+#include "core/estimate_look.h"
 #include "core/msr.h"
 #include "core/partition_adaptive.h"
 #include "core/partition_spaces.h"
@@ -158,6 +159,7 @@ struct partition {
 	u64 paging_tell_ns; /* limits records */
 	struct adaptive adaptive;
 	struct estimate estimate;
+	struct looks looks;
 	struct pmu_meter pmu;
 	struct partition_spaces spaces;
 

@@ -153,6 +153,31 @@ static void follow(struct partition *p, enum policy_mode mode)
 		p->adaptive.switch_cycles = MAX(rdtsc() - start, 1ull);
 }
 
+#define HOPELESS 2u /* times all of the time */
+
+/* No number of walks could change the decision: faults make shadow paging far too dear, or there is
+ * nothing that could make it so. */
+static bool walks_matter_not(const struct policy_params *params, const struct policy_sample *x,
+			     const struct policy_decision *d)
+{
+	if (x->mode == POLICY_NESTED)
+		return d->other > sat_add(d->own, HOPELESS * x->unhalted);
+	return x->shadow_cycles.value < mul_ppm(x->unhalted, params->slack) / 2;
+}
+
+/* What is worth to be estimated from here on. */
+static void tell_estimators(struct partition *p, const struct policy_sample *x,
+			    const struct policy_decision *d)
+{
+	struct adaptive *a = &p->adaptive;
+
+	estimate_spare(p, walks_matter_not(&a->policy.params, x, d));
+	if (!d->alarm)
+		return;
+	telemetry_renew(&a->misses);
+	estimate_hurry(p);
+}
+
 static void decide(struct partition *p, const struct policy_sample *x)
 {
 	struct adaptive *a = &p->adaptive;
@@ -164,6 +189,7 @@ static void decide(struct partition *p, const struct policy_sample *x)
 	a->decisions = policy_decision_crc(a->decisions, &d);
 	a->trial = d.probe;
 	a->switch_cycles = 0;
+	tell_estimators(p, x, &d);
 	if (d.mode != mode_of(p))
 		follow(p, d.mode);
 	adaptive_report(p, x, &d, from);

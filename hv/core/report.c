@@ -280,6 +280,7 @@ static void report_modes(struct record *r, const struct partition *p, u64 now_ns
 static void report_estimates(struct record *r, const struct partition *p)
 {
 	const struct estimate_totals *t = &p->estimate.totals;
+	const struct looks *l = &p->looks;
 
 	record_object(r, "estimates");
 	record_u64(r, "ms", t->ns / NSEC_PER_MSEC);
@@ -289,10 +290,16 @@ static void report_estimates(struct record *r, const struct partition *p)
 	record_u64(r, "invlpgs", t->invlpgs);
 	record_u64(r, "table_writes", t->table_writes);
 	record_u64(r, "walks", t->walks);
-	record_u64(r, "pages", t->looks ? t->pages / t->looks : 0);
+	record_u64(r, "pages", l->rounds ? l->pages / l->rounds : 0);
 	record_array(r, "heard");
 	for (unsigned kind = 0; kind < WATCH_KINDS; kind++)
 		record_u64(r, NULL, p->vcpu.watch.count[kind]);
+	record_close(r);
+	record_u64(r, "rounds", l->rounds);
+	record_object(r, "cost"); /* cycles of ours for */
+	record_u64(r, "windows", t->window_cycles);
+	record_u64(r, "tables", t->table_cycles);
+	record_u64(r, "looks", l->cycles);
 	record_close(r);
 	record_close(r);
 }

@@ -792,19 +792,39 @@ static void build_accessed(u64 bytes, u64 gibs)
 	CHECK_EQ(nested_map_init(&map, &accessed, true, &m), 0);
 }
 
+/* As the caller of nested_sample.h has it. */
+static struct nested_sample a_sample(void)
+{
+	return (struct nested_sample){
+		.memory = frames_alloc(NESTED_SAMPLE_PAGES, 1, OWNER_HYPERVISOR)};
+}
+
+static void give_back(const struct nested_sample *s)
+{
+	frames_free(s->memory, NESTED_SAMPLE_PAGES, OWNER_HYPERVISOR);
+}
+
+static void use(gpa_t gpa)
+{
+	unsigned level;
+
+	*walk(gpa, &level) |= F_ACCESSED;
+}
+
 TEST(regions_are_split_looked_at_and_joined_without_a_trace)
 {
-	struct nested_sample s;
 	u64 random = 1, squares, tables, leaves[4];
+	struct nested_sample s;
 
 	build_accessed(2 * GIB + 64 * MIB, 1);
+	s = a_sample();
 	tables = map.tables;
 	memcpy(leaves, map.leaves, sizeof(leaves));
 	CHECK(nested_sample_possible(&map));
-	CHECK_EQ(nested_sample_regions(&map), 1024 + 32 - 1);
 	for (unsigned round = 0; round < 20; round++) {
 		unsigned n = nested_sample_begin(&map, &s, 16, &random);
 
+		CHECK_EQ(s.of, 1024 + 32 - 1);
 		CHECK(n > 12 && n <= 16);
 		CHECK_EQ(nested_sample_count(&map, &s, &squares), 0);
 		CHECK_EQ(nested_map_audit(&map), 0);
@@ -827,6 +847,7 @@ TEST(regions_are_split_looked_at_and_joined_without_a_trace)
 		CHECK_EQ(nested_map_audit(&map), 0);
 		nested_sample_end(&map, &s); /* nothing more to do */
 	}
+	give_back(&s);
 	demolish();
 }
 
@@ -838,6 +859,7 @@ TEST(every_region_has_the_same_chance)
 	u64 random = 7;
 
 	build_accessed(32 * 2 * MIB, 0);
+	s = a_sample();
 	for (unsigned round = 0; round < 400; round++) {
 		unsigned n = nested_sample_begin(&map, &s, 8, &random);
 
@@ -848,27 +870,71 @@ TEST(every_region_has_the_same_chance)
 	CHECK_EQ(chosen[0], 0);
 	for (unsigned i = 1; i < 32; i++)
 		CHECK(chosen[i] > 65 && chosen[i] < 145);
+	give_back(&s);
 	demolish();
 }
 
-TEST(a_sample_takes_what_memory_there_is)
+/* Marked, then used: those are chosen from and no others, and what is used by looking is not. */
+TEST(only_regions_in_use_are_looked_at)
+{
+	const gpa_t used[] = {2 * MIB, 6 * MIB + 4096, 62 * MIB};
+	struct nested_sample s;
+	u64 random = 5;
+
+	build_accessed(64 * MIB, 0);
+	s = a_sample();
+	for (unsigned round = 0; round < 3; round++) {
+		nested_sample_mark(&map, &s);
+		CHECK_EQ(nested_sample_begin(&map, &s, 8, &random), 0);
+		CHECK_EQ(s.of, 0);
+		for (unsigned i = 0; i < ARRAY_SIZE(used); i++)
+			use(used[i]);
+		CHECK_EQ(nested_sample_begin(&map, &s, 8, &random), 3);
+		CHECK_EQ(s.of, 3);
+		for (unsigned i = 0; i < s.n; i++)
+			CHECK_EQ(s.region[i].gpa, used[i] & ~(2 * MIB - 1));
+		nested_sample_end(&map, &s);
+		CHECK_EQ(nested_sample_begin(&map, &s, 2, &random), 2);
+		CHECK_EQ(s.of, 3);
+		nested_sample_end(&map, &s);
+	}
+	give_back(&s);
+	demolish();
+}
+
+/* A leaf of 1 GiB has one bit for all of it. */
+TEST(a_used_leaf_of_1_gib_is_all_its_regions)
 {
 	struct nested_sample s;
-	u64 random = 3, squares;
+	u64 random = 9, squares;
 	unsigned n;
 
 	build_accessed(2 * GIB, 1);
-	fake_frames.limit = fake_frames.used + 5;
-	n = nested_sample_begin(&map, &s, 16, &random);
-	CHECK(n >= 2 && n <= 5);
-	CHECK_EQ(nested_sample_count(&map, &s, &squares), 0);
+	s = a_sample();
+	nested_sample_mark(&map, &s);
+	use(GIB + 12345678);
+	n = nested_sample_begin(&map, &s, 8, &random);
+	CHECK(n == 8 && s.of == 512);
+	for (unsigned i = 0; i < n; i++) {
+		CHECK(s.region[i].gpa >= GIB);
+		use(s.region[i].gpa + 5 * PAGE_SIZE);
+	}
+	CHECK_EQ(nested_sample_count(&map, &s, &squares), 8);
 	CHECK_EQ(nested_map_audit(&map), 0);
 	nested_sample_end(&map, &s);
-	fake_frames.limit = fake_frames.used;
+	give_back(&s);
+	demolish();
+}
+
+TEST(without_memory_nothing_is_split)
+{
+	struct nested_sample s = {.memory = 0};
+	u64 random = 3;
+
+	build_accessed(2 * GIB, 1);
 	CHECK_EQ(nested_sample_begin(&map, &s, 16, &random), 0);
 	nested_sample_end(&map, &s);
 	CHECK_EQ(nested_map_audit(&map), 0);
-	fake_frames.limit = ~0u;
 	demolish();
 }
 

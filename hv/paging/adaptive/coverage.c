@@ -44,30 +44,45 @@ struct policy_measure coverage_pages(const struct coverage_look *l)
 	return sampled_total(l->touched, l->squares, l->regions, l->of);
 }
 
-/* Three quarters of what there was, and the new one. */
-static u64 faded(u64 old)
+#define OLD_PARTS 3u /* of what is known, of 4: the rest goes at each look */
+#define PARTS	  4u
+
+/* What was seen of @sum->of regions, as if it were @of with the same in all. */
+static void rescale(struct coverage_look *sum, u32 of)
 {
-	return old - old / 4;
+	if (!sum->of || sum->of == of)
+		return;
+	sum->touched = mul_div(sum->touched, sum->of, of);
+	sum->squares = mul_div(mul_div(sum->squares, sum->of, of), sum->of, of);
+	sum->of = of;
+}
+
+/* Leave @n of the regions that @sum is about. */
+static void thin(struct coverage_look *sum, u64 n)
+{
+	sum->touched = mul_div(sum->touched, n, MAX(sum->regions, 1u));
+	sum->squares = mul_div(sum->squares, n, MAX(sum->regions, 1u));
+	sum->regions = (u32)n;
 }
 
 /* Regions are as many draws from all, the time is the mean of those that were drawn. */
 void coverage_pool(struct coverage_look *sum, const struct coverage_look *l)
 {
-	u64 before = faded(sum->regions), n = before + l->regions;
+	u64 n;
 
 	if (!l->regions)
 		return;
-	sum->ran = mul_div(sum->ran, before, n) + mul_div(l->ran, l->regions, n);
-	sum->touched = mul_div(sum->touched, before, MAX(sum->regions, 1u)) + l->touched;
-	sum->squares = mul_div(sum->squares, before, MAX(sum->regions, 1u)) + l->squares;
-	sum->of = MAX(l->of, (u32)n);
+	rescale(sum, l->of);
+	thin(sum, (u64)sum->regions * OLD_PARTS / PARTS);
+	n = (u64)sum->regions + l->regions;
+	sum->ran = mul_div(sum->ran, sum->regions, n) + mul_div(l->ran, l->regions, n);
+	sum->touched += l->touched;
+	sum->squares += l->squares;
 	sum->regions = (u32)n;
+	sum->of = l->of;
 	/* Drawn again and again, they may be more than there are. */
-	if (n <= l->of)
-		return;
-	sum->touched = mul_div(sum->touched, l->of, n);
-	sum->squares = mul_div(sum->squares, l->of, n);
-	sum->regions = sum->of = l->of;
+	if (n > l->of)
+		thin(sum, l->of);
 }
 
 struct policy_measure coverage_misses(const struct coverage_look look[COVERAGE_LOOKS], u64 unhalted,

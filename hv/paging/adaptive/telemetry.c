@@ -100,14 +100,21 @@ void telemetry_steady(struct steady *s, u64 guest, struct estimates *e)
 	u64 rate = looked ? mul_div(e->walks.value, RATE_ONE, guest) : 0;
 
 	if (looked)
-		s->rate =
-			s->known ? s->rate - s->rate / STEADY_WEIGHT + rate / STEADY_WEIGHT : rate;
+		s->rate = s->known && !s->renew
+				  ? s->rate - s->rate / STEADY_WEIGHT + rate / STEADY_WEIGHT
+				  : rate;
 	s->known |= looked;
+	s->renew &= !looked;
 	if (!s->known)
 		return;
 	e->walks.value = mul_div(guest, s->rate, RATE_ONE);
 	e->walks.confidence =
 		MAX(e->walks.confidence, (u8)(looked ? STEADY_LOOKED : STEADY_NOT_SEEN));
+}
+
+void telemetry_renew(struct steady *s)
+{
+	s->renew = true;
 }
 
 #define BRIDGE_TICKS 8

@@ -41,8 +41,9 @@ struct estimates {
  * more than the last one. */
 struct steady {
 	bool known;
-	u64 rate; /* misses per 2^32 cycles */
-	u32 age;  /* ticks since anything was seen (telemetry_bridge()) */
+	bool renew; /* the next look counts alone */
+	u64 rate;   /* misses per 2^32 cycles */
+	u32 age;    /* ticks since anything was seen (telemetry_bridge()) */
 };
 
 /* What serves as progress: work done in a unit that is the same in both modes. */
@@ -71,6 +72,8 @@ void telemetry_sample(struct policy_sample *x, enum policy_mode mode,
  * nobody looked gets it too: so does the first one in another mode, where the guest misses about as
  * often, until looks there have told more. */
 void telemetry_steady(struct steady *s, u64 guest, struct estimates *e);
+/* The load has changed. What was known of it stands until somebody has looked, and no longer. */
+void telemetry_renew(struct steady *s);
 /* @m of @guest cycles, or where it is not known what the last known one was, for a few ticks:
  * windows on a busy machine may see nothing in one. */
 void telemetry_bridge(struct steady *s, u64 guest, struct policy_measure *m);

@@ -197,7 +197,9 @@ unsigned watch_step(struct watch *w, struct watch_time now, const u64 count[WATC
 			continue;
 		step(s, now, count[k]);
 		window_at(s, now.ns - s->begin.ns, &until);
-		*next = MIN(*next, s->begin.ns + until);
+		/* What is open throughout needs no clock: it is taken at the tick. */
+		if (s->window_ns < s->slot_ns)
+			*next = MIN(*next, s->begin.ns + until);
 		if (s->open)
 			bits |= WATCH_BIT(k);
 	}

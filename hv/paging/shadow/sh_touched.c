@@ -12,42 +12,61 @@ static bool is_leaf_table(const struct sh_page *p)
 	return p->state != SH_FREE && p->level == 1 && p->live;
 }
 
+static unsigned entry_of(unsigned word, u64 present)
+{
+	return 64 * word + (unsigned)__builtin_ctzll(present);
+}
+
 static void clear(struct sh_page *p)
 {
-	for (unsigned i = 0; i < SH_ENTRIES; i++)
-		if (p->present[i / 64] >> (i % 64) & 1)
-			__atomic_and_fetch(&p->spt[i], ~(u64)PTE_A, __ATOMIC_RELAXED);
+	for (unsigned word = 0; word < ARRAY_SIZE(p->present); word++)
+		for (u64 left = p->present[word]; left; left &= left - 1)
+			p->spt[entry_of(word, left)] &= ~(u64)PTE_A;
 }
 
-static u64 step(u64 *random)
+static u64 count(const struct sh_page *p)
+{
+	u64 touched = 0;
+
+	for (unsigned word = 0; word < ARRAY_SIZE(p->present); word++)
+		for (u64 left = p->present[word]; left; left &= left - 1)
+			touched += (p->spt[entry_of(word, left)] & PTE_A) != 0;
+	return touched;
+}
+
+static u64 random_below(u64 *random, u64 n)
 {
 	*random = *random * 6364136223846793005ull + 1442695040888963407ull;
-	return *random >> 32;
+	return (u64)((unsigned __int128)*random * n >> 64);
 }
 
-unsigned shadow_touched_begin(struct shadow *s, struct shadow_touched *t, unsigned share,
-			      u64 *random)
+/* Each of them is as likely to be among the @want. */
+static void choose(const struct shadow *s, struct shadow_touched *t, unsigned want, u64 *random)
 {
-	u64 seen = 0;
-
-	memset(t, 0, sizeof(*t));
-	for (u32 i = 1; i <= s->npages; i++)
-		t->of += is_leaf_table(&s->page[i]);
-	t->n = MIN(MAX(t->of / MAX(share, 1u), MIN(t->of, SHADOW_TOUCHED_MIN)), SHADOW_TOUCHED_MAX);
-	/* Each one is as likely to be among the @n. */
-	for (u32 i = 1; i <= s->npages && t->n; i++) {
-		u64 place = seen;
+	for (u32 i = 1; i <= s->npages; i++) {
+		u64 nth = t->of, place;
 
 		if (!is_leaf_table(&s->page[i]))
 			continue;
-		if (seen++ >= t->n)
-			place = step(random) % seen;
-		if (place < t->n)
+		t->of++;
+		place = nth < want ? nth : random_below(random, nth + 1);
+		if (place < want)
 			t->table[place].number = i;
 	}
+}
+
+unsigned shadow_touched_begin(struct shadow *s, struct shadow_touched *t, unsigned want,
+			      u64 *random)
+{
+	memset(t, 0, sizeof(*t));
+	want = MIN(want, SHADOW_TOUCHED_MAX);
+	choose(s, t, want, random);
+	t->n = MIN(t->of, want);
 	for (unsigned i = 0; i < t->n; i++) {
-		t->table[i].key = s->page[t->table[i].number].key;
-		clear(&s->page[t->table[i].number]);
+		struct sh_page *p = &s->page[t->table[i].number];
+
+		t->table[i].key = p->key;
+		clear(p);
 	}
 	return t->n;
 }
@@ -59,13 +78,12 @@ u64 shadow_touched_count(const struct shadow *s, const struct shadow_touched *t,
 	*squares = 0;
 	for (unsigned i = 0; i < t->n; i++) {
 		const struct sh_page *p = &s->page[t->table[i].number];
-		u64 touched = 0;
+		u64 touched;
 
 		/* It may have become another table since. */
 		if (!is_leaf_table(p) || p->key != t->table[i].key)
 			continue;
-		for (unsigned e = 0; e < SH_ENTRIES; e++)
-			touched += sh_present(s, p->spt[e]) && (p->spt[e] & PTE_A);
+		touched = count(p);
 		sum += touched;
 		*squares += touched * touched;
 	}

@@ -152,7 +152,6 @@ unsigned shadow_audit(struct shadow *s, const struct walk_regs *g,
 
 /* Pages used through some of the last-level tables, chosen at random. */
 #define SHADOW_TOUCHED_MAX 64u
-#define SHADOW_TOUCHED_MIN 8u
 struct shadow_touched {
 	unsigned n, of; /* tables chosen, tables there were */
 	struct {
@@ -160,9 +159,9 @@ struct shadow_touched {
 		u64 key;
 	} table[SHADOW_TOUCHED_MAX];
 };
-/* Choose one of @share (but SHADOW_TOUCHED_MIN where there are, and not more than fit) by *@random,
- * which is stepped, and clear their accessed bits; the caller flushes every tag. Returns @t->n. */
-unsigned shadow_touched_begin(struct shadow *s, struct shadow_touched *t, unsigned share,
+/* Choose up to @want by *@random, which is stepped, and clear their accessed bits; the caller
+ * flushes every tag. Returns @t->n. On the vCPU's own CPU, with the vCPU stopped. */
+unsigned shadow_touched_begin(struct shadow *s, struct shadow_touched *t, unsigned want,
 			      u64 *random);
 /* How many pages have been used through them since, and the sum of each one's number squared. */
 u64 shadow_touched_count(const struct shadow *s, const struct shadow_touched *t, u64 *squares);
