@@ -103,29 +103,52 @@ command_iso() {
 	make_iso "$CONFIG" "$OUT" "$CMDLINE" "$LOADER"
 }
 
-# The parts share an hour; the last one takes what is left of it, and says how much that is.
 command_bench() {
-	local part=all left
+	local part=all
 	case ${1:-} in loops | disk | switch | adaptive) part=$1; shift ;; esac
 	install_packages test
 	run_make all
+	run_make bench-images
+	case $part in
+	all) bench_all "$@" ;;
+	*) bench_part "$part" "$@" ;;
+	esac
+}
+
+bench_part() { # PART [OPTION...]
+	local part=$1
+	shift
 	case $part in
 	loops) run_make bench BENCH_ARGS="$*" ;;
 	disk) run_make bench-disk BENCH_DISK_ARGS="$*" ;;
 	switch) run_make bench-switch BENCH_SWITCH_ARGS="$*" ;;
 	adaptive) run_make bench-adaptive BENCH_ADAPTIVE_ARGS="$*" ;;
-	all)
-		SECONDS=0
-		run_make bench BENCH_ARGS="$*"
-		run_make bench-disk
-		run_make bench-switch BENCH_SWITCH_ARGS="--rounds 3"
-		left=$((BENCH_MINUTES - SECONDS / 60))
-		[ "$left" -ge 5 ] || left=5
-		run_make bench-adaptive BENCH_ADAPTIVE_ARGS="--minutes $left"
-		;;
 	esac
 }
-BENCH_MINUTES=56
+
+# An hour less a reserve, from the script's start on, building included. Each part gets a share of what is really left, by its weight
+# among those to come; what it does not use is the others'.
+BENCH_SECONDS=$((57 * 60))
+bench_weight() {
+	case $1 in loops) echo 10 ;; disk) echo 8 ;; switch) echo 8 ;; adaptive) echo 30 ;; esac
+}
+bench_all() {
+	local parts=(loops disk switch adaptive) part p left given weights failed=0 options
+	while [ ${#parts[@]} -gt 0 ]; do
+		part=${parts[0]} weights=0
+		for p in "${parts[@]}"; do weights=$((weights + $(bench_weight "$p"))); done
+		parts=("${parts[@]:1}")
+		left=$((BENCH_SECONDS - SECONDS))
+		given=$((left * $(bench_weight "$part") / weights / 6)) # tenths of minutes
+		[ "$given" -ge 10 ] || given=10
+		given=$((given / 10)).$((given % 10))
+		options=(--minutes "$given")
+		case $part in loops) options+=("$@") ;; switch) options+=(--rounds 3) ;; esac
+		echo "  BENCH   $part: $given of $((left / 60)) minutes left${BENCH:+, BENCH=$BENCH}" >&2
+		bench_part "$part" "${options[@]}" || failed=1
+	done
+	return "$failed"
+}
 
 case ${1:-} in
 '')

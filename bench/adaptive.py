@@ -331,6 +331,9 @@ def measure(args, directory):
             bench = Bench(args, write, loads)
             bench.run()
             status = 0
+        except budget.TimeUp as why:
+            say(f"{why}: what is there counts")
+            status = 0
         except (BenchError, OSError, subprocess.CalledProcessError) as why:
             print(f"adaptive: {why}", file=sys.stderr, flush=True)
         except KeyboardInterrupt:

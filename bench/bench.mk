@@ -4,7 +4,8 @@
 #   make bench-disk      a guest's disk against the same kernel on the machine itself; BENCH_DISK_ARGS="--mbps 150"
 #   make bench-adaptive  adaptive paging against each mode alone; BENCH_ADAPTIVE_ARGS="--loads chase,churn --minutes 5"
 #   make bench-switch    what a change of paging mode costs each load; BENCH_SWITCH_ARGS="--loads chase --rounds 3"
-#   make bench-images    $(B)/bench/nano.iso, $(B)/bench/linux.iso
+#   make bench-images    what they run
+#   make sim-plot        README's plot of the simulated policies
 
 # Test kernels (also tests/qemu/hostile): flat images behind El Torito.
 TK_CFLAGS := -std=gnu11 -O2 -g -ffreestanding -fno-pic -fno-pie -mno-red-zone -mgeneral-regs-only \
@@ -92,9 +93,14 @@ $(B)/bench/io.cpio.gz: $(B)/bench/io/io bench/io/init bench/io/image.sh rootfs/p
 
 -include $(addprefix tests/qemu/,hostile/hostile.mk tasks/tasks.mk paging/paging.mk mmapstorm/mmapstorm.mk thrash/thrash.mk spaces/adversary.mk)
 
+# The plot in README.md: the simulator's first table, which repeats exactly.
+.PHONY: sim-plot
+sim-plot: $(B)/sim/sim
+	$(Q)mkdir -p docs/img && $< | /usr/bin/python3 -B bench/simplot.py xen-like docs/img/policies-simulated.svg
+
 .PHONY: bench bench-adaptive bench-switch bench-disk bench-images
-bench-images: $(B)/bench/nano.iso $(B)/bench/linux.iso
-bench: bench-images $(B)/penumbra.elf $(B)/guestbios.bin
+bench-images: $(B)/bench/nano.iso $(B)/bench/linux.iso $(B)/bench/loads.iso $(B)/bench/io.cpio.gz
+bench: $(B)/bench/nano.iso $(B)/bench/linux.iso $(B)/penumbra.elf $(B)/guestbios.bin
 	$(Q)/usr/bin/python3 -B bench/run.py '$(B)' $(BENCH_ARGS)
 bench-adaptive: $(B)/bench/loads.iso $(B)/penumbra.elf $(B)/guestbios.bin
 	$(Q)/usr/bin/python3 -B bench/adaptive.py '$(B)' $(BENCH_ADAPTIVE_ARGS)

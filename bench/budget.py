@@ -10,6 +10,10 @@ from machine import BenchError
 GRACE = 45  # seconds beyond the end that what was begun may still take
 
 
+class TimeUp(BenchError):
+    """What was begun in time took much longer than it did before; figures that are there stand."""
+
+
 class Budget:
     """@minutes from now on; 0, or BENCH=full in the environment: without limit."""
 
@@ -36,9 +40,9 @@ class Budget:
         return self.fits(self.longest)
 
     def enforce(self):
-        """What takes much longer than it did before is ended by a BenchError."""
+        """A TimeUp comes some time behind the end."""
         def end(*_):
-            raise BenchError(f"the time was up {GRACE} s ago")
+            raise TimeUp(f"the time was up {GRACE} s ago")
         if self.limited:
             signal.signal(signal.SIGALRM, end)
             signal.setitimer(signal.ITIMER_REAL, max(1, self.left() + GRACE))

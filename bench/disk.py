@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Disk of a guest against the same kernel on the machine itself, in the same emulator, in turn.
 
-    disk.py BUILD-DIR [--runs N] [--cpus 1,2] [--models virtio,ide] [--mbps 0,30,550] [--clock real|counted]
+    disk.py BUILD-DIR [--runs N] [--cpus 1,2] [--models virtio,ide] [--mbps 0,30,550] [--clock real|counted] [--minutes M]
 
 The guest's disk is a whole virtio disk of the control partition's (dev:); natively the same kernel has a disk of the
 guest's model itself. Medians of N runs; ratios only, since an emulator's time says nothing about hardware. Time is
@@ -26,6 +26,8 @@ import control  # noqa: E402 (needs the path set above)
 import harness  # noqa: E402
 import ioguest  # noqa: E402
 import run  # noqa: E402
+import budget  # noqa: E402
+from machine import BenchError  # noqa: E402
 from records import RecordError, parse_record  # noqa: E402
 
 # name: operation, bytes, depth
@@ -195,6 +197,31 @@ def rows(kind, model, native, guest, runs):
                "computed_guest": median(guest, (name, "computed_percent"))}
 
 
+def run_each(bench, model, native, guest, time_given):
+    """Natively, and with each number of CPUs."""
+    for run_one, found in [(lambda: bench.native(model), native),
+                           *((lambda n=n: bench.guest(model, n), each) for n, each in guest.items())]:
+        if time_given.fits_another():
+            print(f"  BENCH   disk, {model}: {time_given.said()}", file=sys.stderr, flush=True)
+            found.append(time_given.timed(run_one))
+
+
+def measured(bench, model, args, time_given):
+    """Objects of one model's disk; of what there was no time for a line says so."""
+    native, guest = [], {int(n): [] for n in args.cpus.split(",")}
+    try:
+        for _ in range(max(1, args.runs)):
+            run_each(bench, model, native, guest, time_given)
+    except budget.TimeUp as why:
+        print(f"bench: {why}: what is there counts", file=sys.stderr)
+    for n, each in guest.items():
+        kind = f"{model}, {n} CPU" + ("s" if n > 1 else "") + (", counted" if args.clock == "counted" else "")
+        if each:
+            yield from rows(kind, model, native, each, bench.runs)
+        else:
+            print(f"{kind}: no time for it", flush=True)
+
+
 def shown(o):
     verdict = "" if o["goal"] is None else f"  {o['goal']} " + ("met" if o["ratio"] >= o["goal"] else "MISSED")
     exits = ["-" if n is None else f"{n:.2f}" for n in (o["exits_per_request"], o["control_exits_per_request"])]
@@ -212,30 +239,25 @@ def main():
     p.add_argument("--loads", default=",".join(LOADS))
     p.add_argument("--mbps", default="0", help="limits of the disk, millions of bytes a second; 0: none")
     p.add_argument("--clock", choices=("real", "counted"), default="real")
+    budget.add_option(p, 0)
     args = p.parse_args()
     runs = plan(args.loads.split(","), [int(n) for n in args.mbps.split(",")])
     bench = Bench(os.path.abspath(args.build), runs, args.clock == "counted")
-    out = []
+    time_given, out = budget.Budget(args.minutes), []
+    time_given.enforce()
     print(f"Disk, requests a second: native, guest, ratio; exits a request; per cent of the CPU left to a loop beside\n"
           f"{'':22s}{'':15s}{'limit':>9s}{'native':>9s}{'guest':>9s}{'ratio':>7s}{'exits':>8s}{'control':>8s}"
           f"{'native':>8s}{'guest':>8s}", flush=True)
     try:
         for model in args.models.split(","):
-            cpus = [int(n) for n in args.cpus.split(",")]
-            native, guest = [], {n: [] for n in cpus}
-            for _ in range(max(1, args.runs)):
-                native.append(bench.native(model))
-                for n in cpus:
-                    guest[n].append(bench.guest(model, n))
-            for n in cpus:
-                kind = f"{model}, {n} CPU" + ("s" if n > 1 else "") + (", counted" if args.clock == "counted" else "")
-                for o in rows(kind, model, native, guest[n], runs):
-                    out.append(o)
-                    print(shown(o), flush=True)
-    except harness.Failure as why:
+            for o in measured(bench, model, args, time_given):
+                out.append(o)
+                print(shown(o), flush=True)
+    except (harness.Failure, BenchError) as why:
         print(f"bench: {why}", file=sys.stderr)
         return 1
     finally:
+        time_given.over()
         bench.t.close()
     path = os.path.join(args.build, "bench", "disk.jsonl")
     with open(path, "w", encoding="ascii") as f:

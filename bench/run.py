@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """The benchmark: the same workloads natively and as a guest, in the same emulator, in one go.
 
-    run.py BUILD-DIR [--runs N] [--modes nested,shadow]
+    run.py BUILD-DIR [--runs N] [--modes nested,shadow] [--minutes M]
 
 Instructions per operation come from a run counted by instructions (it repeats exactly); N interleaved rounds of
 native and each paging mode give medians of the emulator's CPU time, shown as ratios only: an emulator's time says
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import time
 
+import budget
 import exits
 import limits
 import plot
@@ -212,17 +213,21 @@ def say(text):
     print(f"  BENCH   {text}", file=sys.stderr, flush=True)
 
 
-def measure(bench, runs, modes):
+def measure(bench, runs, modes, time_given):
     r = {"rounds": [], "modes": modes}
     platforms = ("native", *modes)
     for workload in ("nano", "linux"):
-        say(f"{workload}: {', '.join(platforms)}, counted by instructions")
-        r[workload] = {platform: bench.boot(platform, workload, True) for platform in platforms}
+        say(f"{workload}: {', '.join(platforms)}, counted by instructions; {time_given.said()}")
+        r[workload] = time_given.timed(lambda: {platform: bench.boot(platform, workload, True) for platform in platforms})
     end = time.monotonic() + REPEAT_SECONDS * len(modes)
     r["timed"], r["good"] = {mode: {} for mode in modes}, dict.fromkeys(modes, 0)
-    while runs:
-        say(f"linux: {', '.join(platforms)}, timed, round {len(r['rounds']) + 1}")
-        r["rounds"].append({platform: bench.boot(platform, "linux", False) for platform in platforms})
+    while runs and time_given.fits_another():
+        say(f"linux: {', '.join(platforms)}, timed, round {len(r['rounds']) + 1}; {time_given.said()}")
+        try:
+            r["rounds"].append(time_given.timed(lambda: {platform: bench.boot(platform, "linux", False) for platform in platforms}))
+        except budget.TimeUp as why:
+            say(f"{why}: {len(r['rounds'])} rounds count")
+            break
         both = {mode: timed_ratios(r["rounds"], mode) for mode in modes}
         r["timed"] = {mode: timed for mode, (timed, _) in both.items()}
         r["good"] = {mode: good for mode, (_, good) in both.items()}
@@ -237,14 +242,17 @@ def main():
     p.add_argument("build")
     p.add_argument("--runs", type=int, default=3, help="timed rounds (default 3; 0: only counts)")
     p.add_argument("--modes", type=words_of(MODES), default=list(MODES), help=f"default {','.join(MODES)}")
+    budget.add_option(p, 0)
     args = p.parse_args()
     began = time.monotonic()
-    bench = Bench(os.path.abspath(args.build))
+    bench, time_given = Bench(os.path.abspath(args.build)), budget.Budget(args.minutes)
+    time_given.enforce()
     try:
-        r = measure(bench, max(0, args.runs), args.modes)
+        r = measure(bench, max(0, args.runs), args.modes, time_given)
     except (BenchError, OSError, subprocess.CalledProcessError) as why:
         print(f"bench: {why}", file=sys.stderr)
         return 1
+    time_given.over()
     print("\n".join(report(r)))
     write_jsonl(os.path.join(bench.dir, "results.jsonl"), result_objects(r))
     write_jsonl(os.path.join(bench.dir, "exits.jsonl"), exit_objects(r))

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What a change of paging mode there and back costs each load, like Tables 4 and 5 of the DSP paper.
 
-    switchcost.py BUILD-DIR [--loads chase,churn] [--rounds N]
+    switchcost.py BUILD-DIR [--loads chase,churn] [--rounds N] [--minutes M]
 
 In an emulator that counts instructions (-icount: a nanosecond of the machine's time is an instruction, page walks cost nothing), a
 guest runs N rounds of a load in one mode, then N rounds before each of which the mode is changed there and back, without an
@@ -16,6 +16,7 @@ import statistics
 import sys
 import time
 
+import budget
 from adaptive import LOADS, say, words_of
 from loadmachine import TOGGLE, guest_machine
 from machine import BenchError
@@ -73,6 +74,19 @@ def measure(machine, load, mode, n):
             "spread": round(max(r[0] for r in plain) - min(r[0] for r in plain))}
 
 
+def measure_all(machine, args, time_given, out):
+    """Each load in both directions, as long as there is time; what was left out is said."""
+    for i, load in enumerate(args.loads):
+        if not time_given.fits_another():
+            print(f"no time for {' '.join(args.loads[i:])}", flush=True)
+            return
+        for r in time_given.timed(lambda: [measure(machine, load, mode, args.rounds) for mode in PAIRS]):
+            out.write(json.dumps(r) + "\n")
+            out.flush()
+            print(row(r), flush=True)
+        say(f"{load}: switched; {len(args.loads) - i - 1} loads left, {time_given.said()}")
+
+
 def row(r):
     verdict = "met" if max(r["share"], r["accounted_share"]) <= LIMIT else "MISSED"
     return (f"{r['load']:11s}{r['pair']:7s}{r['round']:>12d}{r['spread']:>10d}{r['changes']:>10d}{r['afterwards']:>12d}"
@@ -84,25 +98,25 @@ def main():
     p.add_argument("build")
     p.add_argument("--loads", type=words_of(LOADS), default=[name for name in LOADS if name not in ("phases", "mix")])
     p.add_argument("--rounds", type=int, default=5, help="without and with changes, each (default 5)")
+    budget.add_option(p, 0)
     args = p.parse_args()
     build, began = os.path.abspath(args.build), time.monotonic()
     print(f"{'':18s}{'a round':>12s}{'±':>10s}{'changes':>10s}{'afterwards':>12s}{'a second':>11s}{'accounted':>11s}")
-    machine = None
+    machine, time_given = None, budget.Budget(args.minutes)
+    time_given.enforce()
     try:
-        say("switch costs: booting")
+        say(f"switch costs: booting; {time_given.said()}")
         machine = guest_machine(build, "switchcost", counted=True)
         machine.boot()
         with open(os.path.join(build, "bench", "switchcost.jsonl"), "w", encoding="ascii") as out:
-            for load in args.loads:
-                for mode in PAIRS:
-                    r = measure(machine, load, mode, args.rounds)
-                    out.write(json.dumps(r) + "\n")
-                    out.flush()
-                    print(row(r), flush=True)
+            measure_all(machine, args, time_given, out)
+    except budget.TimeUp as why:
+        print(f"switchcost: {why}: what is above counts")
     except (BenchError, OSError) as why:
         print(f"switchcost: {why}", file=sys.stderr)
         return 1
     finally:
+        time_given.over()
         if machine:
             machine.close()
     print(f"instructions for a change there and back (changes: the two themselves; afterwards: the round behind them, more than\n"
