@@ -15,7 +15,7 @@ $(B)/ksyms/ksyms.S: $(B)/ksyms/first.elf firmware/ksyms.awk
 $(B)/ksyms/%.o: $(B)/ksyms/%.S
 	$(Q)$(CC) $(HV_CFLAGS) -c -o $@ $<
 
-$(B)/ksyms/first.elf: $(HV_OBJS) $(VENDOR_OBJS) $(B)/ksyms/none.o $(HV_LDS)
+$(B)/ksyms/first.elf: $(HV_OBJS) $(VENDOR_OBJS) $(B)/ksyms/none.o $(HV_LDS) firmware/hot.lds
 	$(call say,LD,$@)
 	$(Q)$(HV_LINK) -o $@ $(HV_OBJS) $(VENDOR_OBJS) $(B)/ksyms/none.o
 

@@ -116,6 +116,18 @@ vendor_list() {
 		grep -vE '^Makefile:[0-9]+:.*hv/engine/(svm|vmx)/|CR4_VMXE'
 }
 
+# A name there that is no function any more would only cost time, which nobody would see.
+hot_names() {
+	none "names in firmware/hot.lds that no function has" hot_list
+}
+hot_list() {
+	local name
+	grep -oE '\.text\.[a-zA-Z0-9_?*]+' firmware/hot.lds | cut -c7- | sort -u | sed 's,?,.,g; s,\*,[a-z_]*,g' |
+		while read -r name; do
+			grep -rqE "\<$name[[:space:]]*[(:]" hv firmware --include='*.c' --include='*.S' || echo "$name"
+		done
+}
+
 # What both vendors' engines say in the same lines belongs above them.
 like_lines() {
 	none "more than 20 like lines in both engines" /usr/bin/python3 -B tests/likelines.py hv/engine/svm hv/engine/vmx 20
@@ -172,6 +184,7 @@ check format format
 check headers headers
 check layers layers
 check vendor-words vendor_words
+check hot-names hot_names
 check like-lines like_lines
 check foreign-names foreign_names
 check spdx spdx

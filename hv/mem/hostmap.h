@@ -2,10 +2,10 @@
  *
  *   0xffff800000000000  direct map of all RAM and ACPI memory; the image's text and constants
  *                       read-only in it; never executable
- *   0xffffc00000000000  per-CPU stacks with guard pages
  *   0xffffd00000000000  device memory, mapped on demand, uncached or write-combining
  *   0xffffe00000000000  one page for looking at arbitrary physical memory at boot
  *   0xffffffff80200000  the image: text R-X, constants R--, data RW-
+ *   0xffffffff90000000  per-CPU stacks with guard pages: below the same page directory as the image
  *
  * The lower half is empty once the application processors are up. Nothing is writable and
  * executable. Mappings are made on the boot CPU; removing one flushes only the calling CPU.
@@ -19,10 +19,10 @@
 #include "penumbra/types.h"
 
 #define HOSTMAP_DIRECT 0xffff800000000000ull
-#define HOSTMAP_STACKS 0xffffc00000000000ull
 #define HOSTMAP_MMIO   0xffffd00000000000ull
 #define HOSTMAP_PEEK   0xffffe00000000000ull
 #define HOSTMAP_IMAGE  0xffffffff80000000ull
+#define HOSTMAP_STACKS 0xffffffff90000000ull
 
 #define HOSTMAP_W  1u /* writable */
 #define HOSTMAP_X  2u /* executable */

@@ -7,7 +7,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
-	.text
+	.section .text.svm_enter, "ax", @progbits
 	.globl svm_enter
 	.type svm_enter, @function
 /* Not a C function: %rdi = guest VMCB, %rsi = u64 gpr[16], %rdx = host VMCB (physical addresses). Returns

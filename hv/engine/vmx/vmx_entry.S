@@ -7,7 +7,7 @@
  */
 #define VMCS_HOST_RSP_FIELD 0x6c14
 
-	.text
+	.section .text.vmx_enter, "ax", @progbits
 	.globl vmx_enter
 	.type vmx_enter, @function
 /* Not a C function: %rdi = u64 gpr[16], %rsi = struct vmx_vcpu (host_rsp, launched). Returns the TSC at the
