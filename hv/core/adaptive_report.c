@@ -28,7 +28,7 @@ static bool is_news(const struct adaptive *a, const struct policy_decision *d, b
 }
 
 /* Each measure that is known: [value, confidence]. */
-static void report_inputs(struct record *r, const struct policy_sample *x)
+void adaptive_inputs(struct record *r, const struct policy_sample *x)
 {
 	const struct policy_measure *m;
 	const char *name;
@@ -77,7 +77,7 @@ void adaptive_report(struct partition *p, const struct policy_sample *x,
 	record_u64(&r, "switch_cost", d->switch_cost);
 	record_s64(&r, "gain_ppm", d->gain_ppm);
 	record_str(&r, "progress", progress_unit_name[a->progress.unit]);
-	report_inputs(&r, x);
+	adaptive_inputs(&r, x);
 	record_send(&r, true);
 }
 

@@ -279,17 +279,35 @@ static void set_timers(struct partition *p)
 	p->vcpu.watch.full = window_full;
 }
 
+u64 estimate_reach(void)
+{
+	u64 reach = coverage_tlb_reach(read_cpuid);
+
+	return reach ? reach : REACH_UNKNOWN;
+}
+
+u64 estimate_small_ppm(struct partition *p)
+{
+	struct estimate *e = &p->estimate;
+
+	if (!e->tables)
+		get_memory(e);
+	if (!e->tables)
+		return MILLION;
+	compare_tables(p);
+	return e->seen.small_ppm;
+}
+
 void estimate_start(struct partition *p, u64 tick_ns)
 {
 	struct estimate *e = &p->estimate;
-	u64 reach = coverage_tlb_reach(read_cpuid);
 
 	estimate_stop(p);
 	set_timers(p);
 	get_memory(e);
 	e->on = true;
 	e->tick_ns = tick_ns;
-	e->reach = reach ? reach : REACH_UNKNOWN;
+	e->reach = estimate_reach();
 	e->random = rdtsc();
 	e->from_ns = clock_ns();
 	e->tick_guest = vcpu_guest_cycles(&p->vcpu);
@@ -315,6 +333,8 @@ void estimate_stop(struct partition *p)
 	e->on = false;
 	timer_set(&e->window, TIMER_OFF);
 	timer_set(&e->tick, TIMER_OFF);
+	/* Others may go on hearing of events. */
+	memset(p->vcpu.watch.limit, 0, sizeof(p->vcpu.watch.limit));
 	paging_watch(&p->vcpu, WATCHER_COUNTS, 0);
 }
 

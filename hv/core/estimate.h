@@ -67,6 +67,11 @@ void estimate_mode(struct partition *p);
  * walks (only where somebody looked since), touched. Nothing else in it is changed, nor anything at
  * all unless started. */
 void estimate_tick(struct partition *p, u64 guest, struct estimates *out);
+/* Entries of this CPU's TLB for pages of 4 KiB, a guess where it does not say. */
+u64 estimate_reach(void);
+/* Of what the address space that runs touches, how much it maps by pages of 4 KiB, in ppm; a look
+ * of its own at @p's tables. */
+u64 estimate_small_ppm(struct partition *p);
 /* Give back its memory; @p will not run again. */
 void estimate_free(struct partition *p);
 

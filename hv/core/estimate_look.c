@@ -211,13 +211,20 @@ static u64 flush_cycles(u64 reach)
 
 /* --- begin and end ---------------------------------------------------------------------------- */
 
+hpa_t looks_memory(struct partition *p)
+{
+	struct nested_sample *s = &p->looks.sample;
+
+	if (!s->memory)
+		s->memory = frames_alloc(NESTED_SAMPLE_PAGES, 1, OWNER_HYPERVISOR);
+	return s->memory;
+}
+
 void looks_start(struct partition *p, u64 ppm, u64 reach)
 {
 	struct looks *l = &p->looks;
-	hpa_t memory = l->sample.memory;
+	hpa_t memory = looks_memory(p);
 
-	if (!memory)
-		memory = frames_alloc(NESTED_SAMPLE_PAGES, 1, OWNER_HYPERVISOR);
 	*l = (struct looks){.timer = {.fire = look_due, .arg = p},
 			    .sample = {.memory = memory},
 			    .random = rdtsc(),

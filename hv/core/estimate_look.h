@@ -47,6 +47,8 @@ struct looks {
 /* Ready for rounds that take @ppm of the time (0: one each tick). @reach: entries of the CPU's TLB.
  */
 void looks_start(struct partition *p, u64 ppm, u64 reach);
+/* Memory for nested_sample's tables, for whoever looks; 0: none. */
+hpa_t looks_memory(struct partition *p);
 /* No more; its memory is given back by looks_free(). */
 void looks_stop(struct partition *p);
 void looks_free(struct partition *p);

@@ -206,6 +206,20 @@ static void policy_due(struct partition *p, u64 now_ns)
 	adaptive_trace(p, &x);
 	decide(p, &x);
 	take_totals(p, &p->adaptive.before, clock_ns());
+	if (p->adaptive.kind == ADAPTIVE_POLICY &&
+	    partition_spaces_try(p, &p->adaptive.policy.params, &x, now_ns))
+		p->adaptive.kind = ADAPTIVE_SPACES;
+}
+
+/* After address spaces had modes of their own (paging.per_as=auto). */
+static void policy_again(struct partition *p)
+{
+	struct adaptive *a = &p->adaptive;
+
+	a->kind = ADAPTIVE_POLICY;
+	estimate_start(p, a->policy.params.tick);
+	take_totals(p, &a->before, clock_ns());
+	pmu_meter_read(&p->pmu, p->vcpu.cpu, rdtsc(), &(struct pmu_reading){0});
 }
 
 static void tick(void *arg, u64 now_ns)
@@ -222,7 +236,8 @@ static void tick(void *arg, u64 now_ns)
 					CHAOS);
 		ns = chaos_number(a, 2 * ns);
 	} else if (p->state == PARTITION_RUNNING && a->kind == ADAPTIVE_SPACES) {
-		partition_spaces_tick(p, &a->policy.params, now_ns);
+		if (!partition_spaces_tick(p, &a->policy.params, now_ns))
+			policy_again(p);
 	} else if (p->state == PARTITION_RUNNING) {
 		policy_due(p, now_ns);
 	}
@@ -257,6 +272,8 @@ static void start_policy(struct partition *p, struct policy_params *params)
 		a->kind = ADAPTIVE_REPLAY;
 	policy_init(&a->policy, policy_find(hv_cmdline()->policy), params, mode_of(p));
 	adaptive_trace_begin(p);
+	if (a->kind == ADAPTIVE_POLICY)
+		partition_spaces_watch(p, params);
 }
 
 /* Seeds differ between guests, so that these do not switch together. */
@@ -293,7 +310,7 @@ void partition_adaptive_start(struct partition *p)
 		start_chaos(p);
 	else if (!partition_spaces_wanted() || !start_spaces(p, &params))
 		start_policy(p, &params);
-	if (a->kind != ADAPTIVE_REPLAY)
+	if (a->kind != ADAPTIVE_REPLAY && a->kind != ADAPTIVE_SPACES)
 		estimate_start(p, params.tick);
 	take_totals(p, &a->before, clock_ns());
 	pmu_meter_read(&p->pmu, p->vcpu.cpu, rdtsc(), &(struct pmu_reading){0});
@@ -306,6 +323,7 @@ void partition_adaptive_stop(struct partition *p)
 		return;
 	timer_set(&p->adaptive.timer, TIMER_OFF);
 	estimate_stop(p);
+	partition_spaces_stop(p);
 	p->adaptive.kind = ADAPTIVE_OFF;
 }
 

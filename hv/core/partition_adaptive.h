@@ -74,6 +74,8 @@ u64 chaos_number(struct adaptive *a, u64 most);
  * mode before. */
 void adaptive_report(struct partition *p, const struct policy_sample *x,
 		     const struct policy_decision *d, const char *from);
+/* The member "inputs" of a record: what is known of @x. */
+void adaptive_inputs(struct record *r, const struct policy_sample *x);
 /* trace=policy: the head of a trace, and a line of it. */
 void adaptive_trace_begin(const struct partition *p);
 void adaptive_trace(const struct partition *p, const struct policy_sample *x);

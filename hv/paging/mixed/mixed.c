@@ -6,6 +6,7 @@
  *
  * SPDX-License-Identifier: MIT
  */
+#include "lib/cpuops.h"
 #include "lib/errno.h"
 #include "lib/str.h"
 #include "lib/x86.h"
@@ -13,7 +14,7 @@
 #include "paging/nested/nested_guard.h"
 #include "paging/shadow/shadow_ops.h"
 
-#define FAULT_RUNS 8u
+#define FAULTS_A_RUN 64u /* of a nested space, that are heard of */
 
 /* --- guards ----------------------------------------------------------------------------------- */
 
@@ -21,6 +22,8 @@ static void guard(void *ctx, gpa_t gpa, bool on)
 {
 	struct vcpu *v = ctx;
 
+	if (on)
+		mixed_look_end(v);
 	if (!on)
 		nested_unguard(v->nested, gpa);
 	else if (nested_guard(v->nested, gpa) != 0)
@@ -60,6 +63,7 @@ static void run_nested(struct vcpu *v)
 
 static void to_nested(struct vcpu *v, bool loads)
 {
+	mixed_look_end(v);
 	shadow_paging_freeze(v, loads);
 	run_nested(v);
 	v->mixed->stats.to_nested++;
@@ -69,6 +73,7 @@ static void to_shadow(struct vcpu *v)
 {
 	struct mixed *m = v->mixed;
 
+	mixed_look_end(v);
 	if (m->whole)
 		shadow_leave(v->shadow->tables);
 	paging_nested.leave(v);
@@ -80,18 +85,35 @@ static void to_shadow(struct vcpu *v)
 		m->too_shared = true;
 }
 
-/* Of a nested space's page faults those of one run in FAULT_RUNS are heard of. */
-static void watch_faults(struct vcpu *v)
+static void watch_faults(struct vcpu *v, bool want)
 {
-	struct mixed *m = v->mixed;
-	bool want = m->current && m->current->run++ % FAULT_RUNS == 0;
 	unsigned bits = WATCH_BIT(WATCH_CR3) | (want ? WATCH_BIT(WATCH_FAULT) : 0);
 
 	if (v->watch.want[WATCHER_SPACES] == bits)
 		return;
 	paging_watch(v, WATCHER_SPACES, bits);
-	if (!m->shadow)
-		run_nested(v);
+	run_nested(v);
+}
+
+/* Of a nested space's page faults the first ones of some of its runs are heard of. */
+static void watch_run(struct vcpu *v)
+{
+	const struct mixed_space *a = v->mixed->current;
+
+	watch_faults(v, a && a->ran >= a->hear_from);
+}
+
+static void rest_if_enough(struct vcpu *v)
+{
+	struct mixed *m = v->mixed;
+	struct mixed_space *a = m->current;
+
+	if (m->shadow || !a || !(v->watch.want[WATCHER_SPACES] & WATCH_BIT(WATCH_FAULT)) ||
+	    v->watch.count[WATCH_FAULT] - m->faults + a->heard_now < FAULTS_A_RUN)
+		return;
+	mixed_charge(v);
+	mixed_rest(a);
+	watch_faults(v, false);
 }
 
 static void drop_tables(struct vcpu *v, struct mixed_space *a)
@@ -121,16 +143,18 @@ void mixed_follow(struct vcpu *v, bool loads)
 		to_nested(v, loads);
 	}
 	if (!m->shadow)
-		watch_faults(v);
+		watch_run(v);
 	if (a && a->mode == POLICY_NESTED)
 		drop_tables(v, a);
 	settle_guards(v);
+	mixed_look_begin(v);
 }
 
 /* --- paging_ops ------------------------------------------------------------------------------- */
 
 static void end(struct vcpu *v)
 {
+	mixed_look_end(v);
 	v->mixed->on = v->mixed->shadow = false;
 	paging_watch(v, WATCHER_SPACES, 0);
 	paging_shadow.leave(v);
@@ -189,8 +213,32 @@ static enum paging_result mixed_fault(struct vcpu *v, const struct exit *x, stru
 		guarded_access(v, x->nested.gpa, x->nested.table);
 	else
 		result = half(v)->fault(v, x, f);
+	if (x->reason == EXIT_EXCEPTION)
+		rest_if_enough(v);
 	settle_guards(v);
 	return result;
+}
+
+/* What a load takes beside looks, and where it is not the shadow's to compare tables: that is in
+ * the costs of the space. */
+static void charge_load(struct vcpu *v, u64 cycles, u64 looks)
+{
+	struct mixed *m = v->mixed;
+
+	if (!m->shadow)
+		m->stats.load_cycles += cycles - (m->looks.cycles - looks);
+}
+
+static void load_cr3(struct vcpu *v, const struct vcpu_code *c, u64 old, u64 val)
+{
+	u64 start = rdtsc(), looks = v->mixed->looks.cycles;
+
+	v->mixed->stats.loads++;
+	if (!v->mixed->shadow)
+		paging_nested.cr_write(v, 3, old, val);
+	mixed_arrive(v, mixed_root(c, val));
+	mixed_follow(v, true);
+	charge_load(v, rdtsc() - start, looks);
 }
 
 static void mixed_cr_write(struct vcpu *v, unsigned cr, u64 old, u64 val)
@@ -199,11 +247,7 @@ static void mixed_cr_write(struct vcpu *v, unsigned cr, u64 old, u64 val)
 
 	v->engine->get_code(v, &c);
 	if (cr == 3) {
-		v->mixed->stats.loads++;
-		if (!v->mixed->shadow)
-			paging_nested.cr_write(v, 3, old, val);
-		mixed_arrive(v, mixed_root(&c, val));
-		mixed_follow(v, true);
+		load_cr3(v, &c, old, val);
 	} else if (v->mixed->shadow && !fit(&c)) {
 		to_nested(v, false);
 	} else {
@@ -262,5 +306,8 @@ void mixed_init(struct vcpu *v, struct mixed *m, const struct mixed_setup *setup
 {
 	memset(m, 0, sizeof(*m));
 	m->setup = *setup;
+	m->looks.setup = setup->looks;
+	m->looks.sample.memory = setup->looks.memory;
+	m->looks.random = rdtsc();
 	v->mixed = m;
 }

@@ -13,11 +13,14 @@
 #define HV_PAGING_MIXED_MIXED_H
 
 #include "paging/adaptive/spaces.h"
+#include "paging/mixed/mixed_looks.h"
 #include "paging/paging.h"
 
 /* Tables that nested address spaces walk too, above which this mode costs more than it
  * can gain: each is compared whenever the shadow is entered. */
 #define MIXED_SHARED_MAX 64u
+
+struct mixed_space;
 
 struct mixed_setup {
 	/* Running totals of what the policy measures (@unhalted is not asked for, nor page faults
@@ -26,6 +29,11 @@ struct mixed_setup {
 	void (*totals)(void *ctx, struct policy_sample *x);
 	/* Not the policy but this decides, at each load of CR3: @root's mode. For tests. NULL. */
 	enum policy_mode (*choose)(void *ctx, u64 root, u64 loads);
+	/* The policy has changed @a's mode because of @x. NULL. */
+	void (*changed)(void *ctx, const struct mixed_space *a, const struct policy_sample *x);
+	/* Thousandths of a cycle for a TLB miss of a space that touches @pages pages. */
+	u64 (*price)(void *ctx, enum policy_mode mode, u64 pages);
+	struct mixed_look_setup looks;
 	void *ctx;
 };
 
@@ -37,10 +45,15 @@ struct mixed_space {
 	bool fresh;		  /* another address space than the policy knows under this root */
 	enum policy_mode mode;	  /* from the next load on */
 	struct policy_sample sum; /* since mixed_tick() */
+	u64 ran;		  /* cycles in all, */
+	u64 unlooked;		  /* and since it was last looked at */
+	u64 lately;		  /* of the last ticks, older ones less */
+	struct space_misses misses;
 	/* Page faults of a nested one are heard of in some of its runs only: how many in all of
-	 * those, how many cycles they were, and which run this is. */
+	 * those, how many cycles they were; how many in this run, and from which of its cycles on
+	 * the next may be. */
 	u64 heard, watched;
-	unsigned run;
+	u64 heard_now, hear_from;
 	/* Up to two entries of the user's half, by which one knows whether the frame has become
 	 * another address space's. */
 	u64 mark[2];
@@ -52,6 +65,9 @@ struct mixed_stats {
 	u64 to_shadow, to_nested;
 	u64 guards, writes, walks; /* frames guarded; faults on them by instructions, by walks */
 	u64 reused, forgotten;
+	u64 promoted, demoted; /* by the policy */
+	u64 load_cycles;       /* of the hypervisor's, at loads of CR3 that end nested */
+	u64 heard;	       /* page faults of nested spaces */
 };
 
 struct mixed {
@@ -65,6 +81,7 @@ struct mixed {
 	u64 faults;	    /* and how many it had heard of nested */
 	struct policy_sample totals;
 	struct mixed_space space[SPACES_MAX], *current;
+	struct mixed_looks looks;
 	struct mixed_stats stats;
 };
 
@@ -80,6 +97,11 @@ static inline bool mixed_hopeless(const struct mixed *m)
 {
 	return m->too_shared;
 }
+/* Of the spaces that lately had one part of @busy of the guest's time, some are on the shadow and
+ * some are not. */
+bool mixed_differ(const struct mixed *m, unsigned busy);
+/* All of these are on the shadow. */
+bool mixed_all_shadow(const struct mixed *m, unsigned busy);
 /* All address spaces nested again. */
 void mixed_reset_spaces(struct vcpu *v);
 

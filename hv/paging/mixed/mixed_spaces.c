@@ -3,10 +3,10 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "lib/muldiv.h"
 #include "lib/str.h"
 #include "lib/x86.h"
 #include "mem/p2m.h"
+#include "paging/adaptive/fixed.h"
 #include "paging/mixed/mixed_int.h"
 #include "paging/nested/nested_map.h"
 #include "paging/shadow/shadow_ops.h"
@@ -15,7 +15,9 @@
 #define USER_32	  768u /* with the kernel in the last gigabyte, as is usual */
 #define USER_PAE  3u
 
-#define MANY_FAULTS 100u /* within 10 % or so */
+#define MANY_FAULTS  100u /* within 10 % or so */
+#define LATELY_TICKS 8u
+#define FAULT_REST   (2000u * 1000u) /* cycles for each fault heard of */
 
 u64 mixed_root(const struct vcpu_code *c, u64 cr3)
 {
@@ -105,6 +107,8 @@ static struct mixed_space *make_room(struct vcpu *v, u64 root)
 		if (a != m->current && (!a->used || a->last < oldest->last))
 			oldest = a;
 	}
+	if (m->looks.next == oldest)
+		m->looks.next = NULL;
 	if (oldest->held) {
 		m->stats.forgotten++;
 		shadow_forget(v->shadow->tables, oldest->root);
@@ -119,8 +123,11 @@ struct mixed_space *mixed_arrive(struct vcpu *v, u64 root)
 	struct mixed_space *a = m->current;
 
 	mixed_charge(v);
-	if (!a || a->root != root)
+	if (!a || a->root != root) {
+		mixed_look_end(v);
+		mixed_rest(a);
 		a = find(m, root);
+	}
 	if (!a)
 		a = make_room(v, root);
 	if (reused(v, a)) {
@@ -128,6 +135,7 @@ struct mixed_space *mixed_arrive(struct vcpu *v, u64 root)
 		a->fresh = true;
 		a->mode = POLICY_NESTED;
 		a->sum = (struct policy_sample){0};
+		a->misses = (struct space_misses){.known = false};
 	}
 	a->last = m->stats.loads;
 	m->current = a;
@@ -146,7 +154,7 @@ void mixed_reset_spaces(struct vcpu *v)
 
 /* --- what it cost ----------------------------------------------------------------------------- */
 
-static u64 run_cycles(const struct vcpu *v)
+u64 mixed_run_cycles(const struct vcpu *v)
 {
 	return v->run_cycles + (v->run_since ? v->exit_tsc - v->run_since : 0);
 }
@@ -176,6 +184,8 @@ static void add_faults(struct vcpu *v, struct mixed_space *a, u64 cycles)
 
 	if (a && (v->watch.bits & WATCH_BIT(WATCH_FAULT))) {
 		a->heard += now - v->mixed->faults;
+		a->heard_now += now - v->mixed->faults;
+		v->mixed->stats.heard += now - v->mixed->faults;
 		a->watched += cycles;
 	}
 	v->mixed->faults = now;
@@ -187,17 +197,31 @@ void mixed_charge(struct vcpu *v)
 	struct mixed *m = v->mixed;
 	enum policy_mode mode = m->shadow ? POLICY_SHADOW : POLICY_NESTED;
 	struct policy_sample nobodys = {0}, *sum = m->current ? &m->current->sum : &nobodys;
-	u64 now = run_cycles(v);
+	u64 now = mixed_run_cycles(v);
 	bool first;
 
 	if (sum->mode != mode)
 		*sum = (struct policy_sample){.mode = mode};
 	first = !sum->unhalted;
 	sum->unhalted += now - m->cycles;
+	if (m->current) {
+		m->current->ran += now - m->cycles;
+		m->current->unlooked += now - m->cycles;
+		m->current->lately += now - m->cycles;
+	}
 	add_faults(v, m->current, now - m->cycles);
 	m->cycles = now;
 	if (m->setup.totals)
 		add_totals(m, sum, first);
+}
+
+/* Nothing is heard of it for so long that what was took a thousandth of its time. */
+void mixed_rest(struct mixed_space *a)
+{
+	if (!a)
+		return;
+	a->hear_from = MAX(a->hear_from, a->ran + sat_mul(a->heard_now, FAULT_REST));
+	a->heard_now = 0;
 }
 
 /* --- the policy ------------------------------------------------------------------------------- */
@@ -209,8 +233,33 @@ static struct policy_measure faults_of(const struct mixed_space *a)
 				       .confidence = a->heard >= MANY_FAULTS ? 90 : 50};
 }
 
-static void ask(struct mixed_space *a, struct spaces *s, const struct policy_params *p,
-		struct cost_model *cost)
+/* Without counters: misses as the looks tell, and what one costs. */
+static void estimate_walks(const struct mixed *m, struct mixed_space *a)
+{
+	if (a->sum.walk_cycles.confidence || !m->setup.price)
+		return;
+	a->sum.walk_cycles =
+		space_misses_walks(&a->misses, a->sum.unhalted,
+				   m->setup.price(m->setup.ctx, a->sum.mode, a->misses.pages));
+	if (a->sum.mode == POLICY_NESTED)
+		a->sum.leaves = (struct policy_measure){a->misses.pages, 50};
+}
+
+static void follow(struct mixed *m, struct mixed_space *a, enum policy_mode mode)
+{
+	if (mode == a->mode)
+		return;
+	a->mode = mode;
+	if (mode == POLICY_SHADOW)
+		m->stats.promoted++;
+	else
+		m->stats.demoted++;
+	if (m->setup.changed)
+		m->setup.changed(m->setup.ctx, a, &a->sum);
+}
+
+static void ask(struct mixed *m, struct mixed_space *a, struct spaces *s,
+		const struct policy_params *p, struct cost_model *cost)
 {
 	if (a->fresh)
 		spaces_forget(s, a->root);
@@ -219,7 +268,8 @@ static void ask(struct mixed_space *a, struct spaces *s, const struct policy_par
 		a->sum.faults = faults_of(a);
 	a->heard = a->watched = 0;
 	a->sum.ns = mul_div(a->sum.unhalted, NSEC_PER_MSEC, p->khz);
-	a->mode = spaces_ran(s, p, cost, a->root, &a->sum);
+	estimate_walks(m, a);
+	follow(m, a, spaces_ran(s, p, cost, a->root, &a->sum));
 	a->sum = (struct policy_sample){.mode = a->sum.mode};
 }
 
@@ -229,15 +279,42 @@ static bool ready(const struct mixed_space *a)
 	return a->used && a->sum.unhalted && (a->sum.mode == POLICY_SHADOW || a->watched);
 }
 
+/* How many are busy, and how many of those in @mode. */
+static unsigned busy_in(const struct mixed *m, unsigned busy, enum policy_mode mode)
+{
+	unsigned n = 0;
+	u64 all = 0;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(m->space); i++)
+		all += m->space[i].lately;
+	for (unsigned i = 0; i < ARRAY_SIZE(m->space); i++)
+		n += m->space[i].used && m->space[i].mode == mode && m->space[i].lately &&
+		     m->space[i].lately >= all / busy;
+	return n;
+}
+
+bool mixed_differ(const struct mixed *m, unsigned busy)
+{
+	return busy_in(m, busy, POLICY_SHADOW) && busy_in(m, busy, POLICY_NESTED);
+}
+
+bool mixed_all_shadow(const struct mixed *m, unsigned busy)
+{
+	return busy_in(m, busy, POLICY_SHADOW) && !busy_in(m, busy, POLICY_NESTED);
+}
+
 void mixed_tick(struct vcpu *v, struct spaces *s, const struct policy_params *p,
 		struct cost_model *cost)
 {
 	struct mixed *m = v->mixed;
 
 	mixed_charge(v);
-	for (unsigned i = 0; i < ARRAY_SIZE(m->space); i++)
+	for (unsigned i = 0; i < ARRAY_SIZE(m->space); i++) {
+		m->space[i].lately -= m->space[i].lately / LATELY_TICKS;
 		if (p->khz && ready(&m->space[i]))
-			ask(&m->space[i], s, p, cost);
+			ask(m, &m->space[i], s, p, cost);
+	}
 	if (m->on && !m->setup.choose)
 		mixed_follow(v, false);
+	mixed_look_tick(v);
 }

@@ -1,5 +1,6 @@
 # The guests that check paging (main.c), whose output must not depend on it (storm.c) and whose load is known (estimate.c):
-# $(B)/guests/{paging,storm,estimate}32.iso (two levels and PAE), $(B)/guests/{paging,storm,estimate}64.iso (four levels).
+# $(B)/guests/{paging,storm,estimate}32.iso (two levels and PAE), $(B)/guests/{paging,storm,estimate}64.iso (four levels). And
+# mixes.c, two address spaces that differ, $(B)/guests/mixes64.iso.
 # Small: Bochs's BIOS does not load 32 KiB from a CD; clang's 32-bit image is for others.
 PAGING_CFLAGS := -std=gnu11 -g -ffreestanding -fno-pic -fno-pie -mgeneral-regs-only -fno-stack-protector \
 	-fcf-protection=none -fno-asynchronous-unwind-tables -fno-strict-aliasing -I. $(WARN)
@@ -16,9 +17,10 @@ PAGING_IMAGES := paging storm estimate
 PARTS_paging := main model rights reserved stale reuse delivery devices
 PARTS_storm := storm
 PARTS_estimate := estimate
+PARTS_mixes := mixes
 paging_objects = $(addprefix $(B)/tk/paging$(2)/,$(addsuffix .o,start$(2) cpu$(2) on$(2) \
-	$(if $(filter paging,$(1)),mode$(2),$(1)$(2)) $(PARTS_$(1)) $(PAGING_PARTS)))
-PAGING_ISOS := $(foreach i,$(PAGING_IMAGES),$(B)/guests/$(i)32.iso $(B)/guests/$(i)64.iso)
+	$(if $(filter paging,$(1)),mode$(2),$(if $(filter-out mixes,$(1)),$(1)$(2))) $(PARTS_$(1)) $(PAGING_PARTS)))
+PAGING_ISOS := $(foreach i,$(PAGING_IMAGES),$(B)/guests/$(i)32.iso $(B)/guests/$(i)64.iso) $(B)/guests/mixes64.iso
 
 define paging_rules
 $(B)/tk/paging$(1)/%.o: tests/qemu/paging/%.S tests/qemu/enter32.h
@@ -42,3 +44,4 @@ $(B)/guests/$(1)$(2).iso: $(B)/tk/$(1)$(2).bin
 	$$(Q)$$(call tk_iso,$$@,$$<)
 endef
 $(foreach w,32 64,$(eval $(call paging_rules,$(w))) $(foreach i,$(PAGING_IMAGES),$(eval $(call paging_image,$(i),$(w)))))
+$(eval $(call paging_image,mixes,64))

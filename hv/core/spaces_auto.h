@@ -1,0 +1,44 @@
+/* paging.per_as=auto: a guest whose mode a policy chooses gets modes for its address spaces when
+ * that seems to pay, and is the policy's again when it does not. On the guest's own CPU.
+ *
+ * Until then a few samples a second say which address spaces are busy. Where two are and their
+ * loads of CR3 are cheap enough, all run nested for a while with each one's costs measured; that
+ * goes on for as long as some of the busy ones are better on the shadow and others are not.
+ *
+ * SPDX-License-Identifier: MIT
+ */
+#ifndef HV_CORE_SPACES_AUTO_H
+#define HV_CORE_SPACES_AUTO_H
+
+#include "core/timer.h"
+#include "paging/adaptive/busy.h"
+#include "paging/adaptive/params.h"
+
+struct partition;
+
+#define SPACES_BUSY 8u /* who has one part of so many of the time is busy */
+
+struct spaces_auto {
+	bool on;	    /* this is how it is for the guest */
+	struct timer timer; /* the next sample */
+	struct busy busy;
+	u64 random;
+	u64 guest, ns; /* the guest's cycles, and the time, at the last sample */
+	u64 rest_ns;   /* no try before that time */
+	u64 wait_ns;   /* and how long to wait after the next that is in vain */
+	u64 differ_ns; /* when advice differed last, or the try began */
+	u64 tries, vain;
+};
+
+/* The policy has the guest: take samples. */
+void spaces_auto_watch(struct partition *p);
+/* It has it no more. */
+void spaces_auto_rest(struct partition *p);
+/* Is it time for a try? @open: the gate. */
+bool spaces_auto_due(struct partition *p, bool open, u64 now_ns);
+/* Modes of their own begin; a tick of them ends: are they worth it still?; they have ended. */
+void spaces_auto_begin(struct partition *p, u64 now_ns);
+bool spaces_auto_worth(struct partition *p, const struct policy_params *params, u64 now_ns);
+void spaces_auto_end(struct partition *p, const struct policy_params *params, u64 now_ns);
+
+#endif
