@@ -119,7 +119,8 @@ static void measure(struct partition *p, struct policy_sample *x, u64 now_ns)
 	read_counters(p, &e);
 	telemetry_price_walks(&e, miss_cost(p, &e, guest));
 	telemetry_sample(x, mode_of(p), &a->before, &after, &e);
-	progress_measure(&a->progress, x, &e.touched, a->trial);
+	telemetry_exits(&a->exits, &a->before, &after, x);
+	progress_measure(&a->progress, x, a->trial);
 	if (a->switch_cycles)
 		x->switch_cycles = (struct policy_measure){a->switch_cycles, 100};
 }

@@ -33,6 +33,7 @@ struct adaptive {
 	struct telemetry before; /* totals at the end of the last tick */
 	struct progress progress;
 	struct steady misses, faults;
+	struct usual_exit exits;
 	struct replay replay;
 	bool trial;		/* the last decision is to be verified */
 	u64 switch_cycles;	/* what the switch since the last tick took; 0: there was none */

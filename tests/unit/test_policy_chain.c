@@ -225,14 +225,13 @@ static struct estimates estimates_now(struct pmu_meter *meter)
 /* --- without counters ------------------------------------------------------------------------- */
 
 /* Misses guessed from accessed bits of few tables: a lower bound that jumps, and often nothing;
- * priced as boot calibration does. Progress is page faults, or touched pages. */
+ * priced as boot calibration does. Progress is page faults. */
 static void guess(const struct work *w, struct steady *s, struct estimates *e)
 {
 	static const u64 cost[POLICY_MODES] = {30000, 14000}; /* thousandths */
 	u64 misses = per_million(w->walks[POLICY_NESTED], TICK) / 30;
 
 	e->walks = (struct policy_measure){roll(3) ? misses * roll(150) / 100 : 0, (u8)roll(40)};
-	e->touched = (struct policy_measure){20000 + roll(2000), 60};
 	telemetry_steady(s, TICK, e);
 	telemetry_price_walks(e, cost[world.mode]);
 }
@@ -246,7 +245,6 @@ struct outcome {
 static struct outcome run(const struct policy_ops *ops, const struct work *w, enum fault fault,
 			  enum policy_mode from)
 {
-	static const struct policy_measure none;
 	struct telemetry before = {0}, after = {0};
 	struct pmu_meter meter = {0};
 	struct progress progress = {0};
@@ -271,7 +269,7 @@ static struct outcome run(const struct policy_ops *ops, const struct work *w, en
 		if (fault == GUESSED)
 			guess(w, &steady, &e);
 		telemetry_sample(&x, world.mode, &before, &after, &e);
-		progress_measure(&progress, &x, fault == GUESSED ? &e.touched : &none, trial);
+		progress_measure(&progress, &x, trial);
 		d = policy_tick(&p, &x);
 		trial = d.probe;
 		o.switches += d.mode != world.mode;

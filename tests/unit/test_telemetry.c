@@ -3,12 +3,13 @@
  * that changes within a trial or without a gap, a bad trace that is taken.
  *
  * SRCS: hv/paging/adaptive/telemetry.c hv/paging/adaptive/replay.c hv/paging/adaptive/sample.c
- * SRCS: hv/paging/adaptive/params.c hv/lib/str.c
+ * SRCS: hv/paging/adaptive/params.c hv/paging/adaptive/guard.c hv/lib/str.c
  * SPDX-License-Identifier: MIT
  */
 #include "unit.h"
 
 #include "lib/errno.h"
+#include "paging/adaptive/guard.h"
 #include "paging/adaptive/replay.h"
 #include "paging/adaptive/telemetry.h"
 
@@ -134,11 +135,11 @@ TEST(walks_are_priced_where_they_are_not_measured)
 	struct policy_measure m = priced((struct policy_measure){5000, 70}, 45500);
 	struct policy_sample x;
 
-	is(&m, 227500, 70);
+	is(&m, 227500, 50); /* of what is counted there is more confidence */
 	m = priced((struct policy_measure){50000, 70}, 45500);
-	is(&m, 810000, 70); /* of 900000 */
+	is(&m, 810000, 50); /* of 900000 */
 	m = priced((struct policy_measure){0, 70}, 45500);
-	is(&m, 1, 70); /* some walks there always are */
+	is(&m, 1, 50); /* some walks there always are */
 	m = priced((struct policy_measure){900, 3}, 10000);
 	is(&m, 9000, 10);
 	telemetry_price_walks(&counted, 45500);
@@ -180,6 +181,49 @@ TEST(misses_of_few_looks_are_averaged)
 	is(&e.walks, 0, 60);
 }
 
+TEST(another_load_is_known_by_the_next_look_alone)
+{
+	struct steady s = {.known = false};
+	struct estimates e = {.walks = {8000, 70}};
+
+	telemetry_steady(&s, 1000000, &e);
+	telemetry_renew(&s);
+	e.walks = (struct policy_measure){0, 0};
+	telemetry_steady(&s, 1000000, &e); /* until then, what was */
+	CHECK(e.walks.value >= 7999 && e.walks.confidence == 20);
+	e.walks = (struct policy_measure){100, 70};
+	telemetry_steady(&s, 1000000, &e);
+	CHECK(e.walks.value >= 99 && e.walks.value <= 100);
+	e.walks = (struct policy_measure){8000, 70};
+	telemetry_steady(&s, 1000000, &e);
+	CHECK(e.walks.value > 2000 && e.walks.value < 2100);
+}
+
+/* Whatever is estimated at whatever price: no sample that a guard would not believe. */
+TEST(an_estimate_never_ends_in_failsafe)
+{
+	static const u64 walks[] = {0, 1, 365085, 1ull << 40, UINT64_MAX};
+	static const u64 cost[] = {1, 45500, 2900000, UINT64_MAX};
+	struct policy_params params;
+	struct guard guard = {0};
+
+	policy_params_init(&params, 2500000);
+	for (unsigned i = 0; i < ARRAY_SIZE(walks) * ARRAY_SIZE(cost); i++) {
+		struct telemetry from = {.ns = 0}, to = {.ns = 100000000, .guest = 252610048};
+		struct estimates e = {.faults = {10, 100},
+				      .walks = {walks[i / ARRAY_SIZE(cost)], 40}};
+		struct steady s = {.known = false};
+		struct policy_sample x;
+
+		telemetry_steady(&s, to.guest, &e);
+		telemetry_price_walks(&e, cost[i % ARRAY_SIZE(cost)]);
+		telemetry_sample(&x, POLICY_NESTED, &from, &to, &e);
+		CHECK(x.walk_cycles.value && x.walk_cycles.value < x.unhalted);
+		CHECK_EQ(guard_check(&guard, &params, &x, GUARD_FAULTS | GUARD_WALK_CYCLES),
+			 GUARD_GOOD);
+	}
+}
+
 TEST(a_gap_is_bridged_for_a_while)
 {
 	struct policy_measure m = {0, 0};
@@ -207,15 +251,47 @@ TEST(a_gap_is_bridged_for_a_while)
 	is(&m, 0, 20);
 }
 
-/* --- progress --------------------------------------------------------------------------------- */
+/* A tick with @exits exits that took @cycles: what the policy is told. */
+static u64 told(struct usual_exit *u, u64 exits, u64 cycles)
+{
+	struct telemetry from = {.ns = 0}, to = {.ns = 100000000,
+						 .guest = 200000000,
+						 .shadow_exits = exits,
+						 .shadow_cycles = cycles};
+	struct estimates e = {.faults_exit = true};
+	struct policy_sample x;
 
-static const struct policy_measure none;
+	telemetry_sample(&x, POLICY_SHADOW, &from, &to, &e);
+	telemetry_exits(u, &from, &to, &x);
+	return x.shadow_cycles.value;
+}
+
+TEST(exits_that_somebody_else_held_up_do_not_count)
+{
+	struct usual_exit u = {0};
+	unsigned ticks = 0;
+
+	for (unsigned i = 0; i < 20; i++)
+		CHECK_EQ(told(&u, 100, 100 * 3000), 300000);
+	CHECK(told(&u, 9, 39616850) <= 9 * 12001);
+	for (unsigned i = 0; i < 20; i++)
+		told(&u, 100, 100 * 3000);
+	/* Twice as dear is believed at once, and a hundred times soon. */
+	CHECK_EQ(told(&u, 100, 100 * 6000), 600000);
+	while (told(&u, 100, 100 * 300000) < 30000000 && ticks < 100)
+		ticks++;
+	CHECK(ticks > 1 && ticks < 20);
+	CHECK_EQ(told(&u, 0, 0), 0);
+	CHECK_EQ(told(&u, 1000, 300000), 300000);
+}
+
+/* --- progress --------------------------------------------------------------------------------- */
 
 static struct policy_measure step(struct progress *p, u64 faults, u64 cr3, bool trial)
 {
 	struct policy_sample x = {.faults = {faults, 100}, .cr3_writes = {cr3, 100}};
 
-	progress_measure(p, &x, &none, trial);
+	progress_measure(p, &x, trial);
 	return x.progress;
 }
 
@@ -287,11 +363,11 @@ TEST(guesses_are_no_progress)
 	struct policy_sample x = {.instructions = {1000000, 20}, .faults = {500, 100}};
 	struct progress p = {0};
 
-	progress_measure(&p, &x, &none, false);
+	progress_measure(&p, &x, false);
 	CHECK_EQ(p.unit, PROGRESS_FAULTS);
 	x.instructions.confidence = 100;
 	for (unsigned i = 0; i < 30; i++)
-		progress_measure(&p, &x, &none, false);
+		progress_measure(&p, &x, false);
 	CHECK_EQ(p.unit, PROGRESS_INSTRUCTIONS);
 	is(&x.progress, 1000000, 100);
 }

@@ -16,8 +16,7 @@
 const char *const progress_unit_name[PROGRESS_UNITS] = {[PROGRESS_NONE] = "none",
 							[PROGRESS_INSTRUCTIONS] = "instructions",
 							[PROGRESS_FAULTS] = "faults",
-							[PROGRESS_CR3_WRITES] = "cr3_writes",
-							[PROGRESS_TOUCHED] = "touched"};
+							[PROGRESS_CR3_WRITES] = "cr3_writes"};
 
 /* --- the sample ------------------------------------------------------------------------------- */
 
@@ -89,6 +88,24 @@ void telemetry_sample(struct policy_sample *x, enum policy_mode mode,
 		shadow_measures(x, before, after, e);
 }
 
+#define USUAL_SHARE 4
+#define OUTLIER	    4 /* times the usual mean of a tick's exits */
+
+void telemetry_exits(struct usual_exit *u, const struct telemetry *before,
+		     const struct telemetry *after, struct policy_sample *x)
+{
+	u64 exits = after->shadow_exits - before->shadow_exits, mean;
+
+	if (x->mode != POLICY_SHADOW || !exits)
+		return;
+	mean = x->shadow_cycles.value / exits;
+	if (u->cycles)
+		mean = MIN(mean, OUTLIER * u->cycles);
+	u->cycles = u->cycles ? u->cycles - u->cycles / USUAL_SHARE + mean / USUAL_SHARE : mean;
+	u->cycles = MIN(MAX(u->cycles, 1ull), BIT(40));
+	x->shadow_cycles.value = MIN(x->shadow_cycles.value, sat_mul(exits, mean + 1));
+}
+
 #define RATE_ONE	BIT(32)
 #define STEADY_WEIGHT	4
 #define STEADY_LOOKED	50 /* percent: confidence of the mean where this tick had a look, */
@@ -132,16 +149,19 @@ void telemetry_bridge(struct steady *s, u64 guest, struct policy_measure *m)
 	m->confidence = STEADY_NOT_SEEN;
 }
 
+#define PRICED 50 /* percent, at most: below what is counted (regret.c) */
+
 /* A lower bound from few samples is a rough one, and still better than
  * to know nothing. */
 void telemetry_price_walks(struct estimates *e, u64 cost)
 {
+	u8 confidence = MAX(e->walks.confidence, (u8)MEASURE_CONFIDENCE);
+
 	if (measure_known(&e->walk_cycles) || !e->walks.confidence || !cost)
 		return;
 	e->priced = true;
-	e->walk_cycles = (struct policy_measure){
-		.value = mul_div(e->walks.value, cost, 1000),
-		.confidence = MAX(e->walks.confidence, (u8)MEASURE_CONFIDENCE)};
+	e->walk_cycles = (struct policy_measure){.value = mul_div(e->walks.value, cost, 1000),
+						 .confidence = MIN(confidence, (u8)PRICED)};
 }
 
 /* --- progress --------------------------------------------------------------------------------- */
@@ -152,14 +172,12 @@ void telemetry_price_walks(struct estimates *e, u64 cost)
 #define MUCH_MORE	    4 /* times, before another unit is taken */
 #define POOR_TICKS	    8
 
-static u64 count_of(const struct policy_sample *x, const struct policy_measure *touched,
-		    enum progress_unit unit)
+static u64 count_of(const struct policy_sample *x, enum progress_unit unit)
 {
 	const struct policy_measure *const measure[PROGRESS_UNITS] = {
 		[PROGRESS_INSTRUCTIONS] = &x->instructions,
 		[PROGRESS_FAULTS] = &x->faults,
 		[PROGRESS_CR3_WRITES] = &x->cr3_writes,
-		[PROGRESS_TOUCHED] = touched,
 	};
 	const struct policy_measure *m = measure[unit];
 
@@ -190,14 +208,13 @@ static enum progress_unit choose(struct progress *p)
 	return ++p->poor < POOR_TICKS ? p->unit : best;
 }
 
-void progress_measure(struct progress *p, struct policy_sample *x,
-		      const struct policy_measure *touched, bool trial)
+void progress_measure(struct progress *p, struct policy_sample *x, bool trial)
 {
 	enum progress_unit before = p->unit;
 	u64 count;
 
 	for (unsigned u = 1; u < PROGRESS_UNITS; u++) {
-		count = count_of(x, touched, (enum progress_unit)u);
+		count = count_of(x, (enum progress_unit)u);
 		p->mean[u] = p->mean[u]
 				     ? p->mean[u] - p->mean[u] / MEAN_WEIGHT + count / MEAN_WEIGHT
 				     : count;
@@ -206,7 +223,7 @@ void progress_measure(struct progress *p, struct policy_sample *x,
 		p->unit = choose(p);
 	if (p->unit != before)
 		p->poor = 0;
-	count = count_of(x, touched, p->unit);
+	count = count_of(x, p->unit);
 	x->progress = (struct policy_measure){0};
 	if (p->unit == before && count >= PROGRESS_MIN / 2)
 		x->progress = (struct policy_measure){.value = count, .confidence = EXACT};

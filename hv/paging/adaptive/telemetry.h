@@ -46,13 +46,17 @@ struct steady {
 	u32 age;    /* ticks since anything was seen (telemetry_bridge()) */
 };
 
+/* What exits for shadow paging have taken lately, each; 0: there were none. */
+struct usual_exit {
+	u64 cycles;
+};
+
 /* What serves as progress: work done in a unit that is the same in both modes. */
 enum progress_unit {
 	PROGRESS_NONE,
 	PROGRESS_INSTRUCTIONS,
 	PROGRESS_FAULTS,
 	PROGRESS_CR3_WRITES,
-	PROGRESS_TOUCHED, /* distinct pages */
 	PROGRESS_UNITS
 };
 extern const char *const progress_unit_name[PROGRESS_UNITS];
@@ -68,6 +72,10 @@ struct progress {
 void telemetry_sample(struct policy_sample *x, enum policy_mode mode,
 		      const struct telemetry *before, const struct telemetry *after,
 		      const struct estimates *e);
+/* Cycles of @x's exits that are far more than such exits took lately were somebody else's: an
+ * SMI's, or of the host of an emulator. They are taken out. */
+void telemetry_exits(struct usual_exit *u, const struct telemetry *before,
+		     const struct telemetry *after, struct policy_sample *x);
 /* @e's misses, estimated for @guest cycles, become those of the last ticks' mean. A tick in which
  * nobody looked gets it too: so does the first one in another mode, where the guest misses about as
  * often, until looks there have told more. */
@@ -83,7 +91,6 @@ void telemetry_price_walks(struct estimates *e, u64 cost);
 /* Put into @x what serves as progress. The unit is the one with the most counts; while @trial it
  * stays, since two windows are being compared in it. A tick of another unit than the one before has
  * no progress, which ends what was added up in that. */
-void progress_measure(struct progress *p, struct policy_sample *x,
-		      const struct policy_measure *touched, bool trial);
+void progress_measure(struct progress *p, struct policy_sample *x, bool trial);
 
 #endif
