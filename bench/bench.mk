@@ -59,6 +59,14 @@ $(B)/bench/linux.iso: $(B)/bench/linux/initrd.gz $(G)/kernel/cloud-amd64/version
 	$(call say,ISO,$@)
 	$(Q)rootfs/linux-cd.sh '$@' '$(G)/kernel/cloud-amd64/vmlinuz' '$<' /dev/null 'console=ttyS0,115200 quiet'
 
+# The loops that change page tables, each waiting for a key at its begin and end (tests/qemu/test_exits.py); no padding.
+STEPS_CMDLINE := console=ttyS0,115200 quiet pti=off STEPS=1 -- syscall forkwait pgfault ctxsw mprotect
+$(G)/bench-steps.iso: $(B)/bench/linux/bench $(G)/kernel/cloud-amd64/version rootfs/linux-cd.sh rootfs/pack-initramfs.sh
+	$(call say,ISO,$@)
+	$(Q)rm -rf '$@.d' && mkdir -p '$@.d' && cp $< '$@.d/init' && rootfs/pack-initramfs.sh '$@.d' '$@.gz'
+	$(Q)rootfs/linux-cd.sh '$@' '$(G)/kernel/cloud-amd64/vmlinuz' '$@.gz' /dev/null '$(STEPS_CMDLINE)'
+	$(Q)rm -rf '$@.d' '$@.gz'
+
 # Loads of the paging benchmark (bench/adaptive.py): the same for a guest and for the machine itself. No huge pages: they are
 # about 4 KiB pages; no randomised addresses: two boots shall be alike.
 LOADS_SRCS := $(wildcard bench/loads/*.c)

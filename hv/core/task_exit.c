@@ -5,6 +5,7 @@
 #include "core/linear.h"
 #include "core/partition.h"
 #include "core/vcpu_run.h"
+#include "emul/exitop.h"
 #include "emul/task.h"
 #include "lib/str.h"
 
@@ -57,6 +58,30 @@ static void settle_event(struct vcpu *v, enum task_source source)
 	v->event.type = EVENT_NONE;
 }
 
+/* Bytes of the instruction that asked for the switch, where the CPU does not tell; 0: it is not
+ * there any more. */
+static unsigned insn_len(struct vcpu *v, const struct exit *x)
+{
+	struct exitop_insn insn;
+	enum code_mode mode;
+	u8 buf[INSN_MAX];
+	unsigned n;
+	const u8 *bytes = vcpu_insn(v, buf, &n, &mode);
+
+	switch (exitop_decode(bytes, n, mode, &insn)) {
+	case EXITOP_FAR_CALL:
+	case EXITOP_FAR_JMP:
+	case EXITOP_IRET:
+	case EXITOP_INTN:
+	case EXITOP_INT3:
+	case EXITOP_INTO:
+		return insn.len;
+	default:
+		vcpu_insn_lost(v, x);
+		return 0;
+	}
+}
+
 void vcpu_exit_task(struct vcpu *v, struct exit *x)
 {
 	const struct vcpu_event *e = &v->event;
@@ -65,9 +90,16 @@ void vcpu_exit_task(struct vcpu *v, struct exit *x)
 				   .has_error = e->type == EVENT_EXCEPTION && e->has_error,
 				   .error = e->error};
 	struct linear l;
-	struct task t = {
-		.ops = &vcpu_task_ops, .ctx = &l, .rip = v->rip + x->insn_len, .rflags = v->rflags};
+	struct task t = {.ops = &vcpu_task_ops, .ctx = &l, .rflags = v->rflags};
+	unsigned len = x->insn_len;
 	int err;
+
+	if (!len && !cause.external) {
+		len = insn_len(v, x);
+		if (!len)
+			return;
+	}
+	t.rip = v->rip + len;
 
 	linear_init(&l, v);
 	v->engine->get_sregs(v, &t.s);

@@ -13,13 +13,18 @@
 #define NO_REG 0xff
 
 static const u8 op_one_byte[256] = {
-	[0x6c] = EXITOP_INS,   [0x6d] = EXITOP_INS,   [0x6e] = EXITOP_OUTS, [0x6f] = EXITOP_OUTS,
-	[0x90] = EXITOP_PAUSE, [0x9c] = EXITOP_PUSHF, [0x9d] = EXITOP_POPF, [0xcc] = EXITOP_INT3,
-	[0xcd] = EXITOP_INTN,  [0xce] = EXITOP_INTO,  [0xcf] = EXITOP_IRET, [0xe4] = EXITOP_IN,
-	[0xe5] = EXITOP_IN,    [0xe6] = EXITOP_OUT,   [0xe7] = EXITOP_OUT,  [0xec] = EXITOP_IN,
-	[0xed] = EXITOP_IN,    [0xee] = EXITOP_OUT,   [0xef] = EXITOP_OUT,  [0xf1] = EXITOP_INT1,
-	[0xf4] = EXITOP_HLT,
+	[0x6c] = EXITOP_INS,	  [0x6d] = EXITOP_INS,	   [0x6e] = EXITOP_OUTS,
+	[0x6f] = EXITOP_OUTS,	  [0x90] = EXITOP_PAUSE,   [0x9c] = EXITOP_PUSHF,
+	[0x9d] = EXITOP_POPF,	  [0xcc] = EXITOP_INT3,	   [0xcd] = EXITOP_INTN,
+	[0xce] = EXITOP_INTO,	  [0xcf] = EXITOP_IRET,	   [0xe4] = EXITOP_IN,
+	[0xe5] = EXITOP_IN,	  [0xe6] = EXITOP_OUT,	   [0xe7] = EXITOP_OUT,
+	[0xec] = EXITOP_IN,	  [0xed] = EXITOP_IN,	   [0xee] = EXITOP_OUT,
+	[0xef] = EXITOP_OUT,	  [0xf1] = EXITOP_INT1,	   [0xf4] = EXITOP_HLT,
+	[0x9a] = EXITOP_FAR_CALL, [0xea] = EXITOP_FAR_JMP,
 };
+
+/* FF with a memory operand: by ModRM.reg. */
+static const u8 op_ff_mem[8] = {[3] = EXITOP_FAR_CALL, [5] = EXITOP_FAR_JMP};
 
 static const u8 op_two_byte[256] = {
 	[0x06] = EXITOP_CLTS,	     [0x08] = EXITOP_INVD,	  [0x09] = EXITOP_WBINVD,
@@ -191,6 +196,15 @@ static void memory_operand(struct scan *s, struct exitop_insn *out, u8 modrm)
 		out->disp = next_signed(s, mod == 1 ? 1 : 4);
 }
 
+static void any_memory_operand(struct scan *s, struct exitop_insn *out, u8 modrm)
+{
+	out->mem = true;
+	if (out->addr_size == 2)
+		memory_operand16(s, out, modrm);
+	else
+		memory_operand(s, out, modrm);
+}
+
 static enum exitop decode_0f01(struct scan *s, struct exitop_insn *out)
 {
 	u8 modrm = next_byte(s);
@@ -204,13 +218,9 @@ static enum exitop decode_0f01(struct scan *s, struct exitop_insn *out)
 	op = op_0f01_mem[modrm >> 3 & 7];
 	if (op == EXITOP_NONE)
 		return op;
-	out->mem = true;
 	if (op != EXITOP_INVLPG)
 		out->op_size = 2;
-	if (out->addr_size == 2)
-		memory_operand16(s, out, modrm);
-	else
-		memory_operand(s, out, modrm);
+	any_memory_operand(s, out, modrm);
 	return op;
 }
 
@@ -257,10 +267,33 @@ static void port_operand(struct scan *s, struct exitop_insn *out, u8 opcode)
 		out->imm = next_byte(s);
 }
 
+/* The far forms of CALL and JMP through memory; the others of this opcode are no exits'. */
+static enum exitop decode_ff(struct scan *s, struct exitop_insn *out)
+{
+	u8 modrm = next_byte(s);
+	enum exitop op = modrm < 0xc0 ? op_ff_mem[modrm >> 3 & 7] : EXITOP_NONE;
+
+	if (op != EXITOP_NONE)
+		any_memory_operand(s, out, modrm);
+	return op;
+}
+
+/* The pointer is in the instruction; 64-bit code has no such. */
+static enum exitop decode_far_pointer(struct scan *s, const struct exitop_insn *out, enum exitop op)
+{
+	if (s->mode == CODE_64)
+		return EXITOP_NONE;
+	for (unsigned i = 0; i < out->op_size + 2u; i++)
+		next_byte(s);
+	return op;
+}
+
 static enum exitop decode_one_byte(struct scan *s, struct exitop_insn *out, u8 opcode)
 {
 	enum exitop op = op_one_byte[opcode];
 
+	if (opcode == 0xff)
+		return decode_ff(s, out);
 	switch (op) {
 	case EXITOP_PAUSE: /* else NOP; with REX.B CPUs differ, but one that exits took it for PAUSE
 			    */
@@ -270,6 +303,9 @@ static enum exitop decode_one_byte(struct scan *s, struct exitop_insn *out, u8 o
 		return op;
 	case EXITOP_INTO:
 		return s->mode == CODE_64 ? EXITOP_NONE : op;
+	case EXITOP_FAR_CALL:
+	case EXITOP_FAR_JMP:
+		return decode_far_pointer(s, out, op);
 	case EXITOP_PUSHF:
 	case EXITOP_POPF:
 		if (s->mode == CODE_64 && out->op_size == 4)

@@ -49,6 +49,8 @@ enum exitop {
 	EXITOP_INTO,
 	EXITOP_INT1,
 	EXITOP_IRET,
+	EXITOP_FAR_CALL,
+	EXITOP_FAR_JMP,
 	EXITOP_PUSHF,
 	EXITOP_POPF,
 	EXITOP_RSM,
@@ -59,7 +61,7 @@ struct exitop_insn {
 	u8 len;
 	u8 reg;	  /* CR/DR number, REX.R applied (and LOCK MOV CR0 = CR8 on AMD) */
 	u8 gpr;	  /* the general register operand of MOV CR/DR, LMSW/SMSW register form */
-	bool mem; /* LMSW/SMSW/INVLPG: memory operand, address as below */
+	bool mem; /* LMSW/SMSW/INVLPG, far CALL/JMP: memory operand, address as below */
 	/* Memory operand as components: base/index gpr numbers or 0xff, scale, displacement,
 	 * segment override (enum emul_seg or 0xff), address size in bytes, rip-relative. */
 	u8 base, index, scale, seg, addr_size;

@@ -59,6 +59,18 @@ static __attribute__((noreturn)) void differ(const char *what, const u8 *b, enum
 	abort();
 }
 
+/* Near and far have one mnemonic. */
+static enum exitop zydis_branch(const ZydisDecodedInstruction *z)
+{
+	bool call = z->mnemonic == ZYDIS_MNEMONIC_CALL;
+	bool far_pointer = z->opcode == (call ? 0x9a : 0xea);
+	bool far_memory = z->opcode == 0xff && z->raw.modrm.reg == (call ? 3 : 5);
+
+	if (!far_pointer && !far_memory)
+		return EXITOP_NONE;
+	return call ? EXITOP_FAR_CALL : EXITOP_FAR_JMP;
+}
+
 static enum exitop zydis_op(const ZydisDecodedInstruction *z)
 {
 	static const enum exitop mov[] = {EXITOP_MOV_FROM_CR, EXITOP_MOV_FROM_DR, EXITOP_MOV_TO_CR,
@@ -68,6 +80,8 @@ static enum exitop zydis_op(const ZydisDecodedInstruction *z)
 		return z->opcode_map == ZYDIS_OPCODE_MAP_0F && z->opcode - 0x20u < 4
 			       ? mov[z->opcode - 0x20]
 			       : EXITOP_NONE;
+	if (z->mnemonic == ZYDIS_MNEMONIC_CALL || z->mnemonic == ZYDIS_MNEMONIC_JMP)
+		return zydis_branch(z);
 	for (unsigned i = 0; i < ARRAY_SIZE(names); i++)
 		if (names[i].mnemonic == z->mnemonic)
 			return names[i].op;
@@ -170,6 +184,13 @@ static void compare_operands(const u8 *b, enum code_mode mode, const struct exit
 		if (x->reg != (has_prefix(z, 0xf0) ? 8 : reg) ||
 		    x->gpr != wide_reg(z->raw.modrm.rm, z->raw.rex.B))
 			differ("register", b, mode);
+		break;
+	case EXITOP_FAR_CALL:
+	case EXITOP_FAR_JMP:
+		if (x->mem != (z->opcode == 0xff))
+			differ("operand kind", b, mode);
+		if (x->mem && !same_memory_operand(x, z))
+			differ("memory operand", b, mode);
 		break;
 	case EXITOP_INVLPG:
 	case EXITOP_LMSW:

@@ -7,5 +7,5 @@ $(BOOT_IMAGES:%=$(G)/%): $(G)/%: tools/guest-image.sh
 
 QEMU_IMAGES_CI := $(G)/adversary.iso $(G)/linux-686.iso $(G)/linux-686-pae.iso $(G)/linux-cloud-amd64-quiet.iso \
 	$(BOOT_IMAGES:%=$(G)/%)
-QEMU_IMAGES_NIGHTLY := $(G)/mmapstorm.iso $(G)/thrash.iso $(G)/linux-amd64.iso $(G)/linux-amd64-quiet.iso \
+QEMU_IMAGES_NIGHTLY := $(G)/bench-steps.iso $(G)/mmapstorm.iso $(G)/thrash.iso $(G)/linux-amd64.iso $(G)/linux-amd64-quiet.iso \
 	$(G)/linux-686-quiet.iso $(G)/linux-686-pae-quiet.iso

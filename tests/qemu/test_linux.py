@@ -25,7 +25,7 @@ ON_BOCHS = {
 VARIATIONS.update(machines.over(ON_BOCHS, "bochs-broadwell", "bochs-skylake", "bochs-sandybridge", "bochs-ryzen"))
 VARIATIONS.update(machines.over({"cloud": ON_BOCHS["cloud"]}, "bochs-zambezi"))
 VARIATIONS.update(machines.over({f"{kernel}-shadow": dict(ON_BOCHS[kernel], paging="paging=shadow")
-                                 for kernel in ("cloud", "686", "686-pae")}, *machines.SHADOW_ON))
+                                 for kernel in ON_BOCHS}, *machines.SHADOW_ON, seconds=180))
 # demo~bochs-* is "cloud" there.
 for same in ("bochs-broadwell", "bochs-skylake", "bochs-sandybridge"):
     del VARIATIONS["cloud-" + same]

@@ -93,6 +93,7 @@ ON_BOCHS = {
 }
 VARIATIONS.update(machines.over(ON_BOCHS, "bochs-broadwell", "bochs-skylake", "bochs-sandybridge", "bochs-ryzen",
                                 "bochs-phenom"))
+ON_BOCHS["ipxe"] = {"config": CD, "image": "ipxe.iso", "script": ipxe}
 VARIATIONS.update(machines.over({f"{name}-shadow": dict(arguments, paging="paging=shadow")
                                  for name, arguments in ON_BOCHS.items()}, *machines.SHADOW_ON))
 NIGHTLY = tuple(v for v in VARIATIONS if ("bochs" in v and v != "grub-selftest-bochs-phenom") or "shadow" in v)

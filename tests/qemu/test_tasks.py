@@ -18,6 +18,9 @@ VARIATIONS = {
 }
 # Not on QEMU: its task switches load CR3 past the intercept, so that the guest runs on tables of its own choice.
 VARIATIONS["shadow-bochs-broadwell"] = dict(VARIATIONS["bochs-broadwell"], paging="paging=shadow")
+# Bochs 2.7 shows an older event in EXITINTINFO at a task gate of INT n's, and panics at any exit from a virtual-8086 guest of AMD-V
+# (docs/testing.md): those points come last, and the guest's are compared up to them.
+VARIATIONS["shadow-bochs-turion"] = {"on": "bochs-turion", "paging": "paging=shadow", "until": "ldt: accessed is set", "seconds": 40}
 NIGHTLY = tuple(v for v in VARIATIONS if v != "qemu")
 CONFIG = "[guest alpha]\nmemory = 32M\ncdrom = module:tasks.iso\nboot = cdrom\n"
 LAST = r"^tasks: \w+ points, \w+ failures$"
@@ -36,15 +39,20 @@ def native(t, on, without):
     return said
 
 
-def run(t, on, right=False, without=(), paging="paging=nested"):
+def run(t, on, right=False, without=(), paging="paging=nested", until=None):
     expected = native(t, on, without)
     t.check(len(expected) > 70, f"the machine alone says only: {expected}")
     wrong = [line for line in expected if line.startswith("not ok")]
     t.check(not (right and wrong), f"the machine alone is not right: {wrong}")
     m = machines.start(t, on, t.iso(CONFIG, machines.cmdline(on, paging)))
-    m.wait_record("result", 120, guest="alpha")
+    if until:
+        m.wait_for(lambda: f"ok {until}" in m.log.lines("alpha"), 120, f"point '{until}'")
+        expected = expected[:expected.index(f"ok {until}") + 1]
+    else:
+        m.wait_record("result", 120, guest="alpha")
     seen = points(m, "alpha", without)
     other = [f"{a} / {b}" for a, b in zip(seen, expected) if a != b]
     t.check(not other and len(seen) == len(expected),
             f"{len(seen)} points of {len(expected)}; guest / machine: {other[:5]}")
-    machines.ended(t, m, on, passed=not wrong and not without)
+    if not until:
+        machines.ended(t, m, on, passed=not wrong and not without)

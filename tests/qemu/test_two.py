@@ -13,7 +13,7 @@ VARIATIONS = {
 }
 VARIATIONS.update(machines.shadowed({"1cpu": {"cpus": 1}}))
 VARIATIONS["1cpu-mixed"] = {"cpus": 1, "paging": "beta.paging=shadow paging=nested"}
-VARIATIONS["1cpu-shadow-bochs-broadwell"] = dict(VARIATIONS["1cpu-bochs-broadwell"], paging="paging=shadow")
+VARIATIONS.update(machines.over({"1cpu-shadow": {"cpus": 1, "paging": "paging=shadow"}}, *machines.SHADOW_ON, seconds=300))
 NIGHTLY = tuple(v for v in VARIATIONS if "-" in v)
 
 

@@ -75,6 +75,8 @@ static const struct form forms[] = {
 	{EXITOP_INTO, 1, {0xce}, M16 | M32},
 	{EXITOP_INT1, 1, {0xf1}, ALL},
 	{EXITOP_IRET, 1, {0xcf}, ALL},
+	{EXITOP_FAR_CALL, 2, {0xff, 0x1f}, ALL},
+	{EXITOP_FAR_JMP, 3, {0xff, 0x6f, 0x10}, ALL},
 	{EXITOP_PUSHF, 1, {0x9c}, ALL},
 	{EXITOP_POPF, 1, {0x9d}, ALL},
 	{EXITOP_RSM, 2, {0x0f, 0xaa}, ALL},
@@ -211,10 +213,11 @@ static struct exitop_insn decoded(enum code_mode mode, const char *bytes, unsign
 TEST(neighbours_are_not_ours)
 {
 	static const char *const other[] = {
-		"\x90",		"\x0f\x0b",	"\x0f\x05",	"\x0f\x01\xd0",	   "\x0f\x01\xca",
-		"\x0f\x01\xfa", "\x0f\x01\xf8", "\x0f\x01\xd5", "\x0f\x01\x10",	   "\x0f\x01\x28",
-		"\x0f\x20\xc8", "\x0f\x22\xe8", "\x0f\x34",	"\x0f\xa3\xc0",	   "\xc3",
-		"\xf2\x90",	"\x0f\x24\xc0", "\x0f\x18\xc0", "\xf3\x0f\x01\xea"};
+		"\x90",		"\x0f\x0b",	"\x0f\x05",	"\x0f\x01\xd0",	    "\x0f\x01\xca",
+		"\x0f\x01\xfa", "\x0f\x01\xf8", "\x0f\x01\xd5", "\x0f\x01\x10",	    "\x0f\x01\x28",
+		"\x0f\x20\xc8", "\x0f\x22\xe8", "\x0f\x34",	"\x0f\xa3\xc0",	    "\xc3",
+		"\xf2\x90",	"\x0f\x24\xc0", "\x0f\x18\xc0", "\xf3\x0f\x01\xea", "\xff\xd8",
+		"\xff\x10",	"\xff\x20",	"\xff\x30"};
 
 	for (unsigned i = 0; i < ARRAY_SIZE(other); i++)
 		for (unsigned m = 0; m < 3; m++) {
@@ -315,4 +318,19 @@ TEST(ports_and_sizes)
 	CHECK_EQ(DECODED(CODE_64, "\x66\x9d").op_size, 2);
 	CHECK_EQ(DECODED(CODE_64, "\xcf").op_size, 4);
 	CHECK_EQ(DECODED(CODE_64, "\x48\xcf").op_size, 8);
+}
+
+TEST(far_pointers)
+{
+	struct exitop_insn i = DECODED(CODE_32, "\x9a\x00\x00\x00\x00\x20\x00");
+
+	CHECK_EQ(i.op, EXITOP_FAR_CALL);
+	CHECK_EQ(DECODED(CODE_16, "\xea\x00\x00\x20\x00").op, EXITOP_FAR_JMP);
+	CHECK_EQ(DECODED(CODE_32, "\x66\xea\x00\x00\x20\x00").op, EXITOP_FAR_JMP);
+	CHECK_EQ(exitop_decode((const u8 *)"\x9a\0\0\0\0\x20\0", 7, CODE_64, &i), EXITOP_NONE);
+	CHECK_EQ(exitop_decode((const u8 *)"\x9a\0\0\0\0\x20\0", 6, CODE_32, &i), EXITOP_NONE);
+	i = DECODED(CODE_32, "\xff\x1d\x00\x10\x00\x00");
+	CHECK(i.op == EXITOP_FAR_CALL && i.mem && i.base == 0xff && i.disp == 0x1000);
+	i = DECODED(CODE_16, "\xff\x2e\x00\x10");
+	CHECK(i.op == EXITOP_FAR_JMP && i.mem && i.disp == 0x1000);
 }

@@ -506,7 +506,8 @@ static void test_vm86(void)
 
 	for (u32 i = 0; vm86_code + i < vm86_end; i++)
 		code[i] = vm86_code[i];
-	tss[VM86] = (struct tss){.eflags = EFLAGS_FIXED | EFLAGS_VM,
+	tss[VM86] = (struct tss){.cr3 = tss[MAIN].cr3,
+				 .eflags = EFLAGS_FIXED | EFLAGS_VM,
 				 .cs = 0x600,
 				 .ss = 0x600,
 				 .esp = 0x100,
@@ -560,7 +561,7 @@ static void paged(void)
 static void test_paged(void)
 {
 	for (unsigned i = 0; i < 2; i++) {
-		directory[i][0] = 0x83; /* 4 MiB, as it is */
+		directory[i][0] = 0x87; /* 4 MiB, as it is; for the virtual-8086 task too */
 		directory[i][WINDOW >> 22] = (u32)table[i] | 3;
 		table[i][0] = (u32)frames[i] | 3;
 		frames[i][0] = 0x1000 + i;
@@ -633,14 +634,14 @@ void main(void)
 	say("tasks: begin\n");
 	test_call();
 	test_jump();
-	test_soft_gate();
 	test_fault_gate();
 	test_interrupt_gate();
 	test_refused();
 	test_new_task();
 	test_narrow();
-	test_vm86();
 	test_paged();
+	test_soft_gate();
+	test_vm86();
 	test_trap();
 	say(failures ? "not ok tasks\n" : "ok tasks\n");
 	say("tasks: ");
