@@ -38,7 +38,9 @@ def window(m, name):
     m.wait_line("alpha", f"^bench: {name}$", 300)
     begin, before = take_stock(m)
     m.send("\r")
-    ops = int(m.wait_line("alpha", rf"^BENCH {name} ops (\d+)$", 300).group(1)) * ROUNDS
+    said = m.wait_for(lambda: [line for line in m.log.lines("alpha") if line.startswith(f"BENCH {name} ops ")], 300,
+                      f"end of {name}")  # a whole line: the number must not be cut
+    ops = int(said[0].split()[-1]) * ROUNDS
     end, after = take_stock(m)
     m.send("\r")
     return ops, end - begin, {reason: n - before.get(reason, 0) for reason, n in after.items()}
