@@ -209,7 +209,7 @@ class Bench:
     def enough(self, load, done):
         if self.args.blocks:
             return done >= self.args.blocks
-        return load.next_block() >= plan.BLOCKS_MAX or plan.decided(load, self.platforms)
+        return plan.next_block(load, self.platforms) >= plan.BLOCKS_MAX or plan.decided(load, self.platforms)
 
     def measure(self, load, end):
         """Blocks of @load until it is decided or @end is near; how many."""
@@ -219,7 +219,7 @@ class Bench:
             need = self.seconds_of(load)
             if not self.budget.fits(need) or load.pieces and began + need > end:
                 break
-            number = load.next_block()
+            number = plan.next_block(load, self.platforms)
             names = plan.machines(load, self.platforms, number)
             self.meter.prepare(load, [name for name in names if name not in prepared])
             prepared.update(names)

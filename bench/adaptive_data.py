@@ -47,8 +47,8 @@ class Load:
     def of(self, platform, machine=None):
         return [p for p in self.pieces if p.platform == platform and machine in (None, p.machine)]
 
-    def next_block(self):
-        return max((p.block for p in self.pieces), default=-1) + 1
+    def next_block(self, machine):
+        return max((p.block for p in self.pieces if p.machine == machine), default=-1) + 1
 
     def home(self):
         """Of the static modes: the emulator that has measured most of them."""

@@ -7,7 +7,8 @@ from adaptive_data import NATIVE
 from loadmachine import STATIC
 
 # The policies' own machines: what their command line has beside policy.tick.
-POLICY = {"adaptive": "policy=regret", "dsp": "policy=dsp policy.period=200ms", "per_as": "policy=regret paging.per_as=on"}
+POLICY = {"adaptive": "policy=regret paging.per_as=off", "dsp": "policy=dsp policy.period=200ms paging.per_as=off",
+          "per_as": "policy=regret paging.per_as=on"}
 SEVERAL_SPACES = ("forkwait", "mix")  # loads that per_as, which is about address spaces, is measured with
 BELOW_BOTH = {"phases": "adaptive", "mix": "per_as"}  # here this policy must win, not only keep up
 RARELY = 4  # one block in so many has what is measured for the tables only
@@ -30,11 +31,17 @@ def policies_of(load, platforms):
     return [p for p in platforms_of(load, platforms) if p in POLICY]
 
 
+def next_block(load, platforms):
+    """By the emulator that counts them: the first policy's. Static modes alone need a guest as well."""
+    others = [p for p in platforms_of(load, platforms) if p not in STATIC]
+    return load.next_block((policies_of(load, platforms) + others + list(POLICY))[0])
+
+
 def machines(load, platforms, block):
     """Emulators that block @block is measured in: the first policy's and the one's that must win each time."""
     always = [*policies_of(load, platforms)[:1], must_win(load, platforms)]
     wanted = [p for p in platforms_of(load, platforms) if p not in STATIC]
-    wanted = wanted or [next(iter(POLICY))]  # static modes alone need a guest as well
+    wanted = wanted or [next(iter(POLICY))]
     turn = block // RARELY % len(wanted)  # nobody always runs first
     return [p for p in wanted[turn:] + wanted[:turn] if p in always or block % RARELY == 0 or not policies_of(load, platforms)]
 
@@ -66,7 +73,7 @@ def blocks_missing(load, platforms):
 
 def next_undecided(loads, platforms, seconds_of):
     """Who is nearest to its end; None if all are there.  @seconds_of: load -> seconds of its last block."""
-    left = [load for load in loads if not decided(load, platforms) and load.next_block() < BLOCKS_MAX]
+    left = [load for load in loads if not decided(load, platforms) and next_block(load, platforms) < BLOCKS_MAX]
     return min(left, key=lambda load: blocks_missing(load, platforms) * seconds_of(load), default=None)
 
 

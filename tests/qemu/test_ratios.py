@@ -181,7 +181,7 @@ def cut_off(t):
         with open(path, "w", encoding="ascii") as f:
             f.write(text[:end])
         load, = read(path)[1]
-        t.check(load.next_block() == blocks and len(load.pieces) == 3 * blocks, f"{end}: {load.next_block()} blocks")
+        t.check(load.next_block("adaptive") == blocks and len(load.pieces) == 3 * blocks, f"{end}: {load.next_block('adaptive')} blocks")
 
 
 class Phased:
