@@ -39,6 +39,7 @@ FIRST_TICKS, TICKS = 5, 30
 LONG_ROUND_NS = 2500000000
 NATIVE_SECONDS = 1.0  # of CPU time that a native segment takes at least, if rounds are that short
 ROUNDS_MAX = 40
+IDLE_TICKS = 20  # of so many one counts at least, or something is wrong
 PLATFORMS = (NATIVE, *STATIC, *POLICY)
 FORMAT = 2
 
@@ -83,7 +84,7 @@ class Measured:
                 "mode_ms": self.mode_ms, "switches": self.switches, "guest_cycles": self.guest_cycles, "exits": self.exits,
                 "spells": [[ms(a), ms(b), mode] for a, b, mode in self.spells],
                 "phases": [[ms(when), name] for when, name in s.phases],
-                "round_ends": [ms(end) for end, _, _ in s.rounds] if s.phases else [],
+                "round_ends": [ms(end) for end, _, _ in s.rounds],
                 "decisions": [[ms(when), r["to"], r.get("reason", r.get("why"))] for when, r in s.changes],
                 "checksums": sorted(self.first.checksums() | s.checksums())}
 
@@ -134,6 +135,8 @@ class Meter:
                 stats = machine.stats()
                 if not policy_on(stats):
                     raise BenchError(f"{machine.name}: the policy has ended: paging={stats['paging']}")
+                if segment.guest_ns() > IDLE_TICKS * ticks * self.tick_ns:
+                    raise BenchError(f"{machine.name}: {load.name} ran {segment.guest_ns() / 1e9:.1f} s, ticks still wanted: {left}")
             return stats
         first, segment = Segment(), Segment()
         before = until(first, FIRST_TICKS)

@@ -97,6 +97,16 @@ class Load:
     def to_best(self, policy):
         return self.ratio(policy, self.best_static())
 
+    def round_times(self, platform, machine):
+        """All of them, ns; none of a file that has only some loads' ends."""
+        return [end - begin for p in self.of(platform, machine) for begin, end in zip([0, *p.round_ends], p.round_ends)]
+
+    def middle(self, policy):
+        """The median of all rounds' times to that in the better static mode: what a host's bad seconds leave alone, and a policy's rare ones too.
+        None where rounds were not recorded."""
+        times = [self.round_times(platform, policy) for platform in (policy, self.best_static())]
+        return statistics.median(times[0]) / statistics.median(times[1]) if all(times) else None
+
     def checksums(self):
         return {c for p in self.pieces for c in p.checksums}
 

@@ -54,7 +54,7 @@ def summary(load, platforms, plan):
         ratio = load.to_best(p)
         first = [piece.first_per_round / piece.per_round for piece in load.of(p)]
         s[p] = {"to_best_static": ratio.members(), "verdict": ratio.verdict(),
-                "shadow_share": load.share(p, "shadow"), "switches_per_second": load.switches(p),
+                "middle": load.middle(p), "shadow_share": load.share(p, "shadow"), "switches_per_second": load.switches(p),
                 "ticks": sum(piece.ticks for piece in load.of(p)), "first_ticks_to_rest": sum(first) / len(first)}
         if load.name in plan.BELOW_BOTH:
             s[p]["below_both"] = ratio.below_one()
@@ -74,6 +74,7 @@ def policy_row(load, policy, s):
     r = s[policy]
     extra = f"  below both: {r['below_both']}" if "below_both" in r else ""
     return (f"{load.name:11s}{s['best_static']:>8s}{load.to_best(policy).n:>4d}{str(load.to_best(policy)):>15s}  {r['verdict']:10s}"
+            f"{number(r['middle']):>7s}"
             f"{percent(r['shadow_share']):>7s}{number(r['switches_per_second'], 2):>8s}{r['ticks']:>6d}"
             f"{number(r['first_ticks_to_rest'], 2):>7s}{extra}")
 
@@ -97,9 +98,9 @@ def report(loads, platforms, plan, what):
     rows += ["", "shadow / nested", f"{'':11s}{'n':>4s}{'ratio':>15s}", *map(static_row, loads)]
     for policy in (p for p in platforms if p in plan.POLICY):
         rows += ["", f"{policy}: to the better static mode (pass: lower bound <= {LIMIT} and half-width <= {HALF_WIDTH})",
-                 f"{'':11s}{'best':>8s}{'n':>4s}{'ratio':>15s}  {'':10s}{'shadow':>7s}{'sw/s':>8s}{'ticks':>6s}{'first':>7s}"]
+                 f"{'':11s}{'best':>8s}{'n':>4s}{'ratio':>15s}  {'':10s}{'middle':>7s}{'shadow':>7s}{'sw/s':>8s}{'ticks':>6s}{'first':>7s}"]
         for load, s in zip(loads, summaries):
             if policy in s:
                 rows += [policy_row(load, policy, s), *phase_rows(s, policy)]
-    rows += ["", "n: blocks; shadow: share of the time; sw/s: switches in a second; first: a round in the first ticks to a later one."]
+    rows += ["", "n: blocks; middle: of all rounds' medians, no verdict hangs on it; shadow: share of the time; sw/s: switches in a second; first: a round in the first ticks to a later one."]
     return rows, summaries

@@ -184,6 +184,20 @@ def cut_off(t):
         t.check(load.next_block("adaptive") == blocks and len(load.pieces) == 3 * blocks, f"{end}: {load.next_block('adaptive')} blocks")
 
 
+def medians(t):
+    """A round's time in a static mode is 100, with a policy 103; one in five takes thrice as long."""
+    load = Load("chase", "-")
+    for platform, per_round in (("nested", 100), ("adaptive", 103)):
+        ends, end = [], 0
+        for i in range(10):
+            end += per_round * (3 if i % 5 == 0 else 1)
+            ends.append(end)
+        load.pieces.append(piece(platform, "adaptive", 0, end / 10, round_ends=ends))
+    t.check(abs(load.middle("adaptive") - 1.03) < 1e-9, f"ratio of medians: {load.middle('adaptive')}")
+    load.pieces.append(piece("dsp", "dsp", 0, 100))
+    t.check(load.middle("dsp") is None, "a median of no rounds")
+
+
 class Phased:
     """Phase a takes 100 nested and 50 shadow, b the other way round."""
 
@@ -205,5 +219,6 @@ def run(t):
     orders(t)
     time_left(t)
     cut_off(t)
+    medians(t)
     shares = phase_shares(Phased(), "adaptive")
     t.check(shares == {"a": ("shadow", 0.5), "b": ("nested", 1.0)}, f"phases: {shares}")
