@@ -3,6 +3,7 @@
 # that is checked, and so is the flat layout that Multiboot1 loaders rely on.
 NM := nm
 READELF := readelf
+HV_HOT_LDS := firmware/hot.lds hv/engine/svm/hot.lds hv/engine/vmx/hot.lds
 HV_LINK = $(LD) -nostdlib -static -z max-page-size=4096 --build-id=none --gc-sections -T $(HV_LDS)
 hv_text_symbols = $(NM) -n $(1) | grep ' [tT] '
 
@@ -15,7 +16,7 @@ $(B)/ksyms/ksyms.S: $(B)/ksyms/first.elf firmware/ksyms.awk
 $(B)/ksyms/%.o: $(B)/ksyms/%.S
 	$(Q)$(CC) $(HV_CFLAGS) -c -o $@ $<
 
-$(B)/ksyms/first.elf: $(HV_OBJS) $(VENDOR_OBJS) $(B)/ksyms/none.o $(HV_LDS) firmware/hot.lds
+$(B)/ksyms/first.elf: $(HV_OBJS) $(VENDOR_OBJS) $(B)/ksyms/none.o $(HV_LDS) $(HV_HOT_LDS)
 	$(call say,LD,$@)
 	$(Q)$(HV_LINK) -o $@ $(HV_OBJS) $(VENDOR_OBJS) $(B)/ksyms/none.o
 

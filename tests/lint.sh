@@ -118,11 +118,11 @@ vendor_list() {
 
 # A name there that is no function any more would only cost time, which nobody would see.
 hot_names() {
-	none "names in firmware/hot.lds that no function has" hot_list
+	none "names in hot.lds that no function has" hot_list
 }
 hot_list() {
 	local name
-	grep -oE '\.text\.[a-zA-Z0-9_?*]+' firmware/hot.lds | cut -c7- | sort -u | sed 's,?,.,g; s,\*,[a-z_]*,g' |
+	grep -ohE '\.text\.[a-zA-Z0-9_?*]+' firmware/hot.lds hv/engine/*/hot.lds | cut -c7- | sort -u | sed 's,?,.,g; s,\*,[a-z_]*,g' |
 		while read -r name; do
 			grep -rqE "\<$name[[:space:]]*[(:]" hv firmware --include='*.c' --include='*.S' || echo "$name"
 		done

@@ -103,6 +103,9 @@ struct partition {
 	struct nested_map nested;
 	struct shadow_paging shadow; /* of use where vcpu.shadow points here */
 	struct vcpu vcpu;
+	struct exit_stats exits; /* beside the vCPU: every exit touches both */
+	/* What stopped it, to be acted on before the next entry. */
+	volatile u32 requests;
 	/* Its chips: what the vCPU meets, and the whole board, which begins with it. */
 	union {
 		struct board board;
@@ -124,8 +127,6 @@ struct partition {
 	u8 phys_bits;
 	u32 tsc_khz;
 
-	/* What stopped it, to be acted on before the next entry. */
-	volatile u32 requests;
 	const char *reset_wanted; /* the cause, or NULL */
 	bool end_wanted;
 	bool destroy_wanted;
@@ -163,7 +164,6 @@ struct partition {
 	struct pmu_meter pmu;
 	struct partition_spaces spaces;
 
-	struct exit_stats exits;
 	u64 emulated;	/* instructions */
 	u64 lost_insns; /* exits whose instruction was gone when looked for */
 };
