@@ -10,6 +10,7 @@
 #include "core/vcpu_run.h"
 #include "lib/cpuops.h"
 #include "lib/str.h"
+#include "lib/x86.h"
 #include "mem/frames.h"
 #include "paging/adaptive/fixed.h"
 
@@ -19,7 +20,8 @@
 #define STEP_CYCLES   2500u /* each for so much beside the exit */
 #define EXIT_CYCLES   2000u /* until measured */
 #define REACH_UNKNOWN 2048u /* no TLB of today's is much larger */
-#define NOT_SEEN      20u   /* percent, at most: of what is carried on */
+#define CR3_SPACE     0x000fffffffffe000ull /* without Linux' choice of one of two halves */
+#define NOT_SEEN      20u		    /* percent, at most: of what is carried on */
 /* Of the time (ppm): in all below 0.3 %. */
 #define EVENTS_PPM   250u /* for each kind of event */
 #define STEPS_PPM    300u
@@ -56,6 +58,7 @@ static void step_windows(struct partition *p)
 static void window_due(void *arg, u64 now_ns)
 {
 	(void)now_ns;
+	estimate_note(arg);
 	step_windows(arg);
 }
 
@@ -116,6 +119,15 @@ static void take_windows(struct partition *p, struct estimates *out)
 	out->cr3_writes = take(p, WATCH_CR3);
 	out->invlpgs = take(p, WATCH_INVLPG);
 	step_windows(p);
+}
+
+void estimate_note(struct partition *p)
+{
+	struct walk_regs r;
+
+	vcpu_walk_regs(&p->vcpu, &r);
+	if (r.cr0 & CR0_PG)
+		busy_add(&p->estimate.busy, r.cr3 & CR3_SPACE);
 }
 
 /* --- tables and looks ------------------------------------------------------------------------- */
@@ -229,6 +241,8 @@ void estimate_tick(struct partition *p, u64 guest, struct estimates *out)
 
 	if (!e->on)
 		return;
+	estimate_note(p);
+	out->spaces = busy_name(&e->busy);
 	take_windows(p, out);
 	look_at_tables(p, guest, out);
 	take_looks(p, guest, out);
@@ -315,6 +329,7 @@ void estimate_start(struct partition *p, u64 tick_ns)
 	e->seen = (struct tables_seen){.small_ppm = MILLION};
 	e->touched = (struct policy_measure){0};
 	e->spare = false;
+	memset(&e->busy, 0, sizeof(e->busy));
 	memset(&e->totals, 0, sizeof(e->totals));
 	/* What was asked for by hand is had whatever it costs. */
 	allowance_init(&e->tables_share, hv_cmdline()->watch_ns ? 0 : TABLES_PPM, rdtsc());

@@ -11,6 +11,7 @@
 
 #include "core/timer.h"
 #include "paging/adaptive/allowance.h"
+#include "paging/adaptive/busy.h"
 #include "paging/adaptive/tables.h"
 #include "paging/adaptive/telemetry.h"
 #include "paging/adaptive/watch.h"
@@ -45,6 +46,7 @@ struct estimate {
 	u64 touched_guest;	       /* so many cycles */
 	bool spare;		       /* see estimate_spare() */
 	u64 heard;		       /* events, at the last tick */
+	struct busy busy;
 	struct estimate_totals totals;
 };
 
@@ -56,6 +58,9 @@ void estimate_power_on(struct partition *p);
 /* Until told otherwise: what looks and comparisons tell decides nothing (@spare), so few will do.
  */
 void estimate_spare(struct partition *p, bool spare);
+/* Between two of the guest's instructions, at a time that is none of its making: which address
+ * space runs is taken note of. */
+void estimate_note(struct partition *p);
 /* The guest does something else now: what there is to know is wanted soon. */
 void estimate_hurry(struct partition *p);
 /* Before and after a switch of paging modes: nested tables are as they were, then, for whatever
@@ -64,8 +69,8 @@ void estimate_mode_ends(struct partition *p);
 void estimate_mode(struct partition *p);
 /* The tick ends, in which the guest ran @guest cycles: put into @out what is known since the last
  * one: faults, cr3_writes and invlpgs (those of a guest that runs nested), table_writes, leaves,
- * walks (only where somebody looked since), touched. Nothing else in it is changed, nor anything at
- * all unless started. */
+ * walks (only where somebody looked since), touched, spaces. Nothing else in it is changed, nor
+ * anything at all unless started. */
 void estimate_tick(struct partition *p, u64 guest, struct estimates *out);
 /* Entries of this CPU's TLB for pages of 4 KiB, a guess where it does not say. */
 u64 estimate_reach(void);

@@ -193,6 +193,7 @@ static void look_due(void *arg, u64 now_ns)
 	u64 start = rdtsc();
 
 	(void)now_ns;
+	estimate_note(p);
 	if (p->looks.state == LOOKS_MARKED)
 		begin_round(p);
 	else

@@ -5,7 +5,7 @@
 #ifndef HV_PAGING_ADAPTIVE_BUSY_H
 #define HV_PAGING_ADAPTIVE_BUSY_H
 
-#include "penumbra/types.h"
+#include "paging/adaptive/sample.h"
 
 #define BUSY_SPACES 8u
 
@@ -14,6 +14,7 @@ struct busy {
 	struct {
 		u64 root;
 		u32 weight; /* 0: free */
+		bool named;
 	} space[BUSY_SPACES];
 };
 
@@ -21,5 +22,10 @@ struct busy {
 void busy_add(struct busy *b, u64 root);
 /* How many address spaces have an eighth of the guest's time or more; 0 until that can be said. */
 unsigned busy_count(const struct busy *b);
+/* A name, at most 2^40, for those of them that have most of it: one or two, the same whatever order
+ * they run in. Who has a third gets into it and stays down to an eighth, so that it changes with
+ * what the guest does and not by the chance of some samples. Confidence 0: there are many that have
+ * little each, or it cannot be said yet. */
+struct policy_measure busy_name(struct busy *b);
 
 #endif
