@@ -7,6 +7,10 @@
 #include "lib/errno.h"
 #include "lib/str.h"
 
+/* A chunk serves a request at once. Ended at once too, each request would be a command of its own
+ * to the guest's driver; while one is under way, the guest's kernel merges those behind it. */
+#define LATE_NS 250000u
+
 /* --- data --- */
 
 static int move(const struct dev_host *h, enum blk_op op, const struct blk_seg *s, u32 at, u8 *slot,
@@ -112,7 +116,22 @@ static struct blk_track *begin(struct blk_chan *m)
 	t->len = t->req->op == BLK_FLUSH ? 0 : request_len(t->req);
 	t->status = request_error(m, t->req, t->len);
 	t->cutting = !t->status && (t->len || t->req->op == BLK_FLUSH);
+	if (!t->status)
+		blk_ahead_note(m, t->req, t->len, !m->active);
+	m->active++;
+	m->writing += t->req->op == BLK_WRITE;
 	return t;
+}
+
+/* The request, whose place is free then. */
+static struct blk_req *track_end(struct blk_chan *m, struct blk_track *t)
+{
+	struct blk_req *req = t->req;
+
+	m->active--;
+	m->writing -= req->op == BLK_WRITE;
+	t->req = NULL;
+	return req;
 }
 
 static bool ended(const struct blk_track *t)
@@ -125,8 +144,10 @@ static u16 chan_op(enum blk_op op)
 	return op == BLK_FLUSH ? CHAN_BLK_FLUSH : op == BLK_WRITE ? CHAN_BLK_WRITE : CHAN_BLK_READ;
 }
 
-/* Fill the slot of a write. The lock is let go for it. False: the area changed meanwhile. */
-static bool fill(struct blk_chan *m, struct blk_track *t, struct chan_io *io, int *err)
+/* Copy @len bytes of @t from where it is cut, from or to byte @at of @io's slot. The lock is let go
+ * for it. False: the area changed meanwhile. */
+static bool copy_unlocked(struct blk_chan *m, struct blk_track *t, struct chan_io *io, u32 at,
+			  u32 len, int *err)
 {
 	struct channel *ch = m->hub->ch;
 	u8 *slot = channel_slot(ch, (u32)(io - m->hub->io));
@@ -134,34 +155,74 @@ static bool fill(struct blk_chan *m, struct blk_track *t, struct chan_io *io, in
 
 	channel_pin(ch);
 	spin_unlock(&ch->lock);
-	*err = copy_piece(m->host, t->req, t->cut, io->len, slot);
+	*err = copy_piece(m->host, t->req, t->cut, len, slot + at);
 	spin_lock(&ch->lock);
 	channel_unpin(ch);
 	return m->hub->epoch == epoch;
 }
 
+static void cut_failed(struct blk_track *t, int err)
+{
+	t->status = err;
+	t->cutting = false;
+}
+
+/* Serve the next piece of @t from chunk @io. False: it is still being read, or the area changed. */
+static bool take_chunk(struct blk_chan *m, struct blk_track *t, struct chan_io *io)
+{
+	u32 at = (u32)(t->req->offset + t->cut - io->offset);
+	u32 len = MIN(t->len - t->cut, io->len - at);
+	int err;
+
+	blk_hub_fed(m);
+	io->wanted = io->state != CHAN_IO_ANSWERED;
+	if (io->wanted)
+		return false;
+	io->copying = true;
+	if (!copy_unlocked(m, t, io, at, len, &err))
+		return false;
+	io->copying = false;
+	if (at + len == io->len)
+		blk_ahead_drop(io);
+	if (err) {
+		cut_failed(t, err);
+		return true;
+	}
+	m->bytes += len;
+	t->cut += len;
+	t->cutting = t->cut < t->len;
+	t->late = !t->cutting;
+	if (t->late && !m->late.queued)
+		dev_timer_set(m->host, &m->late, dev_now(m->host) + LATE_NS);
+	return true;
+}
+
 /* Hand out the next piece of @t. Under the lock. False: not now. */
 static bool cut(struct blk_chan *m, struct blk_track *t)
 {
-	struct chan_io *io = blk_hub_claim(m->hub, m);
 	const struct blk_req *req = t->req;
+	struct chan_io *io = NULL;
 	int err = 0;
 
+	if (req->op == BLK_READ)
+		io = blk_ahead_find(m, req->offset + t->cut);
+	if (io)
+		return take_chunk(m, t, io);
+	io = blk_hub_claim(m->hub, m);
 	if (!io)
 		return false;
 	io->op = chan_op(req->op);
 	io->track = t;
 	io->at = t->cut;
 	io->len = MIN(t->len - t->cut, CHAN_SLOT_SIZE);
-	if (req->op == BLK_WRITE && !fill(m, t, io, &err))
+	if (req->op == BLK_WRITE && !copy_unlocked(m, t, io, 0, io->len, &err))
 		return false;
 	if (err) {
 		blk_hub_free(m->hub, io);
-		t->status = err;
-		t->cutting = false;
+		cut_failed(t, err);
 		return true;
 	}
-	blk_hub_send(m->hub, io, req->offset + t->cut, req->fua);
+	blk_hub_send(m->hub, io, req->offset + t->cut, req->fua ? CHAN_BLK_FUA : 0);
 	t->cut += io->len;
 	t->pieces++;
 	t->cutting = t->cut < t->len;
@@ -186,7 +247,7 @@ static bool pump(struct blk_chan *m)
 			t->status = -EIO;
 		while (t->cutting && !t->status && cut(m, t))
 			;
-		any |= ended(t);
+		any |= ended(t) && !t->late;
 		if (t->cutting && !t->status) {
 			m->cutting = t;
 			break;
@@ -194,6 +255,8 @@ static bool pump(struct blk_chan *m)
 	}
 	if (!m->cutting)
 		blk_hub_fed(m);
+	if (!m->cutting && !m->head && !m->writing && m->epoch == m->hub->epoch)
+		blk_ahead_more(m);
 	spin_unlock(&ch->lock);
 	return any;
 }
@@ -280,8 +343,7 @@ static void start_again(struct blk_chan *m)
 		}
 		if (!last)
 			break;
-		prepend(m, last->req);
-		last->req = NULL;
+		prepend(m, track_end(m, last));
 		m->resent++;
 	}
 	m->cutting = NULL;
@@ -300,25 +362,32 @@ static void check_area(struct blk_chan *m)
 		start_again(m);
 }
 
+static void no_late(struct blk_chan *m)
+{
+	if (m->late.queued)
+		dev_timer_set(m->host, &m->late, TIMER_OFF);
+}
+
 /* Ends requests; one pass, for done() brings new ones. */
 static void end_requests(struct blk_chan *m)
 {
 	bool more = false;
 
+	no_late(m);
 	for (unsigned i = 0; i < BLK_CHAN_DEPTH; i++) {
 		struct blk_track *t = &m->track[i];
-		struct blk_req *req = t->req;
+		struct blk_req *req;
 
 		if (!ended(t))
 			continue;
 		if (m->cutting == t)
 			m->cutting = NULL;
-		t->req = NULL;
+		req = track_end(m, t);
 		m->requests++;
 		req->done(req, t->status);
 	}
 	for (unsigned i = 0; i < BLK_CHAN_DEPTH; i++)
-		more |= ended(&m->track[i]);
+		more |= ended(&m->track[i]) && !m->track[i].late;
 	if (more)
 		m->wake(m->ctx);
 }
@@ -335,6 +404,20 @@ void blk_chan_service(struct blk_chan *m)
 	if (pump(m))
 		m->wake(m->ctx);
 	tell_daemon(m);
+}
+
+void blk_chan_guest_halted(struct blk_chan *m)
+{
+	if (m->late.queued)
+		blk_chan_service(m);
+}
+
+static void late_enough(void *arg, u64 now_ns)
+{
+	struct blk_chan *m = arg;
+
+	(void)now_ns;
+	m->wake(m->ctx);
 }
 
 /* --- what the controllers call --- */
@@ -359,6 +442,8 @@ static void forget(struct blk_chan *m)
 {
 	struct blk_hub *h = m->hub;
 
+	no_late(m);
+	blk_ahead_drop_all(m);
 	for (unsigned i = 0; i < CHAN_POOL_MAX; i++) {
 		struct chan_io *io = &h->io[i];
 
@@ -375,6 +460,7 @@ static void forget(struct blk_chan *m)
 	blk_hub_fed(m);
 	m->head = m->last = NULL;
 	m->cutting = NULL;
+	m->active = m->writing = 0;
 	memset(m->track, 0, sizeof(m->track));
 }
 
@@ -422,6 +508,7 @@ struct blk_chan *blk_chan_open(struct blk_hub *h, const struct chan_blk_open *wh
 		m->failed = failed;
 		m->ctx = ctx;
 		m->open = *what;
+		m->late = (struct timer){.fire = late_enough, .arg = m};
 		m->epoch = h->epoch;
 		blk_hub_set_state(m, BLK_CHAN_OPENING);
 		blk_hub_advance(h);

@@ -20,6 +20,7 @@
 #define BLK_CHAN_MEDIA 24u /* open at once */
 #define BLK_CHAN_DEPTH 64u /* requests of one medium that are being worked at; more wait */
 #define BLK_CHAN_WHY   160u
+#define BLK_AHEAD_MAX  8u /* slots' worth that one medium may have been read ahead */
 
 struct blk_hub;
 struct blk_chan;
@@ -40,8 +41,19 @@ struct blk_track {
 	u32 len;
 	u32 pieces;   /* handed out and not done with */
 	bool cutting; /* more is to be handed out */
+	bool late;    /* a chunk served it: it may end a little later */
 	int status;
 	u64 order; /* of arrival */
+};
+
+/* What a medium has been read ahead. A chunk is an I/O that no request asked for. */
+struct blk_ahead {
+	struct chan_io *chunk[BLK_AHEAD_MAX]; /* read or being read, in no order; NULL: none */
+	u64 next;			      /* where the last read that a guest asked for ended */
+	u64 run;   /* bytes up to there that were read in one go, one request at a time, */
+	u64 end;   /* where the last chunk ends; counts while there are chunks */
+	u32 reads; /* in how many requests */
+	u32 chunks;
 };
 
 struct blk_chan {
@@ -65,6 +77,7 @@ struct blk_chan {
 	u32 orphans; /* of these, I/Os of requests that were forgotten */
 	u64 epoch;   /* of the area that its I/Os are in */
 	struct chan_io *answered;
+	struct blk_ahead ahead;
 	struct chan_blk_open open;
 	u64 size;
 	bool readonly;
@@ -74,7 +87,9 @@ struct blk_chan {
 	struct blk_req *head, *last; /* not begun */
 	struct blk_track track[BLK_CHAN_DEPTH];
 	struct blk_track *cutting; /* the one that waits for slots for the rest of it */
+	u32 active, writing;	   /* tracks in use; of these, writes */
 	u64 order;
+	struct timer late; /* runs while a late one has not ended */
 	u64 requests, bytes, errors, resent;
 };
 
@@ -86,8 +101,12 @@ struct chan_io {
 	u8 state; /* enum chan_io_state */
 	u16 op;	  /* enum chan_blk_op */
 	struct blk_chan *medium;
-	struct blk_track *track; /* NULL: forgotten, or OPEN and CLOSE */
+	struct blk_track *track; /* NULL: forgotten, OPEN, CLOSE, or a chunk read ahead */
 	u32 at, len;		 /* of the request */
+	u64 offset;		 /* in the medium */
+	bool ahead;		 /* a chunk, or one that nobody wants any more */
+	bool wanted;		 /* a request waits for this chunk */
+	bool copying;		 /* it is being copied from, without the lock */
 	s32 status;
 	struct chan_io *next;
 };
@@ -118,17 +137,36 @@ bool blk_hub_closing(struct blk_hub *h);
 
 /* A slot and a place in the ring for a piece of @m's, or NULL: @m is woken when there is one. */
 struct chan_io *blk_hub_claim(struct blk_hub *h, struct blk_chan *m);
+/* The same for reading ahead: never the last slots, never before somebody who waits. */
+struct chan_io *blk_hub_claim_spare(struct blk_hub *h, struct blk_chan *m);
 /* @m waits for a slot no longer. */
 void blk_hub_fed(struct blk_chan *m);
 void blk_hub_set_state(struct blk_chan *m, enum blk_chan_state state);
 /* Tell the daemon of what was sent since it was told last. */
 void blk_hub_tell(struct blk_hub *h);
-/* Put a claimed @io, filled in, into the ring. The daemon is not yet told. */
-void blk_hub_send(struct blk_hub *h, struct chan_io *io, u64 offset, bool fua);
+/* Put a claimed @io, filled in, into the ring. @flags: CHAN_BLK_*. The daemon is not yet told. */
+void blk_hub_send(struct blk_hub *h, struct chan_io *io, u64 offset, u16 flags);
 /* @io's slot is free; whoever waits for one is woken. */
 void blk_hub_free(struct blk_hub *h, struct chan_io *io);
 /* Send what OPEN and CLOSE are due. */
 void blk_hub_advance(struct blk_hub *h);
+
+/* --- reading ahead (blk_ahead.c); all under the lock --- */
+
+/* @req, @len bytes, is about to be begun: learn from it, drop what it makes stale. @alone: no other
+ * request of @m is being worked at. */
+void blk_ahead_note(struct blk_chan *m, const struct blk_req *req, u32 len, bool alone);
+/* The chunk that holds the medium's byte @offset, or will; NULL: none. */
+struct chan_io *blk_ahead_find(struct blk_chan *m, u64 offset);
+/* Read on, if that is worth it now. Only while no write of @m is being worked at or waits: what is
+ * read might be older than it. */
+void blk_ahead_more(struct blk_chan *m);
+void blk_ahead_drop(struct chan_io *io);
+void blk_ahead_drop_all(struct blk_chan *m);
+/* The daemon's answer to a chunk, also to one that was dropped. */
+void blk_ahead_answered(struct blk_hub *h, struct chan_io *io, s32 status);
+/* Somebody needs a slot: give one back. False: no chunk can be dropped. */
+bool blk_ahead_reclaim(struct blk_hub *h);
 
 /* --- for the guest's life --- */
 
@@ -143,6 +181,8 @@ struct blk_chan *blk_chan_open(struct blk_hub *h, const struct chan_blk_open *wh
 enum blk_chan_state blk_chan_state(const struct blk_chan *m);
 /* On the guest's CPU, after wake(): copies data, ends requests, starts others. */
 void blk_chan_service(struct blk_chan *m);
+/* On the guest's CPU: it has nothing to do until an interrupt. */
+void blk_chan_guest_halted(struct blk_chan *m);
 /* The guest is gone: forget requests, close the medium. @m is the hub's again. */
 void blk_chan_close(struct blk_chan *m);
 

@@ -72,6 +72,8 @@ static struct chan_io *claim(struct blk_hub *h, struct blk_chan *m)
 	if (!h->ch->attached || !ring_has_room(h))
 		return NULL;
 	io = free_io(h);
+	if (!io && blk_ahead_reclaim(h))
+		io = free_io(h);
 	if (!io)
 		return NULL;
 	*io = (struct chan_io){.state = CHAN_IO_CLAIMED, .medium = m};
@@ -84,6 +86,8 @@ struct chan_io *blk_hub_claim(struct blk_hub *h, struct blk_chan *m)
 	struct blk_chan *next = longest_waiting(h);
 	struct chan_io *io = NULL;
 
+	if (m->held >= quota(h))
+		blk_ahead_drop_all(m);
 	/* Its own answers will ask again in the first three cases. */
 	if (m->state != BLK_CHAN_OPEN || m->orphans || m->held >= quota(h))
 		return NULL;
@@ -96,6 +100,17 @@ struct chan_io *blk_hub_claim(struct blk_hub *h, struct blk_chan *m)
 		m->starved = ++h->queue_no;
 		h->starving++;
 	}
+	return io;
+}
+
+struct chan_io *blk_hub_claim_spare(struct blk_hub *h, struct blk_chan *m)
+{
+	struct chan_io *io = NULL;
+
+	if (!h->starving && m->held < quota(h) / 2 && ring_has_room(h) && free_io(h))
+		io = claim(h, m);
+	if (io)
+		m->held++;
 	return io;
 }
 
@@ -119,17 +134,18 @@ static u32 index_of(const struct blk_hub *h, const struct blk_chan *m)
 	return (u32)(m - h->medium);
 }
 
-void blk_hub_send(struct blk_hub *h, struct chan_io *io, u64 offset, bool fua)
+void blk_hub_send(struct blk_hub *h, struct chan_io *io, u64 offset, u16 flags)
 {
 	struct chan_blk_req r = {
 		.op = io->op,
-		.flags = fua ? CHAN_BLK_FUA : 0,
+		.flags = flags,
 		.medium = index_of(h, io->medium),
 		.len = io->len,
 		.offset = offset,
 		.slot = (u32)(io - h->io),
 	};
 
+	io->offset = offset;
 	io->id = r.id = ++h->serial << 8 | r.slot;
 	io->state = CHAN_IO_SENT;
 	h->claimed--;
@@ -175,7 +191,7 @@ static bool ask(struct blk_hub *h, struct blk_chan *m, enum chan_blk_op op)
 		memcpy(channel_slot(h->ch, (u32)(io - h->io)), &m->open, sizeof(m->open));
 	}
 	m->asked = true;
-	blk_hub_send(h, io, 0, false);
+	blk_hub_send(h, io, 0, 0);
 	blk_hub_tell(h);
 	return true;
 }
@@ -268,6 +284,10 @@ static void answered(struct blk_hub *h, struct chan_io *io, s32 status)
 {
 	struct blk_chan *m = io->medium;
 
+	if (io->ahead) {
+		blk_ahead_answered(h, io, status);
+		return;
+	}
 	if (!io->track) {
 		m->orphans--;
 		blk_hub_free(h, io);
@@ -364,6 +384,7 @@ static void area_gone(struct blk_chan *m)
 {
 	m->held = m->orphans = 0;
 	m->answered = NULL;
+	m->ahead = (struct blk_ahead){0};
 	m->asked = m->known = false;
 	blk_hub_fed(m);
 	if (m->state == BLK_CHAN_OPEN || (m->state == BLK_CHAN_FAILED && m->size))

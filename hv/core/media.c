@@ -251,6 +251,13 @@ void media_service(struct partition *p)
 		net_chan_service(p->nic);
 }
 
+void media_guest_halted(struct partition *p)
+{
+	for (unsigned i = 0; i < MEDIA_COUNT; i++)
+		if (p->served[i])
+			blk_chan_guest_halted(p->served[i]);
+}
+
 void media_close(struct partition *p)
 {
 	timer_set(&p->media_limit, TIMER_OFF);

@@ -22,6 +22,8 @@ int media_open(struct partition *p);
 int media_poll(struct partition *p);
 /* Data and frames that have come for a guest that is built. */
 void media_service(struct partition *p);
+/* The guest waits for an interrupt: what was kept back for it need not be any longer. */
+void media_guest_halted(struct partition *p);
 /* The guest has ended, its board stands still: give everything back. */
 void media_close(struct partition *p);
 /* What its board gets for drive @i; NULL: none. */

@@ -318,8 +318,10 @@ static bool type(struct partition *p, u8 byte)
 
 static void halted(struct partition *p)
 {
-	if (p->state == PARTITION_RUNNING)
-		pc_halted(&p->pc);
+	if (p->state != PARTITION_RUNNING)
+		return;
+	media_guest_halted(p);
+	pc_halted(&p->pc);
 }
 
 const struct partition_ops guest_ops = {

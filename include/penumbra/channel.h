@@ -236,7 +236,8 @@ enum chan_blk_op {
 	CHAN_BLK_WRITE,
 	CHAN_BLK_FLUSH, /* done when everything written before is on the medium */
 };
-#define CHAN_BLK_FUA 0x1u /* WRITE: done when it is on the medium */
+#define CHAN_BLK_FUA   0x1u /* WRITE: done when it is on the medium */
+#define CHAN_BLK_AHEAD 0x2u /* READ: no guest has asked yet, an error is nobody's so far */
 
 struct chan_blk_req {
 	u32 id; /* chosen by the hypervisor, unique among those in flight */

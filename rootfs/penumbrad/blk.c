@@ -194,10 +194,10 @@ static void transfer_done(struct aio_req *io, int result)
 	struct medium_state *s = w->state;
 
 	s->in_flight--;
-	if (result)
-		say_error(&s->medium, &w->req, result);
-	else
+	if (!result)
 		count(&s->medium, &w->req);
+	else if (!(w->req.flags & CHAN_BLK_AHEAD))
+		say_error(&s->medium, &w->req, result);
 	if (w->req.op == CHAN_BLK_WRITE)
 		write_over(s, w->order);
 	answer(w, result);

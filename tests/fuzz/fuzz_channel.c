@@ -3,8 +3,9 @@
  * guests' memory may be touched (ASan), every request ends at most once, and after a good attach
  * the machine works again.
  *
- * SRCS: hv/chan/channel.c hv/chan/blk_hub.c hv/chan/blk_chan.c hv/chan/net_chan.c
- * SRCS: hv/chan/con_chan.c hv/dev/pci.c hv/dev/bus.c hv/lib/timerq.c hv/lib/str.c hv/lib/crc32.c
+ * SRCS: hv/chan/channel.c hv/chan/blk_hub.c hv/chan/blk_chan.c hv/chan/blk_ahead.c
+ * SRCS: hv/chan/net_chan.c hv/chan/con_chan.c hv/dev/pci.c hv/dev/bus.c hv/lib/timerq.c
+ * SRCS: hv/lib/str.c hv/lib/crc32.c
  *
  * SPDX-License-Identifier: MIT
  */
@@ -38,6 +39,7 @@ static struct rig {
 	struct net_chan port[2];
 	bool up[2];
 	struct request r[GUESTS][REQS];
+	u64 next[GUESTS]; /* where the last request ended */
 	u8 ram[RAM_SIZE];
 	unsigned wakes;
 } g;
@@ -129,13 +131,14 @@ static void submit(struct program *p, unsigned i)
 		r->seg[0].len = len, r->seg[1].len = 0;
 	r->req = (struct blk_req){
 		.op = what % 3,
-		.offset = take(p) * 512u,
+		.offset = what & 0x80 ? g.next[i] : take(p) * 512u,
 		.seg = r->seg,
 		.nseg = what % 3 == BLK_FLUSH ? 0 : 2,
 		.done = done,
 		.arg = r,
 	};
 	r->busy = true;
+	g.next[i] = r->req.offset + len;
 	blk_submit(&g.m[i]->blk, &r->req);
 	blk_submit_end(&g.m[i]->blk);
 }
@@ -302,8 +305,11 @@ static void step(struct program *p)
 		pci_cfg_write(&g.d.ch.pci, take(p) & 0x3c, 4, take32(p));
 		break;
 	case 14:
-	case 15:
 		service();
+		break;
+	case 15:
+		if (g.m[i])
+			blk_chan_guest_halted(g.m[i]);
 		break;
 	}
 }
