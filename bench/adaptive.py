@@ -130,13 +130,13 @@ class Meter:
             stats = machine.stats()
             since = busy_ticks(stats)
             while (left := ticks - ticks_of(segment, since, stats)) > 0:
+                if segment.guest_ns() > IDLE_TICKS * ticks * self.tick_ns:
+                    raise BenchError(f"{machine.name}: {load.name} ran {segment.guest_ns() / 1e9:.1f} s, ticks still wanted: {left}")
                 segment.add(machine.run(load.name, load.param, max(1, min(ROUNDS_MAX, math.ceil(left * self.tick_ns / last)))))
                 last = segment.rounds[-1][1]
                 stats = machine.stats()
                 if not policy_on(stats):
                     raise BenchError(f"{machine.name}: the policy has ended: paging={stats['paging']}")
-                if segment.guest_ns() > IDLE_TICKS * ticks * self.tick_ns:
-                    raise BenchError(f"{machine.name}: {load.name} ran {segment.guest_ns() / 1e9:.1f} s, ticks still wanted: {left}")
             return stats
         first, segment = Segment(), Segment()
         before = until(first, FIRST_TICKS)
