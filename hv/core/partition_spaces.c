@@ -20,8 +20,9 @@
 #include "lib/muldiv.h"
 #include "lib/str.h"
 
-#define CHAOS	    "chaos"
-#define CHAOS_LOADS 12 /* of CR3, after which each address space's mode is drawn anew */
+#define CHAOS	       "chaos"
+#define LEAVES_A_TABLE 64 /* as a guess */
+#define CHAOS_LOADS    12 /* of CR3, after which each address space's mode is drawn anew */
 
 static bool chaos(void)
 {
@@ -62,23 +63,20 @@ static u64 shadow_cycles(const struct exit_stats *e)
 }
 
 /* Page faults of shadow tables: all exit, unless the CPU keeps some to itself. */
-static void totals(void *ctx, struct policy_sample *x)
+static void totals(void *ctx, struct mixed_totals *t)
 {
 	struct partition *p = ctx;
-	struct policy_sample *t = &p->spaces.totals;
-	struct shadow_stats st;
+	struct mixed_totals *sum = &p->spaces.totals;
 	struct pmu_reading r;
 
 	pmu_meter_read(&p->pmu, p->vcpu.cpu, rdtsc(), &r);
-	add_reading(&t->walk_cycles, &r.walk_cycles);
-	shadow_get_stats(p->vcpu.shadow->tables, &st);
-	t->faults = (struct policy_measure){
-		.value = st.path[SHADOW_PATH_GUEST].count,
-		.confidence = p->vcpu.shadow->setup.filters_faults ? 50 : 100};
-	t->shadow_cycles =
-		(struct policy_measure){.value = shadow_cycles(&p->exits), .confidence = 100};
-	t->leaves = (struct policy_measure){.value = st.pool_used * 64, .confidence = 50};
-	*x = *t;
+	add_reading(&sum->walk_cycles, &r.walk_cycles);
+	sum->faults.value = shadow_faults_given(p->vcpu.shadow->tables);
+	sum->faults.confidence = p->vcpu.shadow->setup.filters_faults ? 50 : 100;
+	sum->shadow_cycles = (struct policy_measure){shadow_cycles(&p->exits), 100};
+	sum->leaves.value = shadow_tables_used(p->vcpu.shadow->tables) * LEAVES_A_TABLE;
+	sum->leaves.confidence = 50;
+	*t = *sum;
 }
 
 /* The policy has given an address space another mode. */

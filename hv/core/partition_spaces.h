@@ -17,9 +17,9 @@ struct partition_spaces {
 	struct mixed mixed;
 	struct spaces policy;
 	struct cost_model cost;
-	struct policy_sample totals; /* measured so far, for the spaces */
-	u64 seed;		     /* paging.per_as=chaos */
-	struct timer look;	     /* for mixed_look_due() */
+	struct mixed_totals totals; /* measured so far, for the spaces */
+	u64 seed;		    /* paging.per_as=chaos */
+	struct timer look;	    /* for mixed_look_due() */
 	/* at the end of the last tick */
 	u64 loads, load_cycles, guest, ns;
 	bool hopeless; /* for good: too much is shared */

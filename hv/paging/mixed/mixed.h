@@ -22,11 +22,14 @@
 
 struct mixed_space;
 
+/* Of the whole guest, so far. Page faults: those by shadow tables. @leaves: as they are now. */
+struct mixed_totals {
+	struct policy_measure faults, walk_cycles, shadow_cycles, leaves;
+};
+
 struct mixed_setup {
-	/* Running totals of what the policy measures (@unhalted is not asked for, nor page faults
-	 * while nested); differences are charged to the address space that ran. NULL: nobody
-	 * measures. */
-	void (*totals)(void *ctx, struct policy_sample *x);
+	/* Differences of these are charged to the address space that ran. NULL: nobody measures. */
+	void (*totals)(void *ctx, struct mixed_totals *t);
 	/* Not the policy but this decides, at each load of CR3: @root's mode. For tests. NULL. */
 	enum policy_mode (*choose)(void *ctx, u64 root, u64 loads);
 	/* The policy has changed @a's mode because of @x. NULL. */
@@ -79,7 +82,8 @@ struct mixed {
 	u64 guards_flushed; /* nested_map.guards_made at the last flush */
 	u64 cycles;	    /* of the vCPU, where the last space was charged, */
 	u64 faults;	    /* and how many it had heard of nested */
-	struct policy_sample totals;
+	struct mixed_totals totals;
+	struct policy_sample nobodys; /* before there was a current one */
 	struct mixed_space space[SPACES_MAX], *current;
 	struct mixed_looks looks;
 	struct mixed_stats stats;

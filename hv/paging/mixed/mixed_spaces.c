@@ -122,8 +122,8 @@ struct mixed_space *mixed_arrive(struct vcpu *v, u64 root)
 	struct mixed *m = v->mixed;
 	struct mixed_space *a = m->current;
 
-	mixed_charge(v);
 	if (!a || a->root != root) {
+		mixed_charge(v);
 		mixed_look_end(v);
 		mixed_rest(a);
 		a = find(m, root);
@@ -168,7 +168,7 @@ static void add(struct policy_measure *sum, const struct policy_measure *now,
 
 static void add_totals(struct mixed *m, struct policy_sample *sum, bool first)
 {
-	struct policy_sample x = {0};
+	struct mixed_totals x;
 
 	m->setup.totals(m->setup.ctx, &x);
 	add(&sum->faults, &x.faults, &m->totals.faults, first);
@@ -196,7 +196,7 @@ void mixed_charge(struct vcpu *v)
 {
 	struct mixed *m = v->mixed;
 	enum policy_mode mode = m->shadow ? POLICY_SHADOW : POLICY_NESTED;
-	struct policy_sample nobodys = {0}, *sum = m->current ? &m->current->sum : &nobodys;
+	struct policy_sample *sum = m->current ? &m->current->sum : &m->nobodys;
 	u64 now = mixed_run_cycles(v);
 	bool first;
 

@@ -65,3 +65,13 @@ void shadow_get_stats(const struct shadow *s, struct shadow_stats *st)
 	st->pool_used = s->used;
 	st->pool_pages = s->npages;
 }
+
+u64 shadow_faults_given(const struct shadow *s)
+{
+	return s->stats.path[SHADOW_PATH_GUEST].count;
+}
+
+u64 shadow_tables_used(const struct shadow *s)
+{
+	return s->used;
+}

@@ -196,5 +196,8 @@ struct shadow_stats {
 	u64 prefetched, large_leaves, went_out_of_sync, root_hits, root_misses;
 };
 void shadow_get_stats(const struct shadow *s, struct shadow_stats *st);
+/* Two of them, for whoever asks often: faults given to the guest, and tables alive. */
+u64 shadow_faults_given(const struct shadow *s);
+u64 shadow_tables_used(const struct shadow *s);
 
 #endif
