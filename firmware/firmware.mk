@@ -3,7 +3,7 @@
 # that is checked, and so is the flat layout that Multiboot1 loaders rely on.
 NM := nm
 READELF := readelf
-HV_HOT_LDS := firmware/hot.lds hv/engine/svm/hot.lds hv/engine/vmx/hot.lds
+HV_HOT_LDS := firmware/hot.lds $(wildcard hv/engine/*/hot.lds)
 HV_LINK = $(LD) -nostdlib -static -z max-page-size=4096 --build-id=none --gc-sections -T $(HV_LDS)
 hv_text_symbols = $(NM) -n $(1) | grep ' [tT] '
 

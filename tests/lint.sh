@@ -107,13 +107,13 @@ layers_list() {
 vendor_words() {
 	none "vendor words outside hv/engine/{svm,vmx}" vendor_list
 }
-# The command line's grammar names the engines (engine=svm|vmx): those lines of cmdline.c are the one
-# place outside them. CR4_VMXE is the architecture's name of a bit that guests must not set.
+# The command line's grammar names the engines (engine=svm|vmx), the image's layout takes a list from each: those lines are the
+# places outside them. CR4_VMXE is the architecture's name of a bit that guests must not set.
 vendor_list() {
 	sources '*.c' '*.h' '*.S' '*.lds' '*.mk' Makefile | grep -vE '^(hv/engine/(svm|vmx)/|docs/|tests/)' |
 		xargs -d '\n' grep -nEi '(^|[^[:alnum:]])[a-z_]*(svm|vmx|vmcb|vmcs)|\<(ept|eptp|npt|asid|vt-x|amd-v|vmrun|vm(read|write|launch|resume)|inv(ept|vpid))\>' /dev/null |
 		grep -vE '^hv/core/cmdline\.c:[0-9]+:(#define ENGINE_EXPECTED|static const char \*const engine_words\[\])' |
-		grep -vE '^Makefile:[0-9]+:.*hv/engine/(svm|vmx)/|CR4_VMXE'
+		grep -vE '^Makefile:[0-9]+:.*hv/engine/(svm|vmx)/|^firmware/hot\.lds:[0-9]+:INCLUDE hv/engine/|CR4_VMXE'
 }
 
 # A name there that is no function any more would only cost time, which nobody would see.
