@@ -123,6 +123,7 @@ class Meter:
     def policy_segment(self, machine, platform, load):
         """The first ticks apart, then as many as are wanted."""
         machine.set_mode("adaptive")
+
         def ticks_of(segment, since, stats):
             return segment.guest_ns() // self.tick_ns if platform == "per_as" else busy_ticks(stats) - since
 
