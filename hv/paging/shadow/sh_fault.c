@@ -159,6 +159,7 @@ static struct sh_page *step_down(struct shadow *s, struct sh_page *p, unsigned i
 		if (!child)
 			return NULL;
 		sh_sync_below(s, child);
+		sh_settle_again(s, child);
 	}
 	child->pinned = s->op;
 	child->used = true;

@@ -14,6 +14,7 @@
 #define PATIENCE_LEAF  4u
 #define PATIENCE_LINKS 8u
 #define PATIENCE_MAX   128u
+#define GONE_AT_ONCE   16u /* entries of a last-level table, between two flushes */
 #define ASLEEP_LOADS   64u /* of CR3, since a table was within reach */
 
 /* --- the list of tables out of sync ---------------------------------------------------------- */
@@ -80,6 +81,7 @@ static bool compare_present(struct shadow *s, struct sh_page *p)
 			if (e == sh_src(p, gi))
 				continue;
 			sh_take(s, p, gi, e);
+			p->gone += !(e & PTE_P);
 			changed = true;
 		}
 	}
@@ -95,6 +97,7 @@ bool sh_compare(struct shadow *s, struct sh_page *p)
 		return false;
 	since = sh_now(s);
 	p->compared = s->op;
+	p->gone = 0;
 	changed = compare_present(s, p);
 	sh_account(s, SHADOW_PATH_RESYNC, since);
 	return changed;
@@ -195,6 +198,17 @@ static bool calmed(struct shadow *s, struct sh_page *p)
 	return true;
 }
 
+/* A range of pages was taken out of it at once, and that is over: what comes next is most likely
+ * filled on demand. */
+static bool torn_down(struct shadow *s, struct sh_page *p)
+{
+	if (s->c.policy != SHADOW_AUTO || p->shared || p->level > 1 || s->absent == s->trap ||
+	    p->gone < GONE_AT_ONCE)
+		return false;
+	sh_go_synced(s, sh_key_gpa(p->key));
+	return true;
+}
+
 /* Out of reach from the running root. That is looked up once after each change of links. */
 static bool far(struct shadow *s, struct sh_page *p, const struct sh_root *r)
 {
@@ -224,7 +238,7 @@ static bool sync_one(struct shadow *s, struct sh_page *p, const struct sh_root *
 	if (!sh_compare(s, p))
 		return calmed(s, p);
 	p->clean = 0;
-	return false;
+	return torn_down(s, p);
 }
 
 /* What was compared already is passed over when the list is begun anew. */
@@ -354,14 +368,33 @@ void sh_go_out_of_sync(struct shadow *s, gpa_t gpa)
 	keep_few(s, gpa);
 }
 
+/* Has the guest made no more than one entry of it so far? */
+static bool hardly_used(const struct sh_page *p)
+{
+	unsigned n = 0;
+
+	for (unsigned gi = 0; n < 2 && gi < sh_sources(p); gi++)
+		n += sh_guest(p, gi) & PTE_P;
+	return n < 2;
+}
+
 /* Tables are born out of sync, as they are about to be filled, and earn their state by being left
- * alone; unless absent entries are worth something: then last-level tables are watched from the
- * start, until they turn out to be hammered. */
+ * alone; unless absent entries are worth something: then last-level tables that are filled on
+ * demand, which begin with one entry, are watched from the start, until they turn out to be
+ * hammered. Those that begin with more are copies (fork): changed and torn down in one go. */
 static bool born_out_of_sync(const struct shadow *s, const struct sh_page *p)
 {
 	if (s->c.policy == SHADOW_VTLB)
 		return true;
-	return p->level > 1 || s->absent == s->trap;
+	return p->level > 1 || s->absent == s->trap || !hardly_used(p);
+}
+
+void sh_settle_again(struct shadow *s, struct sh_page *p)
+{
+	if (p->state != SH_OOS || p->shared || born_out_of_sync(s, p))
+		return;
+	p->patience = PATIENCE_LEAF;
+	sh_go_synced(s, sh_key_gpa(p->key));
 }
 
 void sh_settle_new(struct shadow *s, struct sh_page *p)

@@ -43,6 +43,20 @@ static bool hammered(const struct shadow *s, struct sh_page *p)
 	return ++p->writes >= (leaf ? WRITES_LEAF : WRITES_LINKS);
 }
 
+/* Only what the frame was once, in an address space that may be gone? Another table made from it is
+ * within reach, and @p is not. */
+static bool outlived(const struct shadow *s, gpa_t gpa, const struct sh_page *p)
+{
+	const struct sh_page *o;
+
+	if (!s->current || !sh_out_of_reach(s, p, s->current))
+		return false;
+	for (o = sh_next_of(s, gpa, NULL); o; o = sh_next_of(s, gpa, o))
+		if (o != p && !sh_out_of_reach(s, o, s->current))
+			return true;
+	return false;
+}
+
 static void drop_written(struct shadow *s, gpa_t gpa)
 {
 	u64 since = sh_now(s);
@@ -60,7 +74,7 @@ bool sh_table_write(struct shadow *s, gpa_t gpa)
 		return false;
 	}
 	for (p = sh_next_of(s, gpa, NULL); p; p = sh_next_of(s, gpa, p)) {
-		if (!hammered(s, p))
+		if (!hammered(s, p) || outlived(s, gpa, p))
 			continue;
 		sh_go_out_of_sync(s, gpa);
 		return false;

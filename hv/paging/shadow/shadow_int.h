@@ -109,8 +109,9 @@ struct sh_page {
 	u32 oos_prev, oos_next;
 	u64 present[SH_ENTRIES / 64]; /* a bit per entry */
 	u16 live;		      /* entries present */
-	u16 written;		      /* the entry that the guest wrote last while it was synced */
-	u8 state;		      /* enum sh_state */
+	u16 gone;    /* of these, taken out by the guest before it was compared last */
+	u16 written; /* the entry that the guest wrote last while it was synced */
+	u8 state;    /* enum sh_state */
 	/* By the guest while synced: writes, of them the last ones that made an entry absent, and
 	 * all of those. */
 	u8 writes, cleared, removed;
@@ -419,6 +420,9 @@ void sh_take(struct shadow *s, struct sh_page *p, unsigned gi, u64 e);
 
 /* Choose the state of the new table @p. */
 void sh_settle_new(struct shadow *s, struct sh_page *p);
+/* And again for @p, in use before, that comes to be linked anew: its frame has had another use
+ * meanwhile if it is all but empty. */
+void sh_settle_again(struct shadow *s, struct sh_page *p);
 /* The table leaves the pool. */
 void sh_forget_state(struct shadow *s, struct sh_page *p);
 /* Compare with the guest's what entries of @p stand for, take over what differs. True: something
