@@ -16,7 +16,7 @@ MODES = {"nested": "paging=nested", "shadow": "paging=shadow", "vtlb": "paging=s
          "switches": "paging=adaptive policy=chaos:5 policy.tick=1ms policy.chaos_exits=10",
          # Address spaces change their mode by chance, each by itself.
          "spaces": "paging=adaptive paging.per_as=chaos:3"}
-SWITCHES = {"chaos": 200, "switches": 1000}  # at least
+SWITCHES = {"chaos": 150, "switches": 1000}  # at least; fewer where fewer faults exit
 THAWS = 40  # from an address space that runs nested to one on shadow tables
 MACHINES = {"qemu": 40, "bochs-broadwell": 60, "bochs-ryzen": 60}  # seconds
 VARIATIONS = {f"{kernel}-{mode}" + f"-{on}" * (on != "qemu"):
