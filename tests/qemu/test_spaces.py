@@ -31,7 +31,7 @@ def sums(m, source):
 
 def native(t, on, image):
     m = machines.start(t, on, t.built("guests/" + image))
-    m.wait_line(None, "^adversary: end", 120)
+    m.wait_for(lambda: "adversary: end" in sums(m, None), 120, "whole last line of the adversary")
     said = sums(m, None)
     m.stop()
     t.check(len(said) == PARTS + 1 and all("0 wrong" in line for line in said[:-1]), f"the machine alone says {said}")
