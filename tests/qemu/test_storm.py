@@ -16,7 +16,8 @@ MODES = {"nested": "paging=nested", "shadow": "paging=shadow", "vtlb": "paging=s
          "switches": "paging=adaptive policy=chaos:5 policy.tick=1ms policy.chaos_exits=10",
          # Address spaces change their mode by chance, each by itself.
          "spaces": "paging=adaptive paging.per_as=chaos:3"}
-SWITCHES = {"chaos": 150, "switches": 1000}  # at least; fewer where fewer faults exit
+SWITCHES = {"chaos": 200, "switches": 1000}  # at least
+FILTERED = {"chaos": 150, "switches": 600}  # where the CPU keeps the guest's own faults from exiting, so exits by chance are fewer
 THAWS = 40  # from an address space that runs nested to one on shadow tables
 MACHINES = {"qemu": 40, "bochs-broadwell": 60, "bochs-ryzen": 60}  # seconds
 VARIATIONS = {f"{kernel}-{mode}" + f"-{on}" * (on != "qemu"):
@@ -45,7 +46,8 @@ def run(t, kernel, mode, on):
     t.check(len(expected) == SUMS[kernel], f"the machine alone says {expected}")
     m = machines.start(t, on, t.iso(CONFIG.format(image), machines.cmdline(on, MODES[mode])))
     result = m.wait_record("result", 300, guest="alpha")
-    t.check(result["switches"] >= SWITCHES.get(mode, 0), f"only {result['switches']} switches")
+    least = (FILTERED if on == "bochs-broadwell" else SWITCHES).get(mode, 0)
+    t.check(result["switches"] >= least, f"only {result['switches']} switches")
     if mode == "spaces":
         spaces = m.wait_record("stats", 10, guest="alpha")["spaces"]
         t.check(spaces["to_shadow"] >= THAWS and spaces["writes"], f"hardly anything happened: {spaces}")
