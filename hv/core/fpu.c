@@ -109,6 +109,8 @@ void vcpu_load(struct vcpu *v)
 	write_dr3(v->dr[3]);
 	if (has_rdtscp())
 		wrmsr(MSR_TSC_AUX, v->tsc_aux);
+	if (v->engine->load)
+		v->engine->load(v);
 	v->loaded = true;
 }
 

@@ -238,6 +238,8 @@ struct engine_ops {
 	 * be forgotten. */
 	void (*flush_tag)(struct vcpu *v, unsigned tag);
 	void (*flush_page)(struct vcpu *v, unsigned tag, gva_t gva);
+	/* The physical CPU takes on what it keeps for @v between entries. NULL: each entry does. */
+	void (*load)(struct vcpu *v);
 	/* The vCPU's state may have been touched by another physical CPU's cache of it. */
 	void (*moved)(struct vcpu *v);
 };

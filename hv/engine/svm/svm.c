@@ -242,9 +242,6 @@ static void svm_inject(struct vcpu *v, struct svm_vcpu *s)
 	if (e->has_error)
 		inj |= EVENT_ERROR_VALID | (u64)e->error << 32;
 	c->event_inj = inj;
-	/* Some CPUs do not load CR2 from the VMCB. */
-	if (e->type == EVENT_EXCEPTION && e->vector == VEC_PF)
-		write_cr2(c->cr2);
 }
 
 /* What differs from the last entry is rare: one comparison finds out. */
@@ -355,6 +352,12 @@ static void svm_set_port_map(struct vcpu *v, hpa_t map)
 	s->clean &= ~(u32)CLEAN_PERMS;
 }
 
+/* Some CPUs save CR2 in the VMCB but do not load it from there: it stays in the CPU. */
+static void svm_load(struct vcpu *v)
+{
+	write_cr2(svm_of(v)->vmcb->cr2);
+}
+
 /* APM vol. 2 §15.15.2: clean bits hold for one physical CPU only; so do its cached translations. */
 static void svm_moved(struct vcpu *v)
 {
@@ -438,6 +441,7 @@ static const struct engine_ops svm_ops = {
 	.set_port_map = svm_set_port_map,
 	.flush_tag = svm_flush_tag,
 	.flush_page = svm_flush_page,
+	.load = svm_load,
 	.moved = svm_moved,
 };
 ENGINE_REGISTER(svm_ops);

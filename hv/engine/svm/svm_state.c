@@ -162,6 +162,15 @@ void svm_get_sregs(const struct vcpu *v, struct vcpu_sregs *r)
 	r->cpl = b->cpl;
 }
 
+/* See svm_load() for the CPU's own. */
+static void set_cr2(struct vcpu *v, u64 cr2)
+{
+	svm_of(v)->vmcb->cr2 = cr2;
+	svm_of(v)->clean &= ~(u32)CLEAN_CR2;
+	if (v->loaded)
+		write_cr2(cr2);
+}
+
 static void set_cr34(struct svm_vcpu *s, u64 cr3, u64 cr4)
 {
 	*(is_shadow(s) ? &s->cr3 : &s->vmcb->cr3) = cr3;
@@ -182,7 +191,7 @@ void svm_set_sregs(struct vcpu *v, const struct vcpu_sregs *r)
 					    .base = r->seg[i].base};
 	b->gdtr = (struct vmcb_seg){.base = r->gdt.base, .limit = r->gdt.limit};
 	b->idtr = (struct vmcb_seg){.base = r->idt.base, .limit = r->idt.limit};
-	b->cr2 = r->cr2;
+	set_cr2(v, r->cr2);
 	set_cr34(s, r->cr3, r->cr4);
 	s->efer = r->efer & ~EFER_LMA;
 	svm_load_modes(s, r->cr0);
@@ -195,15 +204,13 @@ void svm_set_sregs(struct vcpu *v, const struct vcpu_sregs *r)
 void svm_set_cr(struct vcpu *v, unsigned cr, u64 value)
 {
 	struct svm_vcpu *s = svm_of(v);
-	struct vmcb *b = s->vmcb;
 
 	switch (cr) {
 	case 0:
 		svm_load_modes(s, value);
 		break;
 	case 2:
-		b->cr2 = value;
-		s->clean &= ~(u32)(CLEAN_CR2);
+		set_cr2(v, value);
 		break;
 	case 3:
 		set_cr34(s, value, svm_guest_cr4(s));
