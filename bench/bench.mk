@@ -110,7 +110,7 @@ sim-plot: $(B)/sim/sim
 bench-images: $(B)/bench/nano.iso $(B)/bench/linux.iso $(B)/bench/loads.iso $(B)/bench/io.cpio.gz
 bench: $(B)/bench/nano.iso $(B)/bench/linux.iso $(B)/penumbra.elf $(B)/guestbios.bin
 	$(Q)/usr/bin/python3 -B bench/run.py '$(B)' $(BENCH_ARGS)
-bench-adaptive: $(B)/bench/loads.iso $(B)/penumbra.elf $(B)/guestbios.bin
+bench-adaptive: $(B)/bench/loads.iso $(B)/bench/nano.iso $(B)/penumbra.elf $(B)/guestbios.bin
 	$(Q)/usr/bin/python3 -B bench/adaptive.py '$(B)' $(BENCH_ADAPTIVE_ARGS)
 bench-switch: $(B)/bench/loads.iso $(B)/penumbra.elf $(B)/guestbios.bin
 	$(Q)/usr/bin/python3 -B bench/switchcost.py '$(B)' $(BENCH_SWITCH_ARGS)

@@ -2,19 +2,19 @@
 """A machine that runs the loads (bench/loads) on command: native, or a guest whose paging mode is changed from outside."""
 import os
 import selectors
-import subprocess
 import sys
 import termios
 import time
 import tty
 
+from figures import GUEST
 from machine import BenchError, Machine
+from media import guest_medium, timed_cd
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TOP, "tests", "qemu"))
 from records import RECORD_START, RecordError, parse_record  # noqa: E402 (needs the path set above)
 
-GUEST = "alpha"
 PREFIX = GUEST.encode() + b"| "
 KEY = b"\x1d"
 TOGGLE = KEY + b"m"
@@ -247,25 +247,24 @@ class LoadMachine:
         return segment
 
 
-def guest_iso(build, name, cmdline):
+def guest_iso(build, name, cmdline, cd="loads.iso"):
     """The loads' CD as a guest's, on a medium of ours."""
-    out, config = (os.path.join(build, "bench", f"loads-{name}.{kind}") for kind in ("iso", "conf"))
-    with open(config, "w", encoding="ascii") as f:
-        f.write(f"[guest {GUEST}]\nmemory = {GUEST_MEMORY}M\ncdrom = module:loads.iso\nboot = cdrom\n")
-    subprocess.run([os.path.join(TOP, "iso", "mkiso.sh"), "--elf", f"{build}/penumbra.elf", "--module",
-                    f"{build}/guestbios.bin", "--search", os.path.join(build, "bench"), "--config", config, "--out", out,
-                    "--cmdline", cmdline], check=True)
-    return out
+    return guest_medium(build, f"loads-{name}", cd, GUEST_MEMORY, cmdline)
+
+
+def loads_cd(build, counted):
+    return "loads.iso" if counted else timed_cd(build, "loads.iso")
 
 
 def native_machine(build, counted=False, cpus=None):
     directory = os.path.join(build, "bench")
-    machine = Machine(os.path.join(directory, "loads.iso"), GUEST_MEMORY, counted, debug=False, talk=True, cpus=cpus)
+    iso = os.path.join(directory, loads_cd(build, counted))
+    machine = Machine(iso, GUEST_MEMORY, counted, debug=False, talk=True, cpus=cpus)
     return LoadMachine("native", machine, os.path.join(directory, "loads-native.log"), False)
 
 
 def guest_machine(build, name, options="", counted=False, cpus=None):
-    iso = guest_iso(build, name, f"{GUEST_OPTIONS} exit=qemu {options}".rstrip())
+    iso = guest_iso(build, name, f"{GUEST_OPTIONS} exit=qemu {options}".rstrip(), loads_cd(build, counted))
     machine = Machine(iso, GUEST_MEMORY + HOST_EXTRA, counted, debug=False, talk=True, cpus=cpus)
     return LoadMachine(name, machine, os.path.join(build, "bench", f"loads-{name}.log"), True)
 

@@ -113,8 +113,9 @@ class Machine:
 
     # --- life -------------------------------------------------------------------------------------
 
-    def run(self, limit):
-        """Take in the serial line until the machine ends; lines with the CPU time of their arrival."""
+    def run(self, limit, last=None):
+        """Take in the serial line until the machine ends, or a line has come of which @last(line) is true; lines with
+        the CPU time of their arrival."""
         if self.gdb:
             self.gdb.detach()
         end = time.monotonic() + limit
@@ -128,7 +129,10 @@ class Machine:
                 if not data:
                     self.process.wait()
                     return
+                seen = len(self.lines)
                 self._feed(data)
+                if last and any(last(line) for _, line in self.lines[seen:]):
+                    return
         raise BenchError(f"no end within {limit} s; last lines:\n" + "\n".join(self.tail()))
 
     def _feed(self, data):

@@ -21,6 +21,7 @@ import time
 import budget
 import exits
 import limits
+import media
 import plot
 from figures import GUEST, LINUX_ROUNDS, goals, loop_exits, timed_ratios
 from machine import BenchError, Machine, words_of
@@ -85,23 +86,13 @@ class Bench:
         with open(os.path.join(self.dir, "linux", "bench"), "rb") as f:
             self.init_entry = struct.unpack_from("<Q", f.read(64), 24)[0]
 
-    def guest_iso(self, mode, workload):
-        """The workload's CD as a guest's, on a medium of ours."""
-        out = os.path.join(self.dir, f"{mode}-{workload}.iso")
-        config = os.path.join(self.dir, f"{mode}-{workload}.conf")
-        with open(config, "w", encoding="ascii") as f:
-            f.write(f"[guest {GUEST}]\nmemory = {MEMORY[workload]}M\ncdrom = module:{workload}.iso\n"
-                    "boot = cdrom\n")
-        subprocess.run([os.path.join(TOP, "iso", "mkiso.sh"), "--elf", f"{self.build}/penumbra.elf", "--module",
-                        f"{self.build}/guestbios.bin", "--search", self.dir, "--config", config, "--out", out,
-                        "--cmdline", f"paging={mode} exit=qemu"], check=True)
-        return out
-
     def boot(self, platform, workload, counted):
         guest, linux = platform != "native", workload == "linux"
         name = f"{platform}-{workload}-{'counted' if counted else 'timed'}"
         log = os.path.join(self.dir, name + ".exits") if guest and counted else None
-        iso = self.guest_iso(platform, workload) if guest else os.path.join(self.dir, workload + ".iso")
+        cd = workload + ".iso" if counted else media.timed_cd(self.build, workload + ".iso")
+        iso = media.guest_medium(self.build, f"{platform}-{workload}", cd, MEMORY[workload], f"paging={platform} exit=qemu") \
+            if guest else os.path.join(self.dir, cd)
         run = Run(platform, workload)
         with Machine(iso, MEMORY[workload] + (HOST_EXTRA if guest else 0), counted, log, linux) as m:
             if linux:
