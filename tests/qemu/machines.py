@@ -57,10 +57,11 @@ def cmdline(on, words):
     return f"{words} exit={'qemu' if on == 'qemu' else 'poweroff'}"
 
 
-def start(t, on, iso, cpus=1, debugger=("c",), **qemu):
-    """Boot @iso; @qemu (clock, cpu, vga ...) is for QEMU only, @debugger for Bochs: its first commands."""
+def start(t, on, iso, cpus=1, debugger=("c",), words="", cpu="max,-la57", **qemu):
+    """Boot @iso, which has @words on its command line; @cpu and @qemu (clock, vga ...) are for QEMU only, whose CPU has
+    no nested paging where the words do without; @debugger for Bochs: its first commands."""
     if on == "qemu":
-        return t.boot(iso, cpus=cpus, **qemu)
+        return t.boot(iso, cpus=cpus, cpu=cpu + ",-npt" * ("nested=off" in words), **qemu)
     return t.boot(iso, emulator="bochs", model=BOCHS[on], cpus=cpus, debugger=debugger)
 
 

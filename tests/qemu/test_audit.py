@@ -16,15 +16,15 @@ VARIATIONS = {
     "storm-ia32": {"image": "storm32.iso", "least": 10000, "seconds": 60},
     "storm-amd64-alone": {"image": "storm64.iso", "least": 10000, "words": "nested=off", "seconds": 60},
     "linux-cloud": LINUX,
-    "storm-amd64-bochs-broadwell": {"image": "storm64.iso", "least": 10000, "on": "bochs-broadwell", "seconds": 200},
 }
+VARIATIONS.update(machines.over({"storm-amd64": VARIATIONS["storm-amd64"]}, *machines.SHADOW_ON, seconds=200))
 NIGHTLY = tuple(v for v in VARIATIONS if v != "storm-amd64")
 
 
 def run(t, image, least, memory="32M", said="^storm: end$", words="", on="qemu", clock="fast"):
     t.built("guests/" + image)
     words = machines.cmdline(on, f"paging=shadow shadow=audit:1 control=off {words}")
-    m = machines.start(t, on, t.iso(demo.guest(memory=memory, image=image), words), clock=clock)
+    m = machines.start(t, on, t.iso(demo.guest(memory=memory, image=image), words), words=words, clock=clock)
     result = m.wait_record("result", 600, guest="alpha")
     t.check(result["status"] == "pass", f"the guest ended with {result}")
     m.wait_line("alpha", said, 1)

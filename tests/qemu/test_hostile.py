@@ -79,13 +79,13 @@ def section(name, image, memory=32, timeout=None):
     return f"[guest {name}]\nmemory = {memory}M\ncdrom = module:{image}.iso\nboot = cdrom\n{limit}\n"
 
 
-def medium(t, bad, good, debug, timeout="2s", on="qemu", paging="nested"):
+def medium(t, bad, good, debug, timeout="2s", on="qemu", words="paging=nested"):
     config = section("wait", "hostile-wait") if good else ""
     for name in bad:
         config += section(name, f"hostile-{name}", timeout=timeout)
     if good:
         config += section("good", good, memory=192 if good == "demo" else 32)
-    return t.iso(config, machines.cmdline(on, machines.SHADOW.get(paging, "paging=nested")), search=("guests", "bench"),
+    return t.iso(config, machines.cmdline(on, words), search=("guests", "bench"),
                  elf="debug/penumbra.elf" if debug else "penumbra.elf")
 
 
@@ -146,9 +146,10 @@ def run(t, bad, cpus, good="nano", debug=False, stall=0, on="qemu", paging="nest
         raise Skip("; ".join(cannot[name] for name in bad if name in cannot))
     # Bochs's CPU is slow by its own clock: 100 million instructions a second.
     limit = "2s" if on == "qemu" else "25s" if "storm" in bad else "8s"
-    iso = medium(t, bad, good, debug, timeout=limit, on=on, paging=paging)
+    words = machines.SHADOW.get(paging, "paging=nested")
+    iso = medium(t, bad, good, debug, timeout=limit, on=on, words=words)
     # Without a display to draw on, a flood comes much faster.
-    m = machines.start(t, on, iso, cpus=cpus, clock="typed", vga=not stall)
+    m = machines.start(t, on, iso, cpus=cpus, words=words, clock="typed", vga=not stall)
     boot = m.wait_record("boot", 60)
     t.check(boot["debug"] == int(debug), f"not the build that was asked for: {boot}")
     if stall:

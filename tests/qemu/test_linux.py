@@ -36,7 +36,7 @@ NIGHTLY = ("amd64",) + tuple(v for v in VARIATIONS if ("bochs" in v and v != "cl
 def run(t, image, memory="256M", machine=1024, cpu="max,-la57", on="qemu", paging="paging=nested"):
     t.built("guests/" + image)
     iso = t.iso(demo.guest(memory=memory, image=image), machines.cmdline(on, paging))
-    m = machines.start(t, on, iso, memory=machine, cpu=cpu)
+    m = machines.start(t, on, iso, words=paging, memory=machine, cpu=cpu)
     demo.run_to_end(t, m, limit=240 if on == "qemu" else 300)
     if memory == "5G":
         found = m.wait_line("alpha", r"of (\d+) MiB available", 1)

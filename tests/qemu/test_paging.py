@@ -4,9 +4,9 @@ stale translations, tables in several roles, faults in the middle of events and 
 point by point, what the same program sees on the same machine without a hypervisor, and there every point must be
 right but for bugs of the emulator, which are named. A point that the emulator gets wrong may be right in a guest.
 Catches a walk, a shadow table or a flush that differs from the manual."""
+import itertools
 import re
 
-from harness import Skip
 import machines
 
 TIER = "ci"
@@ -43,12 +43,13 @@ BUGS = {
     "bochs-ryzen": BOCHS_BUGS,
     "bochs-turion": BOCHS_BUGS,
 }
-# The line of a guest by shadow tables where they are not strict (docs/paging.md, limits), on a machine that is less so.
+# The line of a guest where shadow tables are not strict (docs/paging.md, limits): not under VT-x, where PDPTEs are loaded by us.
 OURS = {"pae PDPTE: reserved bits are refused":
         "not ok pae PDPTE: reserved bits are refused; refused, bit: 5, expected 0, differences 1"}
-# What no guest by shadow tables gets past there.
-NO_EVENTS = ("Bochs 2.7 notes injected events and exceptions for EXITINTINFO, not INT n: a page fault that exits in the middle of that "
-             "shows the event before")
+# Bochs 2.7 notes injected events and exceptions for EXITINTINFO, not INT n: a page fault that exits in the middle of that
+# shows the event before. So a guest by shadow tables is compared up to here on Bochs's AMD models; what is left is its end.
+UNTIL = "INT n with its gate absent"
+MOST_LEFT = 8  # points from there on, at most
 LAST = r"^paging: (\w+) points, (\w+) checks, (\w+) failures$"
 LEAST = {"ia32": 230, "amd64": 130}  # where there is neither SMEP nor SMAP nor a page of 1 GiB
 
@@ -80,19 +81,40 @@ def native(t, on, kernel):
     return said
 
 
+def permitted(on, name):
+    """What a guest may say of a point beside what the machine alone says."""
+    right = [f"ok {name}"] if is_bug(on, name) else []
+    return right if on in machines.VT_X or name not in OURS else right + [OURS[name]]
+
+
 def compare(t, on, seen, expected):
     other = [f"{seen.get(name)} / {expected.get(name)}" for name in {**expected, **seen}
-             if seen.get(name) != expected.get(name) and not (is_bug(on, name) and seen.get(name) in (f"ok {name}", OURS.get(name)))]
+             if seen.get(name) != expected.get(name) and seen.get(name) not in permitted(on, name)]
     t.check(not other, f"{len(seen)} points of {len(expected)}; guest / machine: {other[:5]}")
 
 
+def begun(said):
+    """The points of @said before UNTIL."""
+    return dict(itertools.takewhile(lambda point: not point[0].endswith(UNTIL), said.items()))
+
+
+def run_until(t, m, on, expected):
+    """The comparison with a guest that does not get to its end."""
+    part = begun(expected)
+    last = list(part)[-1]
+    t.check(len(expected) - len(part) < MOST_LEFT, f"only {len(part)} of {len(expected)} points come before {UNTIL}")
+    m.wait_for(lambda: last in points(m, "alpha"), 120, f"point '{last}'")
+    compare(t, on, begun(points(m, "alpha")), part)
+
+
 def run(t, kernel, paging, on):
-    if on in machines.AMD and "shadow" in paging:
-        raise Skip(NO_EVENTS)
     expected = native(t, on, kernel)
     t.check(len(expected) > LEAST[kernel], f"the machine alone says only: {expected}")
     check_native(t, on, expected)
-    m = machines.start(t, on, t.iso(config(kernel), machines.cmdline(on, MODES[paging])))
+    m = machines.start(t, on, t.iso(config(kernel), machines.cmdline(on, MODES[paging])), words=MODES[paging])
+    if on in machines.AMD and "shadow" in paging:
+        run_until(t, m, on, expected)
+        return
     m.wait_record("result", 120, guest="alpha")
     seen = points(m, "alpha")
     compare(t, on, seen, expected)

@@ -67,7 +67,7 @@ def ipxe(t, m):
     m.wait_line(SCREEN, "iPXE>", 20)
 
 
-VARIATIONS = {
+PROGRAMS = {
     "grub-selftest": {"config": CD, "image": "grub-selftest.iso", "script": grub_selftest},
     "grub-shell": {"config": CD, "image": "grub-rescue.iso", "script": grub_shell},
     "grub-floppy": {"config": FLOPPY, "image": "grub-rescue.img", "script": grub_floppy},
@@ -78,7 +78,7 @@ VARIATIONS = {
     "memtest-x64": {"config": CD, "image": "memtest-x64.iso", "script": memtest},
     "ipxe": {"config": CD, "image": "ipxe.iso", "script": ipxe},
 }
-VARIATIONS.update(machines.shadowed(VARIATIONS))
+VARIATIONS = {**PROGRAMS, **machines.shadowed(PROGRAMS)}
 
 
 def memtest_short(t, m):
@@ -86,14 +86,10 @@ def memtest_short(t, m):
     memtest(t, m, done=4)
 
 
-ON_BOCHS = {
-    "grub-selftest": {"config": CD, "image": "grub-selftest.iso", "script": grub_selftest},
-    "memtest-ia32": {"config": CD.replace("64M", "16M"), "image": "memtest-ia32.iso",
-                     "script": memtest_short},
-}
-VARIATIONS.update(machines.over(ON_BOCHS, "bochs-broadwell", "bochs-skylake", "bochs-sandybridge", "bochs-ryzen",
-                                "bochs-phenom"))
-ON_BOCHS["ipxe"] = {"config": CD, "image": "ipxe.iso", "script": ipxe}
+SHORT = {"config": CD.replace("64M", "16M"), "script": memtest_short}
+ON_BOCHS = dict(PROGRAMS, **{name: dict(PROGRAMS[name], **SHORT) for name in PROGRAMS if "memtest" in name})
+VARIATIONS.update(machines.over({name: ON_BOCHS[name] for name in ("grub-selftest", "memtest-ia32")},
+                                "bochs-broadwell", "bochs-skylake", "bochs-sandybridge", "bochs-ryzen", "bochs-phenom"))
 VARIATIONS.update(machines.over({f"{name}-shadow": dict(arguments, paging="paging=shadow")
                                  for name, arguments in ON_BOCHS.items()}, *machines.SHADOW_ON))
 NIGHTLY = tuple(v for v in VARIATIONS if ("bochs" in v and v != "grub-selftest-bochs-phenom") or "shadow" in v)
@@ -102,7 +98,7 @@ NIGHTLY = tuple(v for v in VARIATIONS if ("bochs" in v and v != "grub-selftest-b
 def run(t, config, image, script, clock="real", on="qemu", paging="paging=nested"):
     t.built("guests/" + image)
     iso = t.iso(config.format(image), machines.cmdline(on, f"{paging} screen=500ms"))
-    m = machines.start(t, on, iso, clock=clock)
+    m = machines.start(t, on, iso, words=paging, clock=clock)
     m.wait_record("boot", 60)
     m.wait_record("guest", 30, name="alpha", event="start")
     script(t, m)

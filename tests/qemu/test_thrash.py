@@ -21,7 +21,7 @@ POOL = MEMORY * 1024 // 64 // 8
 def beside(t, neighbour, words):
     """How long the good guest takes beside @neighbour, by the machine's clock, which counts instructions."""
     m = machines.start(t, "qemu", t.iso(GOOD + neighbour, machines.cmdline("qemu", words + " control=off"),
-                                        search=("guests", "bench")), memory=3072)
+                                        search=("guests", "bench")), words=words, memory=3072)
     result = m.wait_record("result", 300, guest="good")
     t.check(result["status"] == "pass", f"the good guest ended with {result}")
     return m, result["ms"]

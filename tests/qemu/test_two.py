@@ -22,7 +22,7 @@ def run(t, cpus, on="qemu", paging="paging=nested"):
     memory = "192M" if on == "qemu" else "128M"
     t.built("guests/" + image)
     config = demo.guest("alpha", memory, image) + demo.guest("beta", memory, image)
-    m = machines.start(t, on, t.iso(config, machines.cmdline(on, paging)), cpus=cpus)
+    m = machines.start(t, on, t.iso(config, machines.cmdline(on, paging)), cpus=cpus, words=paging)
     demo.run_to_end(t, m, ("alpha", "beta"), limit=240 if on == "qemu" else 400)
     if "beta.paging" in paging:
         ran = [m.log.of_type("result", guest=name)[0]["paging"] for name in ("alpha", "beta")]

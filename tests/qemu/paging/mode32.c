@@ -195,7 +195,11 @@ void test_mode(void)
 {
 	test_two_level();
 	test_pae();
+	test_soft_delivery();
 	test_switch(&two_level, "PAE");
 	test_switch(&pae, "two levels");
 	test_switch(&pae, "PAE");
+	mode_off();
+	mode_on(&two_level);
+	test_soft_delivery();
 }

@@ -56,4 +56,5 @@ void test_mode(void)
 	test_canonical();
 	if (cpu.has_1g)
 		test_split_1g();
+	test_soft_delivery();
 }

@@ -242,7 +242,9 @@ void test_reserved(void); /* reserved.c */
 void test_stale(void);	  /* stale.c */
 void test_reuse(void);	  /* reuse.c */
 void test_delivery(void); /* delivery.c */
-void test_devices(void);  /* devices.c */
+void test_soft_delivery(
+	void);		 /* of INT n: what one emulator cannot do for a guest, so it comes last */
+void test_devices(void); /* devices.c */
 /* One access and all its consequences against the model. */
 void access_by(const struct way *way, const struct spot *s, bool user, bool ac);
 void access_checked(const struct spot *s, unsigned kind, bool user, bool ac);
