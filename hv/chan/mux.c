@@ -421,6 +421,12 @@ static void to_partition(struct mux *m, u8 byte)
 	m->ops->input(m->ops->ctx, index, byte);
 }
 
+/* Keys that want numbers behind them. */
+static bool takes_range(u8 byte)
+{
+	return byte == 'r' || byte == 'N' || byte == 'S' || byte == 'P';
+}
+
 static void hypervisor_key(struct mux *m, u8 byte)
 {
 	m->esc_state = ESC_NONE;
@@ -430,8 +436,9 @@ static void hypervisor_key(struct mux *m, u8 byte)
 		set_focus(m, byte - '0');
 	} else if (byte == '-') {
 		set_focus(m, -1);
-	} else if (byte == 'r') {
+	} else if (takes_range(byte)) {
 		m->esc_state = ESC_RANGE;
+		m->esc_key = byte;
 		m->esc_len = 0;
 	} else if (byte > ' ' && byte <= '~') {
 		m->ops->key(m->ops->ctx, (char)byte, "");
@@ -443,21 +450,29 @@ static bool of_range(u8 byte)
 	return (byte >= '0' && byte <= '9') || byte == '-';
 }
 
-/* The argument of Ctrl-] r, up to CR or LF; terminals send CR, programs LF or both. Anything else
- * in it is noise, or a person who does not know that a range is asked for. */
+static void say_range(struct mux *m)
+{
+	char text[48];
+
+	snprintf(text, sizeof(text), "key %c: expected FROM-TO and Enter", m->esc_key);
+	say(m, text);
+}
+
+/* The argument of Ctrl-] r and its like, up to CR or LF; terminals send CR, programs LF or both.
+ * Anything else in it is noise, or a person who does not know that a range is asked for. */
 static void range_byte(struct mux *m, u8 byte)
 {
 	if (byte == '\r' || byte == '\n') {
 		m->esc_arg[m->esc_len] = '\0';
 		m->esc_state = byte == '\r' ? ESC_SKIP_LF : ESC_NONE;
-		m->ops->key(m->ops->ctx, 'r', m->esc_arg);
+		m->ops->key(m->ops->ctx, (char)m->esc_key, m->esc_arg);
 	} else if (byte == CTRL_BRACKET) {
 		m->esc_state = ESC_KEY;
 	} else if (byte == '\b' || byte == 0x7f) {
 		m->esc_len -= m->esc_len > 0;
 	} else if (byte != ' ' && (!of_range(byte) || m->esc_len == sizeof(m->esc_arg) - 1)) {
 		m->esc_state = ESC_NONE;
-		say(m, "key r: expected FROM-TO and Enter");
+		say_range(m);
 	} else if (byte != ' ') {
 		m->esc_arg[m->esc_len++] = (char)byte;
 	}

@@ -55,6 +55,7 @@ struct mux {
 	unsigned n_guests; /* guests that can be focused */
 	int focus_src[MUX_PARTITIONS]; /* partition index -> source of its serial output, or -1 */
 	u8 esc_state;
+	u8 esc_key; /* that esc_arg is for */
 	char esc_arg[40];
 	unsigned esc_len;
 	u64 esc_ns; /* when the last byte of a key not yet whole came */

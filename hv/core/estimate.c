@@ -4,8 +4,8 @@
  */
 #include "core/estimate.h"
 #include "core/calibrate.h"
-#include "core/clock.h"
 #include "core/hv.h"
+#include "core/own_time.h"
 #include "core/partition.h"
 #include "core/vcpu_run.h"
 #include "lib/cpuops.h"
@@ -38,7 +38,7 @@ static bool runs_nested(const struct partition *p)
 
 static struct watch_time guest_time(const struct partition *p)
 {
-	return (struct watch_time){.ns = clock_ns(), .ran = vcpu_guest_cycles(&p->vcpu)};
+	return (struct watch_time){.ns = own_time_ns(p), .ran = vcpu_guest_cycles(&p->vcpu)};
 }
 
 static void step_windows(struct partition *p)
@@ -51,7 +51,7 @@ static void step_windows(struct partition *p)
 	paging_watch(v, WATCHER_COUNTS, bits);
 	for (unsigned k = 0; k < WATCH_KINDS; k++)
 		v->watch.limit[k] = watch_limit(&e->watch, (enum watch_kind)k);
-	timer_set(&e->window, next == WATCH_NEVER ? TIMER_OFF : next);
+	own_timer_set(p, &e->window, next == WATCH_NEVER ? TIMER_OFF : next);
 	e->totals.window_cycles += rdtsc() - start;
 }
 
@@ -66,7 +66,7 @@ static void window_due(void *arg, u64 now_ns)
 static void window_full(struct vcpu *v, enum watch_kind kind)
 {
 	(void)kind;
-	timer_set(&v->part->estimate.window, clock_ns());
+	own_timer_set(v->part, &v->part->estimate.window, own_time_ns(v->part));
 }
 
 /* Of an event that is heard of, with what each kind has to be done for. */
@@ -157,7 +157,7 @@ static void carry_on(struct policy_measure *m)
 static void look_at_tables(struct partition *p, u64 guest, struct estimates *out)
 {
 	struct estimate *e = &p->estimate;
-	bool now = e->tables && allowance_allows(&e->tables_share, rdtsc(), 0);
+	bool now = e->tables && allowance_allows(&e->tables_share, own_time_tsc(p), 0);
 
 	e->unseen += guest;
 	if (now)
@@ -220,10 +220,11 @@ void estimate_hurry(struct partition *p)
 
 /* --- the tick --------------------------------------------------------------------------------- */
 
-static void add_up(struct estimate *e, const struct estimates *x)
+static void add_up(struct partition *p, const struct estimates *x)
 {
+	struct estimate *e = &p->estimate;
 	struct estimate_totals *t = &e->totals;
-	u64 now = clock_ns();
+	u64 now = own_time_ns(p);
 
 	t->ticks++;
 	t->ns += now - e->from_ns;
@@ -246,7 +247,7 @@ void estimate_tick(struct partition *p, u64 guest, struct estimates *out)
 	take_windows(p, out);
 	look_at_tables(p, guest, out);
 	take_looks(p, guest, out);
-	add_up(e, out);
+	add_up(p, out);
 }
 
 /* Where nobody decides by them. */
@@ -259,7 +260,7 @@ static void own_tick(void *arg, u64 now_ns)
 
 	estimate_tick(p, guest - e->tick_guest, &out);
 	e->tick_guest = guest;
-	timer_set(&e->tick, now_ns + e->tick_ns);
+	own_timer_set(p, &e->tick, now_ns + e->tick_ns);
 }
 
 /* --- begin and end ---------------------------------------------------------------------------- */
@@ -323,7 +324,7 @@ void estimate_start(struct partition *p, u64 tick_ns)
 	e->tick_ns = tick_ns;
 	e->reach = estimate_reach();
 	e->random = rdtsc();
-	e->from_ns = clock_ns();
+	e->from_ns = own_time_ns(p);
 	e->tick_guest = vcpu_guest_cycles(&p->vcpu);
 	e->seen_ran = e->unseen = e->touched_guest = 0;
 	e->seen = (struct tables_seen){.small_ppm = MILLION};
@@ -332,7 +333,7 @@ void estimate_start(struct partition *p, u64 tick_ns)
 	memset(&e->busy, 0, sizeof(e->busy));
 	memset(&e->totals, 0, sizeof(e->totals));
 	/* What was asked for by hand is had whatever it costs. */
-	allowance_init(&e->tables_share, hv_cmdline()->watch_ns ? 0 : TABLES_PPM, rdtsc());
+	allowance_init(&e->tables_share, hv_cmdline()->watch_ns ? 0 : TABLES_PPM, own_time_tsc(p));
 	looks_start(p, hv_cmdline()->watch_ns ? 0 : LOOKS_PPM, e->reach);
 	begin_windows(e);
 	estimate_mode(p);
@@ -346,8 +347,8 @@ void estimate_stop(struct partition *p)
 		return;
 	looks_stop(p);
 	e->on = false;
-	timer_set(&e->window, TIMER_OFF);
-	timer_set(&e->tick, TIMER_OFF);
+	own_timer_set(p, &e->window, TIMER_OFF);
+	own_timer_set(p, &e->tick, TIMER_OFF);
 	/* Others may go on hearing of events. */
 	memset(p->vcpu.watch.limit, 0, sizeof(p->vcpu.watch.limit));
 	paging_watch(&p->vcpu, WATCHER_COUNTS, 0);
@@ -379,7 +380,7 @@ void estimate_power_on(struct partition *p)
 	if (!ns)
 		return;
 	estimate_start(p, ns);
-	timer_set(&p->estimate.tick, clock_ns() + ns);
+	own_timer_set(p, &p->estimate.tick, own_time_ns(p) + ns);
 }
 
 void estimate_free(struct partition *p)

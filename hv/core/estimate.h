@@ -9,7 +9,7 @@
 #ifndef HV_CORE_ESTIMATE_H
 #define HV_CORE_ESTIMATE_H
 
-#include "core/timer.h"
+#include "lib/timerq.h"
 #include "paging/adaptive/allowance.h"
 #include "paging/adaptive/busy.h"
 #include "paging/adaptive/tables.h"

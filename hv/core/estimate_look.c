@@ -4,8 +4,8 @@
  */
 #include "core/estimate_look.h"
 #include "core/calibrate.h"
-#include "core/clock.h"
 #include "core/hv.h"
+#include "core/own_time.h"
 #include "core/partition.h"
 #include "core/vcpu_run.h"
 #include "lib/cpuops.h"
@@ -33,15 +33,17 @@ static void forget(struct vcpu *v)
 
 /* --- a round ---------------------------------------------------------------------------------- */
 
-static void set_look(struct looks *l, u64 ns)
+static void set_look(struct partition *p, u64 ns)
 {
-	timer_set(&l->timer, l->cleared_ns + ns);
+	struct looks *l = &p->looks;
+
+	own_timer_set(p, &l->timer, l->cleared_ns + ns);
 }
 
 static void cleared(struct partition *p)
 {
 	forget(&p->vcpu);
-	p->looks.cleared_ns = clock_ns();
+	p->looks.cleared_ns = own_time_ns(p);
 	p->looks.cleared_guest = vcpu_guest_cycles(&p->vcpu);
 }
 
@@ -80,7 +82,7 @@ static void begin_round(struct partition *p)
 		return;
 	l->state = LOOKS_ROUND;
 	cleared(p);
-	set_look(l, coverage_look_ns[0]);
+	set_look(p, coverage_look_ns[0]);
 }
 
 /* The regions that the guest uses are not known yet. */
@@ -93,7 +95,7 @@ static void begin_marking(struct partition *p)
 	nested_sample_mark(&p->nested, &l->sample);
 	l->state = LOOKS_MARKED;
 	cleared(p);
-	set_look(l, MARKED_NS);
+	set_look(p, MARKED_NS);
 }
 
 static void begin(struct partition *p)
@@ -118,7 +120,7 @@ static void end(struct partition *p)
 		forget(&p->vcpu);
 	}
 	l->state = LOOKS_REST;
-	timer_set(&l->timer, TIMER_OFF);
+	own_timer_set(p, &l->timer, TIMER_OFF);
 }
 
 /* --- looks ------------------------------------------------------------------------------------ */
@@ -163,7 +165,7 @@ static void look(struct partition *p)
 		l->fresh = true;
 	}
 	if (++l->looked < COVERAGE_LOOKS) {
-		set_look(l, coverage_look_ns[l->looked]);
+		set_look(p, coverage_look_ns[l->looked]);
 		return;
 	}
 	l->rounds++;
@@ -230,7 +232,7 @@ void looks_start(struct partition *p, u64 ppm, u64 reach)
 			    .sample = {.memory = memory},
 			    .random = rdtsc(),
 			    .flush = flush_cycles(reach)};
-	allowance_init(&l->allowance, ppm, rdtsc());
+	allowance_init(&l->allowance, ppm, own_time_tsc(p));
 }
 
 void looks_stop(struct partition *p)
@@ -272,7 +274,7 @@ void looks_tick(struct partition *p, bool spare)
 
 	if (l->state != LOOKS_REST || (spare && ++l->spared < SPARE_TICKS))
 		return;
-	if (!allowance_allows(&l->allowance, start, l->hurry))
+	if (!allowance_allows(&l->allowance, own_time_tsc(p), l->hurry))
 		return;
 	l->spared = 0;
 	if (l->hurry)

@@ -9,7 +9,7 @@
 #ifndef HV_CORE_ESTIMATE_LOOK_H
 #define HV_CORE_ESTIMATE_LOOK_H
 
-#include "core/timer.h"
+#include "lib/timerq.h"
 #include "paging/adaptive/allowance.h"
 #include "paging/adaptive/coverage.h"
 #include "paging/nested/nested_sample.h"

@@ -66,20 +66,52 @@ static const char *parse_number(const char *s, u64 *n)
 	return s;
 }
 
-/* "FROM-TO" or "FROM". */
+/* "FROM-TO" or "FROM", numbers of @what. False after an error record. */
+static bool parse_range(char key, const char *arg, const char *what, u64 *from, u64 *to)
+{
+	const char *rest = parse_number(arg, from);
+
+	*to = *from;
+	if (*rest == '-')
+		rest = parse_number(rest + 1, to);
+	if (rest != arg && !*rest && *to >= *from)
+		return true;
+	report_error(NULL, "serial", "key %c wants a range of %s numbers such as 3-9", key, what);
+	return false;
+}
+
 static void key_repeat(const char *arg)
 {
 	u64 from, to;
-	const char *rest = parse_number(arg, &from);
 
-	to = from;
-	if (*rest == '-')
-		rest = parse_number(rest + 1, &to);
-	if (rest == arg || *rest || to < from) {
-		report_error(NULL, "serial", "key r wants a range of record numbers such as 3-9");
+	if (parse_range('r', arg, "record", &from, &to))
+		record_repeat(from, to);
+}
+
+static void request_of(char key, const char *arg, u32 request)
+{
+	u64 from, to;
+
+	if (!parse_range(key, arg, "guest", &from, &to))
 		return;
-	}
-	record_repeat(from, to);
+	for (unsigned i = 0; i < npartitions; i++)
+		if (partitions[i]->index >= from && partitions[i]->index <= to)
+			partition_request(partitions[i], request | REQUEST_BY_KEY);
+}
+
+static void key_nested(const char *arg)
+{
+	request_of('N', arg, REQUEST_NESTED);
+}
+
+static void key_shadow(const char *arg)
+{
+	request_of('S', arg, REQUEST_SHADOW);
+}
+
+static void key_policy(const char *arg)
+{
+	request_of('P', arg, REQUEST_ADAPTIVE);
 }
 
 static void key_list(const char *arg)
@@ -115,6 +147,9 @@ static const struct {
 	{'a', key_audit, "audit the translations of all guests"},
 	{'m', key_mode, "all guests to the other paging mode: nested or shadow"},
 	{'A', key_adaptive, "the policy chooses the paging mode of all guests (again)"},
+	{'N', key_nested, "FROM-TO Enter: these guests to nested paging"},
+	{'S', key_shadow, "FROM-TO Enter: these guests to shadow paging"},
+	{'P', key_policy, "FROM-TO Enter: the policy chooses the paging mode of these guests"},
 	{'r', key_repeat, "FROM-TO Enter: repeat records"},
 };
 

@@ -14,6 +14,7 @@
 #include "core/estimate.h"
 #include "core/estimate_look.h"
 #include "core/msr.h"
+#include "core/own_time.h"
 #include "core/partition_adaptive.h"
 #include "core/partition_spaces.h"
 #include "dev/pc.h"
@@ -60,6 +61,7 @@ enum partition_status { STATUS_NONE, STATUS_PASS, STATUS_FAIL, STATUS_TIMEOUT };
 #define REQUEST_SHADOW	 BIT(18)
 #define REQUEST_TOGGLE	 BIT(19) /* the other one */
 #define REQUEST_ADAPTIVE BIT(20) /* the policy's choice */
+#define REQUEST_BY_KEY	 BIT(21) /* who asked, for the record */
 
 struct blk_chan;
 struct net_chan;
@@ -153,6 +155,8 @@ struct partition {
 	unsigned triple_run; /* triple faults in close succession */
 	struct timer timeout, screen, stats_timer;
 	enum vcpu_state paused_state;
+
+	struct own_time own;
 
 	/* Paging modes (partition_paging.h) */
 	u64 mode_ns[PAGING_KINDS], mode_since_ns;

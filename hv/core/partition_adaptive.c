@@ -7,12 +7,11 @@
  */
 #include "core/partition_adaptive.h"
 #include "core/calibrate.h"
-#include "core/clock.h"
 #include "core/hv.h"
+#include "core/own_time.h"
 #include "core/partition_paging.h"
 #include "core/partition_spaces.h"
 #include "core/report.h"
-#include "core/timer.h"
 #include "core/vcpu_run.h"
 #include "core/walk_price.h"
 #include "lib/cpuops.h"
@@ -206,7 +205,7 @@ static void policy_due(struct partition *p, u64 now_ns)
 	}
 	adaptive_trace(p, &x);
 	decide(p, &x);
-	take_totals(p, &p->adaptive.before, clock_ns());
+	take_totals(p, &p->adaptive.before, own_time_ns(p));
 	if (p->adaptive.kind == ADAPTIVE_POLICY &&
 	    partition_spaces_try(p, &p->adaptive.policy.params, &x, now_ns))
 		p->adaptive.kind = ADAPTIVE_SPACES;
@@ -219,7 +218,7 @@ static void policy_again(struct partition *p)
 
 	a->kind = ADAPTIVE_POLICY;
 	estimate_start(p, a->policy.params.tick);
-	take_totals(p, &a->before, clock_ns());
+	take_totals(p, &a->before, own_time_ns(p));
 	pmu_meter_read(&p->pmu, p->vcpu.cpu, rdtsc(), &(struct pmu_reading){0});
 }
 
@@ -243,7 +242,7 @@ static void tick(void *arg, u64 now_ns)
 		policy_due(p, now_ns);
 	}
 	if (adaptive_on(a))
-		timer_set(&a->timer, now_ns + ns);
+		own_timer_set(p, &a->timer, now_ns + ns);
 }
 
 /* --- start and stop --------------------------------------------------------------------------- */
@@ -313,16 +312,16 @@ void partition_adaptive_start(struct partition *p)
 		start_policy(p, &params);
 	if (a->kind != ADAPTIVE_REPLAY && a->kind != ADAPTIVE_SPACES)
 		estimate_start(p, params.tick);
-	take_totals(p, &a->before, clock_ns());
+	take_totals(p, &a->before, own_time_ns(p));
 	pmu_meter_read(&p->pmu, p->vcpu.cpu, rdtsc(), &(struct pmu_reading){0});
-	timer_set(&a->timer, clock_ns() + params.tick);
+	own_timer_set(p, &a->timer, own_time_ns(p) + params.tick);
 }
 
 void partition_adaptive_stop(struct partition *p)
 {
 	if (!adaptive_on(&p->adaptive))
 		return;
-	timer_set(&p->adaptive.timer, TIMER_OFF);
+	own_timer_set(p, &p->adaptive.timer, TIMER_OFF);
 	estimate_stop(p);
 	partition_spaces_stop(p);
 	p->adaptive.kind = ADAPTIVE_OFF;

@@ -211,12 +211,14 @@ static void press(struct partition *p, u32 r)
 
 static void change_paging(struct partition *p, u32 r)
 {
+	const char *why = r & REQUEST_BY_KEY ? "key" : "pnctl";
+
 	if (r & (REQUEST_NESTED | REQUEST_SHADOW | REQUEST_TOGGLE))
 		partition_adaptive_stop(p);
 	if (r & REQUEST_NESTED)
-		partition_switch_paging(p, PAGING_NESTED, "pnctl");
+		partition_switch_paging(p, PAGING_NESTED, why);
 	if (r & REQUEST_SHADOW)
-		partition_switch_paging(p, PAGING_SHADOW, "pnctl");
+		partition_switch_paging(p, PAGING_SHADOW, why);
 	if (r & REQUEST_TOGGLE)
 		partition_toggle_paging(p);
 	if (r & REQUEST_ADAPTIVE)

@@ -8,9 +8,9 @@
 #include "core/partition_spaces.h"
 #include "chan/records.h"
 #include "core/calibrate.h"
-#include "core/clock.h"
 #include "core/hv.h"
 #include "core/log.h"
+#include "core/own_time.h"
 #include "core/partition.h"
 #include "core/partition_paging.h"
 #include "core/report.h"
@@ -124,7 +124,7 @@ static void set_look(void *ctx, u64 ns)
 {
 	struct partition *p = ctx;
 
-	timer_set(&p->spaces.look, ns ? clock_ns() + ns : TIMER_OFF);
+	own_timer_set(p, &p->spaces.look, ns ? own_time_ns(p) + ns : TIMER_OFF);
 }
 
 static u64 small_ppm(void *ctx)
@@ -198,10 +198,10 @@ static void prepare(struct partition *p, const struct policy_params *params)
 
 	if (p->vcpu.paging == &paging_mixed)
 		partition_change_paging(p, PAGING_NESTED);
-	timer_set(&s->look, TIMER_OFF);
+	own_timer_set(p, &s->look, TIMER_OFF);
 	spaces_auto_rest(p);
 	*s = (struct partition_spaces){
-		.seed = 1, .ns = clock_ns(), .look = {.fire = look_due, .arg = p}};
+		.seed = 1, .ns = own_time_ns(p), .look = {.fire = look_due, .arg = p}};
 	if (chaos() && hv_cmdline()->paging_per_as[strlen(CHAOS)])
 		parse_decimal(hv_cmdline()->paging_per_as + strlen(CHAOS) + 1, &s->seed);
 	spaces_init(&s->policy, params);

@@ -7,6 +7,7 @@
 #include "core/cpu.h"
 #include "core/irq.h"
 #include "core/log.h"
+#include "core/own_time.h"
 #include "core/partition.h"
 #include "core/timer.h"
 #include "core/vcpu_run.h"
@@ -214,11 +215,14 @@ static void sched_idle(struct cpu *c)
 static void sched_switch_to(struct cpu *c, struct vcpu *v)
 {
 	if (c->current != v) {
-		if (c->current)
+		if (c->current) {
 			vcpu_unload(c->current);
+			own_time_stop(c->current->part);
+		}
 		vcpu_load(v);
 		c->current = v;
 	}
+	own_time_go_on(v->part);
 	c->run_queue = v;
 	if (v == c->first)
 		c->grace_end_ns = 0;

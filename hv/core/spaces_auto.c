@@ -3,8 +3,8 @@
  * SPDX-License-Identifier: MIT
  */
 #include "core/spaces_auto.h"
-#include "core/clock.h"
 #include "core/hv.h"
+#include "core/own_time.h"
 #include "core/partition.h"
 #include "core/vcpu_run.h"
 #include "lib/cpuops.h"
@@ -21,11 +21,12 @@ static u64 step(u64 *random)
 
 /* --- who is busy ------------------------------------------------------------------------------ */
 
-static void arm(struct spaces_auto *a, u64 now_ns)
+static void arm(struct partition *p, u64 now_ns)
 {
+	struct spaces_auto *a = &p->spaces.automatic;
 	u64 mean = hv_policy_params()->tick / SAMPLES_A_TICK;
 
-	timer_set(&a->timer, now_ns + mean / 2 + step(&a->random) % mean);
+	own_timer_set(p, &a->timer, now_ns + mean / 2 + step(&a->random) % mean);
 }
 
 static u64 root_of(const struct partition *p)
@@ -48,7 +49,7 @@ static void sample(void *arg, u64 now_ns)
 		busy_add(&a->busy, root_of(p));
 	a->guest = guest;
 	a->ns = now_ns;
-	arm(a, now_ns);
+	arm(p, now_ns);
 }
 
 void spaces_auto_watch(struct partition *p)
@@ -62,13 +63,13 @@ void spaces_auto_watch(struct partition *p)
 	a->timer.arg = p;
 	a->random ^= rdtsc();
 	a->guest = vcpu_guest_cycles(&p->vcpu);
-	a->ns = clock_ns();
-	arm(a, a->ns);
+	a->ns = own_time_ns(p);
+	arm(p, a->ns);
 }
 
 void spaces_auto_rest(struct partition *p)
 {
-	timer_set(&p->spaces.automatic.timer, TIMER_OFF);
+	own_timer_set(p, &p->spaces.automatic.timer, TIMER_OFF);
 }
 
 /* --- a try ------------------------------------------------------------------------------------ */

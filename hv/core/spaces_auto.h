@@ -10,7 +10,7 @@
 #ifndef HV_CORE_SPACES_AUTO_H
 #define HV_CORE_SPACES_AUTO_H
 
-#include "core/timer.h"
+#include "lib/timerq.h"
 #include "paging/adaptive/busy.h"
 #include "paging/adaptive/params.h"
 

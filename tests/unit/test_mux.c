@@ -332,6 +332,9 @@ TEST(hypervisor_keys)
 	type("\x1dr12\b\x7f\b3-4\n");
 	CHECK_STR(typed, "r(3-4) ");
 	typed[0] = '\0';
+	type("\x1dN2\r\x1dS1-3\n\x1dP2\r\n");
+	CHECK_STR(typed, "N(2) S(1-3) P(2) ");
+	typed[0] = '\0';
 	type("\x1dr1\x1dh"); /* another key instead */
 	CHECK_STR(typed, "h() ");
 	typed[0] = '\0';
