@@ -169,7 +169,11 @@ class LoadMachine:
                 self.refused.append(str(why))
         elif not self.guest:
             self.queue.append((now, line.decode("ascii", "replace")))
-        elif line.startswith(PREFIX):
+        else:
+            self.guest_line(now, line)
+
+    def guest_line(self, now, line):
+        if line.startswith(PREFIX):
             self.queue.append((now, line[len(PREFIX):].decode("ascii", "replace")))
 
     def events(self, limit):

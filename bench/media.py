@@ -26,10 +26,16 @@ START_LIMIT = 300  # seconds until the hypervisor's first records, on a loaded h
 
 def guest_medium(build, name, cd, memory, cmdline):
     """@cd of BUILD/bench as the only guest's, with @memory MiB; the medium's path."""
+    return guests_medium(build, name, {GUEST: {"memory": f"{memory}M", "cdrom": f"module:{cd}", "boot": "cdrom"}}, cmdline)
+
+
+def guests_medium(build, name, guests, cmdline):
+    """A medium with @guests (name -> keys of its section) from images of BUILD/bench; its path."""
     directory = os.path.join(build, "bench")
     out, config = (os.path.join(directory, f"{name}.{kind}") for kind in ("iso", "conf"))
     with open(config, "w", encoding="ascii") as f:
-        f.write(f"[guest {GUEST}]\nmemory = {memory}M\ncdrom = module:{cd}\nboot = cdrom\n")
+        for guest, keys in guests.items():
+            f.write("\n".join([f"[guest {guest}]", *(f"{key} = {value}" for key, value in keys.items())]) + "\n")
     subprocess.run([os.path.join(TOP, "iso", "mkiso.sh"), "--elf", f"{build}/penumbra.elf", "--module",
                     f"{build}/guestbios.bin", "--search", directory, "--config", config, "--out", out,
                     "--cmdline", cmdline], check=True)

@@ -312,6 +312,7 @@ void report_stats(const struct partition *p, bool periodic)
 	record_begin(&r, "stats");
 	record_str(&r, "guest", p->cfg.name);
 	record_str(&r, "paging", partition_paging_name(p));
+	record_u64(&r, "ran_us", mul_div(vcpu_cycles(v), 1000, hv_boot_info()->tsc_khz));
 	record_u64(&r, "guest_cycles", vcpu_guest_cycles(v));
 	report_exits(&r, p);
 	if (p->index)

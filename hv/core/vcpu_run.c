@@ -134,12 +134,15 @@ static inline bool events_to_deliver(const struct vcpu *v)
 	return unlikely(lapic_pending(&b->lapic) >= 0 || pic_pending(&b->pic));
 }
 
+u64 vcpu_cycles(const struct vcpu *v)
+{
+	return v->run_cycles + (v->run_since ? v->exit_tsc - v->run_since : 0);
+}
+
 u64 vcpu_guest_cycles(const struct vcpu *v)
 {
-	u64 cycles = v->run_cycles;
+	u64 cycles = vcpu_cycles(v);
 
-	if (v->run_since)
-		cycles += v->exit_tsc - v->run_since;
 	for (unsigned i = 0; i < EXIT_REASONS; i++)
 		cycles -= v->part->exits.cycles[i];
 	return cycles;

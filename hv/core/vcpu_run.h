@@ -13,6 +13,8 @@
 
 /* Run @v until it halts, ends, is paused, or another vCPU's turn comes. Interrupts off. */
 void vcpu_run(struct vcpu *v);
+/* TSC ticks that @v has had its CPU: its guest's and those of its exits, up to the last one. */
+u64 vcpu_cycles(const struct vcpu *v);
 /* TSC ticks that @v's guest has run: time in the run loop that no exit is charged with. */
 u64 vcpu_guest_cycles(const struct vcpu *v);
 /* True when a halted @v has something to wake up for. */
