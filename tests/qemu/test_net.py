@@ -16,7 +16,6 @@ import ioguest
 TIER = "ci"
 SECONDS = 75
 MIB = 1 << 20
-NIGHTLY = tuple(f"{what}-{model}-64" for what in ("switch", "bridge") for model in ("virtio", "rtl8139"))
 # The RTL8139's driver copies and rings for each frame: less is asked of it, but at night.
 VARIATIONS = {
     "switch-virtio": {"what": "switch", "model": "virtio", "size": 64 * MIB, "back": 4 * MIB},
@@ -27,7 +26,10 @@ VARIATIONS = {
     "switch-rtl8139-64": {"what": "switch", "model": "rtl8139", "size": 64 * MIB, "seconds": 800},
     "bridge-virtio-64": {"what": "bridge", "model": "virtio", "size": 64 * MIB, "seconds": 200},
     "bridge-rtl8139-64": {"what": "bridge", "model": "rtl8139", "size": 64 * MIB, "seconds": 800},
+    "switch-virtio-shadow": {"what": "switch", "model": "virtio", "size": 8 * MIB, "paging": "paging=shadow"},
+    "bridge-virtio-shadow": {"what": "bridge", "model": "virtio", "size": 8 * MIB, "paging": "paging=shadow"},
 }
+NIGHTLY = tuple(v for v in VARIATIONS if v.endswith(("-64", "-shadow")))
 MODULES = "for m in lo eth0; do ip link set $m up; done\n"
 BACK = 8  # port at which it is given back
 TAKE = """n=0; until io recv %s %d /tmp/file; do n=$((n+1)); [ $n = 60 ] && break; sleep 1; done
@@ -52,8 +54,8 @@ ping -c 3 -W 5 %s
 """ + TAKE + GIVE_BACK
 
 
-def run(t, what, model, size, back=None):
-    globals()["run_" + what](t, model, size, back or size)
+def run(t, what, model, size, back=None, paging="paging=nested"):
+    globals()["run_" + what](t, model, size, back or size, paging)
 
 
 def guest(name, image, nic, model):
@@ -109,12 +111,12 @@ def native_pair(t, giver, taker, size, back):
     return check_pair(t, a.text.split("\n"), b.text.split("\n"), size, back)
 
 
-def run_switch(t, model, size, back):
+def run_switch(t, model, size, back, paging):
     giver = GIVER % (size, back)
     taker = TAKER % ("10.1.1.2/24", "10.1.1.1", "10.1.1.1", "10.1.1.1", 7, back)
     native = native_pair(t, giver, taker, size, back)
     images = [ioguest.cd(t, name, script) for name, script in (("giver", giver), ("taker", taker))]
-    iso = t.iso(guest("alpha", images[0], "switch", model) + guest("beta", images[1], "switch", model), "paging=nested",
+    iso = t.iso(guest("alpha", images[0], "switch", model) + guest("beta", images[1], "switch", model), paging,
                 modules=ioguest.MODULES, search=("qemu",))
     m = t.boot(iso, clock="real", cpus=2, vga=False)
     m.wait_line("beta", "^net: taken", 60 + patience(size))
@@ -175,7 +177,7 @@ def outside(t, m, lines, has_line, port, server, back):
     return rate(lines()), fetch_back(t, port, server.data[:back], limit)
 
 
-def run_bridge(t, model, size, back):
+def run_bridge(t, model, size, back, paging):
     server, port = Server(size), free_port()
     nic = ["-netdev", f"user,id=n,hostfwd=tcp:127.0.0.1:{port}-10.0.2.20:{BACK}", "-device", "virtio-net-pci,netdev=n"]
     script = TAKER % ("10.0.2.20/24", "10.0.2.2", "10.0.2.2", "10.0.2.2", server.port, back)
@@ -184,8 +186,8 @@ def run_bridge(t, model, size, back):
                      back)
     alone.stop()
     taker = ioguest.cd(t, "taker", script)
-    m = t.boot(t.iso(guest("alpha", taker, "bridge:eth0", model), "paging=nested", modules=ioguest.MODULES,
-                     search=("qemu",)), clock="real", cpus=2, vga=False, extra=nic)
+    m = t.boot(t.iso(guest("alpha", taker, "bridge:eth0", model), paging, modules=ioguest.MODULES, search=("qemu",)),
+               clock="real", cpus=2, vga=False, extra=nic)
     guests = outside(t, m, lambda: m.log.lines("alpha"), lambda line: m.log.has_line("alpha", line), port, server,
                      back)
     for way, ours, theirs in zip(("to the guest", "from the guest"), guests, native):

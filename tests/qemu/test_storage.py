@@ -24,6 +24,8 @@ VARIATIONS = {
              "device": ["nvme,serial=1,drive=d"]},
     "virtio": {"disk": "dev:/dev/vda", "model": "ide", "pulls": 2, "device": ["virtio-blk-pci,drive=d"]},
 }
+VARIATIONS["virtio-shadow"] = dict(VARIATIONS["virtio"], paging="paging=shadow")
+NIGHTLY = ("virtio-shadow",)
 # The first life of all ends by a reset after three records.
 SCRIPT = """d=/dev/vda
 [ -e $d ] || d=/dev/sda
@@ -122,10 +124,10 @@ def check_found(t, what, last, missing, told):
     t.check(not missing, f"{what}: of the records before {last} these are not whole: {missing}")
 
 
-def run(t, disk, model, pulls, device=None):
+def run(t, disk, model, pulls, device=None, paging="paging=nested"):
     name = ioguest.cd(t, "store", SCRIPT)
     iso = t.iso(f"[guest alpha]\nmemory = 128M\ncdrom = module:{name}\nboot = cdrom\ndisk = {disk}\n"
-                f"disk_model = {model}\n", "paging=nested", modules=ioguest.MODULES, search=("qemu",))
+                f"disk_model = {model}\n", paging, modules=ioguest.MODULES, search=("qemu",))
     medium = Disk(t, iso, device) if device else Stick(t, iso)
     told = 0
     for pull in range(1, pulls + 1):

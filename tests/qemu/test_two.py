@@ -11,7 +11,7 @@ VARIATIONS = {
     "1cpu-bochs-broadwell": {"cpus": 1, "on": "bochs-broadwell", "seconds": 180},
     "2cpus-bochs-broadwell": {"cpus": 2, "on": "bochs-broadwell", "seconds": 180},
 }
-VARIATIONS.update(machines.shadowed({"1cpu": {"cpus": 1}}))
+VARIATIONS.update(machines.shadowed({"1cpu": {"cpus": 1}, "4cpus": {"cpus": 4}}))
 VARIATIONS["1cpu-mixed"] = {"cpus": 1, "paging": "beta.paging=shadow paging=nested"}
 VARIATIONS.update(machines.over({"1cpu-shadow": {"cpus": 1, "paging": "paging=shadow"}}, *machines.SHADOW_ON, seconds=300))
 NIGHTLY = tuple(v for v in VARIATIONS if "-" in v)
