@@ -18,6 +18,7 @@ import argparse
 import concurrent.futures
 import fnmatch
 import importlib
+import inspect
 import os
 import subprocess
 import sys
@@ -109,6 +110,24 @@ def load(name):
     return importlib.import_module("test_" + name)
 
 
+def arguments_of(variation):
+    """What run() is given of a variation's members."""
+    return {name: value for name, value in variation.items() if name != "seconds"}
+
+
+def check_table(name, module):
+    """A variation that cannot run is found when tests are listed, not in the night in which it is its turn."""
+    table = getattr(module, "VARIATIONS", {None: {}})
+    for v, variation in table.items():
+        try:
+            inspect.signature(module.run).bind("t", **arguments_of(variation))
+        except TypeError as why:
+            raise SystemExit(f"test_{name}.py, {v}: {why}") from why
+    stray = set(getattr(module, "NIGHTLY", ())) - set(table)
+    if stray:
+        raise SystemExit(f"test_{name}.py: NIGHTLY has {sorted(stray)}, which are no variations")
+
+
 def jobs_of(tier, patterns):
     """(test, variation or None, seconds, limit) of what is asked for, longest first."""
     found = []
@@ -117,6 +136,7 @@ def jobs_of(tier, patterns):
             continue
         name = f[5:-3]
         module = load(name)
+        check_table(name, module)
         for v, arguments in getattr(module, "VARIATIONS", {None: {}}).items():
             full = f"{name}~{v}" if v else name
             if patterns:
@@ -133,8 +153,7 @@ def run_one(full):
     """In a process of its own: run one test, say why it failed, exit with PASS, FAIL or SKIP."""
     name, _, variation = full.partition("~")
     module = load(name)
-    arguments = dict(getattr(module, "VARIATIONS", {}).get(variation, {}))
-    arguments.pop("seconds", None)
+    arguments = arguments_of(getattr(module, "VARIATIONS", {}).get(variation, {}))
     t = Context(full)
     try:
         module.run(t, **arguments)
