@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: MIT
 """From what runs gave to figures: exits of an operation, quotients of times, and what they must be."""
-import statistics
-
 import exits
 import limits
 
 GUEST = "alpha"
 LINUX_ROUNDS = 5
 NANO_OPS = 16 + 5 * 4000
-# A real-time run is worth something when its plain computing took what it takes natively.
-CPU_RATIO = (0.90, 1.10)
 
 
 def loop_exits(run):
@@ -36,27 +32,14 @@ def without_idle(run, per_op):
             for name, by_reason in per_op.items() if name != "idle"}
 
 
-def ratios(native, guest):
-    return {name: guest[name] / native[name] for name in native if native[name] and name in guest}
-
-
-def timed_ratios(rounds, mode):
-    """Medians over the rounds whose plain computing was undisturbed; and how many those are."""
-    each = []
-    for runs in rounds:
-        native, guest = runs["native"], runs[mode]
-        r = ratios(native.cpu_per_op(), guest.cpu_per_op())
-        r["boot"] = guest.window("kernel", "init")[0] / native.window("kernel", "init")[0]
-        each.append(r)
-    good = [r for r in each if CPU_RATIO[0] <= r.get("cpu", 0) <= CPU_RATIO[1]]
-    used = good or each
-    names = dict.fromkeys(name for r in used for name in r)
-    return {name: statistics.median([r[name] for r in used if name in r]) for name in names}, len(good)
-
-
 def goals(r, mode):
     """(what, value, limit) of each."""
+    yield from counted_goals(r, mode) if "linux" in r else ()
+    yield from limits.timed(mode, r["timed"].get(mode, {}))
+
+
+def counted_goals(r, mode):
     if mode == "nested":
-        return limits.nested(r, r["timed"][mode])
+        return limits.nested(r)
     guest = r["linux"][mode]
-    return limits.shadow(r, r["timed"][mode], without_idle(guest, loop_exits(guest)))
+    return limits.shadow(r, without_idle(guest, loop_exits(guest)))

@@ -7,6 +7,8 @@ SHADOW_EXITS = {"forkwait": (20, None), "pgfault": (2.05, None), "ctxsw": (2.05,
 # Where faults of absent pages need not exit (VT-x's filter for page faults), a new page costs the store of its entry alone.
 SHADOW_EXITS_FILTERED = dict(SHADOW_EXITS, pgfault=(1.05, None))
 SHADOW_INSTRUCTIONS = {"forkwait": 1.75, "pgfault": 1.2}
+# Of the emulator's CPU time, to native; the pairs' mean (paired.py).
+NESTED_TIME = {"boot": 1.3}
 SHADOW_TIME = {"tlbwalk": 1.15, "forkwait": 3, "pgfault": 4}
 
 
@@ -20,7 +22,7 @@ def quotients(native, guest, metric="tsc_per_op"):
     return {name: b[name] / a[name] for name in a if a[name] and name in b}
 
 
-def nested(runs, timed):
+def nested(runs):
     nano, linux = runs["nano"], runs["linux"]
     for leaf in ("0", "1", "7", "80000008"):
         yield (f"CPUID leaf {leaf}, instructions round trip",
@@ -33,8 +35,6 @@ def nested(runs, timed):
     yield "exits, kernel to init, not polled", sum(not exits.polled(e) for e in windows["kernel to init"]), 6500
     yield ("kernel to init, counted time to native",
            guest.window("kernel", "init")[1] / native.window("kernel", "init")[1], 1.3)
-    if timed:
-        yield "kernel to init, emulator CPU time to native", timed["boot"], 1.3
     megabytes = guest.record("stats").get("bios_disk_bytes", 0) / 1e6
     yield f"exits, BIOS to kernel, {megabytes:.1f} MB loaded", len(windows["BIOS to kernel"]), 2000
     yield "hypervisor memory, MiB", guest.record("boot")["memory"]["hypervisor"] / 2**20, 16
@@ -49,7 +49,7 @@ def shadow_exits(per_op, limits):
             yield f"{name}, page faults that exit", per_op[name].get("exception", 0), faults
 
 
-def shadow(runs, timed, per_op):
+def shadow(runs, per_op):
     """@per_op: name -> exits of one operation by reason, an idle window of the same length taken off."""
     nano, linux = runs["nano"], runs["linux"]
     yield from shadow_exits(per_op, SHADOW_EXITS)
@@ -61,5 +61,10 @@ def shadow(runs, timed, per_op):
     for name, limit in SHADOW_INSTRUCTIONS.items():
         yield f"{name}, instructions to native", quotient[name], limit
     yield "INVLPG, instructions round trip", extra(nano["native"], nano["shadow"], "k_invlpg"), 600
-    for name, limit in SHADOW_TIME.items() if timed else ():
-        yield f"{name}, emulator CPU time to native", timed[name], limit
+
+
+def timed(mode, ratios):
+    """@ratios: what was timed -> its pairs' ratio."""
+    for name, limit in (NESTED_TIME if mode == "nested" else SHADOW_TIME).items():
+        if name in ratios:
+            yield f"{name}, emulator CPU time to native", ratios[name].mean, limit

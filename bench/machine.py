@@ -65,6 +65,7 @@ class Machine:
                                         stdout=subprocess.PIPE, stderr=self.errors)
         self.exit_log = exit_log
         self.gdb = GdbStub(socket_path, self.process) if debug else None
+        self.stopped = debug
 
     def close(self):
         if self.process.poll() is None:
@@ -116,8 +117,9 @@ class Machine:
     def run(self, limit, last=None):
         """Take in the serial line until the machine ends, or a line has come of which @last(line) is true; lines with
         the CPU time of their arrival."""
-        if self.gdb:
+        if self.stopped:
             self.gdb.detach()
+            self.stopped = False
         end = time.monotonic() + limit
         fd = self.process.stdout.fileno()
         with selectors.DefaultSelector() as ready:
@@ -134,6 +136,11 @@ class Machine:
                 if last and any(last(line) for _, line in self.lines[seen:]):
                     return
         raise BenchError(f"no end within {limit} s; last lines:\n" + "\n".join(self.tail()))
+
+    def write(self, data):
+        """To its serial line; needs @talk."""
+        self.process.stdin.write(data)
+        self.process.stdin.flush()
 
     def _feed(self, data):
         now = self.cpu_ns()

@@ -83,9 +83,10 @@ def with_options(cd, options, out):
 
 
 @functools.cache
-def timed_cd(build, cd):
-    """The name beside @cd in BUILD/bench of a copy whose kernel is told its TSC's frequency."""
+def timed_cd(build, cd, options=""):
+    """The name beside @cd in BUILD/bench of a copy whose kernel gets @options, and is told its TSC's frequency."""
     name = cd.removesuffix(".iso") + "-timed.iso"
     directory = os.path.join(build, "bench")
-    with_options(os.path.join(directory, cd), f"tsc_early_khz={tsc_khz(build)} tsc=reliable", os.path.join(directory, name))
+    with_options(os.path.join(directory, cd), f"tsc_early_khz={tsc_khz(build)} tsc=reliable {options}".rstrip(),
+                 os.path.join(directory, name))
     return name

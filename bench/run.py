@@ -2,17 +2,16 @@
 # SPDX-License-Identifier: MIT
 """The benchmark: the same workloads natively and as a guest, in the same emulator, in one go.
 
-    run.py BUILD-DIR [--runs N] [--modes nested,shadow] [--minutes M]
+    run.py BUILD-DIR [--runs N] [--passes P] [--modes nested,shadow] [--minutes M] [--no-counts]
 
-Instructions per operation come from a run counted by instructions (it repeats exactly); N interleaved rounds of
-native and each paging mode give medians of the emulator's CPU time, shown as ratios only: an emulator's time says
-nothing about hardware.  Writes BUILD-DIR/bench/{results,exits}.jsonl, ratios-MODE.svg and the serial logs.  Exit status 0
-when every run finished.  Python's standard library only."""
+Instructions per operation come from a run counted by instructions (it repeats exactly); N rounds, in each of which native and
+guests take P turns at each loop, give pairs of the emulator's CPU time, shown as ratios only: an emulator's time says nothing
+about hardware.  Writes BUILD-DIR/bench/{results,exits}.jsonl, ratios-MODE.svg and the serial logs.  Exit status 0 when every
+run finished.  Python's standard library only."""
 import argparse
 import json
 import os
 import re
-import statistics
 import struct
 import subprocess
 import sys
@@ -23,15 +22,15 @@ import exits
 import limits
 import media
 import plot
-from figures import GUEST, LINUX_ROUNDS, goals, loop_exits, timed_ratios
+from figures import GUEST, goals, loop_exits
 from machine import BenchError, Machine, words_of
 from report import report, time_reference, loop_reference
+from rounds import timed_ratios, timed_round
 
 TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(TOP, "tests", "qemu"))
 from records import SerialLog  # noqa: E402 (needs the path set above)
 
-PREFIX = GUEST.encode() + b"| "
 MEMORY = {"nano": 64, "linux": 512}
 MODES = ("nested", "shadow")
 HOST_EXTRA = 512  # MiB for hypervisor, modules and what the host's firmware takes
@@ -39,7 +38,6 @@ LIMIT = 300  # seconds for one run, on a loaded host
 RESET_VECTOR = 0xfffffff0
 # ISOLINUX puts a kernel's setup code at 1000:0000; the boot protocol enters it at 1020:0000.
 SETUP_CS, SETUP_LINEAR = 0x1020, 0x10200
-REPEAT_SECONDS = 180  # so long disturbed pairs are repeated, at most as many as were asked for
 
 
 class Run:
@@ -49,7 +47,6 @@ class Run:
         self.platform, self.workload = platform, workload
         self.marks = {}  # name: (emulator CPU ns, emulated ns or None, bytes of exit log)
         self.lines, self.records, self.events = [], [], []
-        self.cpu_at = {}  # line: CPU ns when it arrived
         self.window_events = {}
 
     def values(self, metric):
@@ -65,15 +62,6 @@ class Run:
         return next((r for r in self.records if r["type"] == kind and
                      all(r.get(k) == v for k, v in members.items())), {})
 
-    def cpu_per_op(self):
-        """Emulator CPU ns per operation, from the lines around each workload's rounds."""
-        found = {}
-        for name, ops in self.values("ops").items():
-            start, end = f"bench: {name}", f"BENCH {name} ops {int(ops)}"
-            if start in self.cpu_at and end in self.cpu_at:
-                found[name] = (self.cpu_at[end] - self.cpu_at[start]) / (ops * LINUX_ROUNDS)
-        return found
-
     def window(self, first, last):
         """(CPU ns, emulated ns) between two marks."""
         a, b = self.marks[first], self.marks[last]
@@ -86,24 +74,38 @@ class Bench:
         with open(os.path.join(self.dir, "linux", "bench"), "rb") as f:
             self.init_entry = struct.unpack_from("<Q", f.read(64), 24)[0]
 
-    def boot(self, platform, workload, counted):
+    def machine(self, platform, workload, counted, log=None):
+        """Counted, it runs through its loops; else it asks for them."""
         guest, linux = platform != "native", workload == "linux"
-        name = f"{platform}-{workload}-{'counted' if counted else 'timed'}"
-        log = os.path.join(self.dir, name + ".exits") if guest and counted else None
-        cd = workload + ".iso" if counted else media.timed_cd(self.build, workload + ".iso")
+        cd = workload + ".iso" if counted else media.timed_cd(self.build, workload + ".iso", "ASK=1")
         iso = media.guest_medium(self.build, f"{platform}-{workload}", cd, MEMORY[workload], f"paging={platform} exit=qemu") \
             if guest else os.path.join(self.dir, cd)
-        run = Run(platform, workload)
-        with Machine(iso, MEMORY[workload] + (HOST_EXTRA if guest else 0), counted, log, linux) as m:
-            if linux:
-                self.to_marks(m, run, guest)
+        return Machine(iso, MEMORY[workload] + (HOST_EXTRA if guest else 0), counted, log, linux, not counted)
+
+    def counted(self, platform, workload):
+        """One whole run that counts instructions and, of guests, exits."""
+        guest = platform != "native"
+        log = os.path.join(self.dir, f"{platform}-{workload}.exits") if guest else None
+        with self.machine(platform, workload, True, log) as m:
+            run = self.started(m, platform, workload)
             m.run(LIMIT)
-            self.take_lines(m, run, os.path.join(self.dir, name + ".log"))
-        if guest and run.record("result", guest=GUEST).get("paging") != platform:
-            raise BenchError(f"{name}: the guest ran by paging={run.record('result', guest=GUEST).get('paging')}")
+            self.ended(m, run, "counted")
         if log:
             self.take_exits(run, log)
         return run
+
+    def started(self, m, platform, workload="linux"):
+        run = Run(platform, workload)
+        if workload == "linux":
+            self.to_marks(m, run, platform != "native")
+        return run
+
+    def ended(self, m, run, how):
+        name = f"{run.platform}-{run.workload}-{how}"
+        self.take_lines(m, run, os.path.join(self.dir, name + ".log"))
+        mode = run.record("result", guest=GUEST).get("paging", "native")
+        if mode != run.platform:
+            raise BenchError(f"{name}: the guest ran by paging={mode}")
 
     def to_marks(self, m, run, guest):
         def mark(name):
@@ -125,8 +127,6 @@ class Bench:
             run.lines, run.records = log.lines(GUEST), log.records
         else:
             run.lines = [line.decode("ascii", "replace") for _, line in m.lines]
-        for cpu, line in m.lines:
-            run.cpu_at[line.removeprefix(PREFIX).decode("ascii", "replace")] = cpu
         failed = [line for line in run.lines if line.startswith("not ok")]
         last = "nano: end" if run.workload == "nano" else "ok bench"
         if failed or last not in run.lines:
@@ -157,16 +157,20 @@ def write_jsonl(path, objects):
 
 def result_objects(r):
     for workload in ("nano", "linux"):
-        for run in r[workload].values():
+        for run in r.get(workload, {}).values():
             for name, value in run.values("tsc_per_op").items():
                 yield {"bench": name, "platform": run.platform, "value": value, "unit": "instructions/op"}
-    for i, runs in enumerate(r["rounds"]):
-        for run in runs.values():
-            for name, value in run.cpu_per_op().items():
-                yield {"bench": name, "platform": run.platform, "run": i, "value": round(value, 1),
-                       "unit": "emulator-cpu-ns/op"}
-            yield {"bench": "boot", "platform": run.platform, "run": i, "unit": "emulator-cpu-ns",
-                   "value": run.window("kernel", "init")[0]}
+    for i, one in enumerate(r["rounds"]):
+        for platform, ns in one["boot"].items():
+            yield {"bench": "boot", "platform": platform, "run": i, "value": ns, "unit": "emulator-cpu-ns"}
+        for number, loops in enumerate(one["passes"]):
+            for name, cpu in loops.items():
+                for platform, ns in cpu.items():
+                    yield {"bench": name, "platform": platform, "run": i, "pass": number, "value": round(ns, 1),
+                           "unit": "emulator-cpu-ns/op"}
+    for mode, timed in r["timed"].items():
+        for name, ratio in timed.items():
+            yield {"bench": name, "platform": mode, "emulator_cpu_to_native": ratio.members()}
     for mode in r["modes"]:
         for what, value, limit in goals(r, mode):
             yield {"goal": what, "platform": mode, "value": value, "limit": limit, "met": value <= limit}
@@ -192,9 +196,9 @@ def write_plot(path, r, mode):
         ref = reference.get(name)
         if ref and name != "cpuid":
             rows.append((name, (value, ref[1] / ref[0], ref[2] / ref[0])))
-    for name, value in r["timed"][mode].items():
+    for name, value in r["timed"].get(mode, {}).items():
         if name in time_reference(mode):
-            rows.append((name + " (time)", (value, *time_reference(mode)[name])))
+            rows.append((name + " (time)", (value.mean, *time_reference(mode)[name])))
     with open(path, "w", encoding="ascii") as f:
         f.write(plot.bars(f"paging={mode}: ratio to native", "instructions per operation, then the emulator's CPU "
                           "time; shorter is better; no hardware was measured", ("Penumbra", "KVM", "Xen"), rows))
@@ -204,27 +208,20 @@ def say(text):
     print(f"  BENCH   {text}", file=sys.stderr, flush=True)
 
 
-def measure(bench, runs, modes, time_given):
-    r = {"rounds": [], "modes": modes}
-    platforms = ("native", *modes)
-    for workload in ("nano", "linux"):
+def measure(bench, args, time_given):
+    r = {"rounds": [], "modes": args.modes, "timed": {}}
+    platforms = ("native", *args.modes)
+    for workload in ("nano", "linux") if args.counts else ():
         say(f"{workload}: {', '.join(platforms)}, counted by instructions; {time_given.said()}")
-        r[workload] = time_given.timed(lambda: {platform: bench.boot(platform, workload, True) for platform in platforms})
-    end = time.monotonic() + REPEAT_SECONDS * len(modes)
-    r["timed"], r["good"] = {mode: {} for mode in modes}, dict.fromkeys(modes, 0)
-    while runs and time_given.fits_another():
+        r[workload] = time_given.timed(lambda: {platform: bench.counted(platform, workload) for platform in platforms})
+    while len(r["rounds"]) < args.runs and time_given.fits_another():
         say(f"linux: {', '.join(platforms)}, timed, round {len(r['rounds']) + 1}; {time_given.said()}")
         try:
-            r["rounds"].append(time_given.timed(lambda: {platform: bench.boot(platform, "linux", False) for platform in platforms}))
+            r["rounds"].append(time_given.timed(lambda: timed_round(bench, platforms, args.passes, time_given)))
         except budget.TimeUp as why:
             say(f"{why}: {len(r['rounds'])} rounds count")
             break
-        both = {mode: timed_ratios(r["rounds"], mode) for mode in modes}
-        r["timed"] = {mode: timed for mode, (timed, _) in both.items()}
-        r["good"] = {mode: good for mode, (_, good) in both.items()}
-        enough = min(r["good"].values()) >= runs or len(r["rounds"]) >= 2 * runs or time.monotonic() > end
-        if len(r["rounds"]) >= runs and enough:
-            break
+        r["timed"] = {mode: timed_ratios(r["rounds"], mode) for mode in args.modes}
     return r
 
 
@@ -232,6 +229,8 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("build")
     p.add_argument("--runs", type=int, default=3, help="timed rounds (default 3; 0: only counts)")
+    p.add_argument("--passes", type=int, default=5, help="turns at each loop in a round (default 5)")
+    p.add_argument("--no-counts", dest="counts", action="store_false", help="times only")
     p.add_argument("--modes", type=words_of(MODES), default=list(MODES), help=f"default {','.join(MODES)}")
     budget.add_option(p, 0)
     args = p.parse_args()
@@ -239,17 +238,18 @@ def main():
     bench, time_given = Bench(os.path.abspath(args.build)), budget.Budget(args.minutes)
     time_given.enforce()
     try:
-        r = measure(bench, max(0, args.runs), args.modes, time_given)
+        r = measure(bench, args, time_given)
     except (BenchError, OSError, subprocess.CalledProcessError) as why:
         print(f"bench: {why}", file=sys.stderr)
         return 1
     time_given.over()
     print("\n".join(report(r)))
     write_jsonl(os.path.join(bench.dir, "results.jsonl"), result_objects(r))
-    write_jsonl(os.path.join(bench.dir, "exits.jsonl"), exit_objects(r))
-    for mode in args.modes:
-        write_plot(os.path.join(bench.dir, f"ratios-{mode}.svg"), r, mode)
-    print(f"\n{bench.dir}: results.jsonl exits.jsonl ratios-*.svg; {time.monotonic() - began:.0f} s")
+    if args.counts:
+        write_jsonl(os.path.join(bench.dir, "exits.jsonl"), exit_objects(r))
+        for mode in args.modes:
+            write_plot(os.path.join(bench.dir, f"ratios-{mode}.svg"), r, mode)
+    print(f"\n{bench.dir}: results.jsonl{' exits.jsonl ratios-*.svg' * args.counts}; {time.monotonic() - began:.0f} s")
     return 0
 
 

@@ -7,7 +7,8 @@
  * processes, of mprotect a page made read-only, read, made writable again and written.
  *
  * As /init it takes names from the kernel's command line (-- NAME...), else runs all. With STEPS
- * set there it waits for Enter at each workload's begin and end, for who takes stock from outside.
+ * set there it waits for Enter at each workload's begin and end, for who takes stock from outside;
+ * with ASK it asks for each workload's name ("end": none), for who has machines take turns.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -309,6 +310,25 @@ static int wanted(const char *name, int argc, char **argv)
 	return 0;
 }
 
+static void measure_wanted(int argc, char **argv)
+{
+	for (unsigned i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++)
+		if (wanted(workloads[i].name, argc, argv))
+			measure(workloads[i].name, workloads[i].run, workloads[i].ops);
+}
+
+static void measure_asked(void)
+{
+	char name[32];
+
+	while (puts("bench: ask"), fgets(name, sizeof(name), stdin)) {
+		name[strcspn(name, "\n")] = '\0';
+		if (strcmp(name, "end") == 0)
+			break;
+		measure_wanted(2, (char *[]){"bench", name});
+	}
+}
+
 int main(int argc, char **argv)
 {
 	uint64_t tsc = rdtsc(), uptime = now_ns(CLOCK_BOOTTIME);
@@ -319,9 +339,10 @@ int main(int argc, char **argv)
 		printf("BENCH boot tsc_at_init %llu\n", (unsigned long long)tsc);
 		printf("BENCH boot uptime_ns %llu\n", (unsigned long long)uptime);
 	}
-	for (unsigned i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++)
-		if (wanted(workloads[i].name, argc, argv))
-			measure(workloads[i].name, workloads[i].run, workloads[i].ops);
+	if (getenv("ASK"))
+		measure_asked();
+	else
+		measure_wanted(argc, argv);
 	printf("bench: end\nok bench\n");
 	fflush(stdout);
 	if (getpid() == 1) {
