@@ -398,10 +398,20 @@ void log_enable_input(void)
 	poll_input(NULL, clock_ns());
 }
 
+/* Input has just been looked for. While other timers bring this CPU here, the poll takes no
+ * interrupt of its own. */
+static void put_off_poll(u64 now_ns)
+{
+	if (log.poll.queued && log.poll.deadline_ns < now_ns + INPUT_POLL_NS / 2)
+		timer_set(&log.poll, now_ns + INPUT_POLL_NS);
+}
+
 void log_service(void)
 {
-	if (log.live && this_cpu()->id == 0)
-		receive();
+	if (!log.live || this_cpu()->id != 0)
+		return;
+	receive();
+	put_off_poll(clock_ns());
 }
 
 /* One tick can hold back what another lets go: until nothing is left. */
