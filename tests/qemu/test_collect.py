@@ -4,7 +4,7 @@
 it was written, each once and in order, and with the guests' results as its exit status. `trace`: the trace
 is exported over the line, `pncollect trace` prints its entries, and its totals are those of `stats`.
 Catches what the unit tests' made-up line cannot: the hypervisor's own timing, loaders' text, sockets. `local`:
-no emulator; exit status by exit status, a serial port (pseudo terminal), typed text, resends."""
+no emulator; exit status by exit status, each kind of line, typed text, resends, the status line."""
 import json
 import os
 import random
@@ -13,6 +13,7 @@ import selectors
 import shutil
 import socket
 import subprocess
+import threading
 import time
 import tty
 import zlib
@@ -288,9 +289,66 @@ def terminal(t):
     t.check(read(out + "/console.log") == b"GNU GRUB\n", "console.log is wrong")
 
 
+def from_pipe(t, command, feed):
+    """A line that is a pipe to its standard input."""
+    return subprocess.run([*command, "-"], input=feed, capture_output=True, check=False, timeout=60)
+
+
+def from_fifo(t, command, feed):
+    path = t.path("fifo")
+    if os.path.exists(path):
+        os.unlink(path)
+    os.mkfifo(path)
+    threading.Thread(target=lambda: open(path, "wb").write(feed), daemon=True).start()
+    return subprocess.run([*command, path], capture_output=True, check=False, timeout=60)
+
+
+def from_tcp(t, command, feed):
+    def serve():
+        with listener.accept()[0] as peer:
+            peer.sendall(feed)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        return subprocess.run([*command, f"tcp:127.0.0.1:{listener.getsockname()[1]}"], stdin=subprocess.DEVNULL,
+                              capture_output=True, check=False, timeout=60)
+
+
+def sources(t):
+    """Each kind of line but those of the other tests: a file, a serial port, a socket of the machine's."""
+    for source in (from_pipe, from_fifo, from_tcp):
+        out = t.path("out")
+        shutil.rmtree(out, ignore_errors=True)
+        done = source(t, [t.built("tools/pncollect"), "-o", out, "-w", "all"], START + b"alpha| here\r\n" + PASS)
+        t.check(done.returncode == 0, f"{source.__name__}: exit status {done.returncode}: {done.stderr}")
+        t.check(read(out + "/alpha.log") == b"here\n", f"{source.__name__}: alpha.log is wrong")
+
+
+def status_line(t):
+    """A person at a terminal sees guests and counts change while the line is read."""
+    ours, theirs = os.openpty()
+    with subprocess.Popen([t.built("tools/pncollect"), "--force", "-o", t.path("out"), "-w", "all", "-"],
+                          stdin=subprocess.PIPE, stderr=theirs) as process:
+        try:
+            process.stdin.write(START)
+            process.stdin.flush()
+            said = read_until(ours, b" 1 records, 0 damaged, 0 lost")
+            t.check(b"\r" in said and b" 1 records" in said and b"alpha" in said, f"the status line says {said!r}")
+            process.stdin.write(PASS)
+            process.stdin.close()
+            t.check(process.wait(10) == 0 and b"alpha pass; 2 records" in read_until(ours, b"2 records"),
+                    "no summary at the end")
+        finally:
+            if process.poll() is None:
+                process.kill()
+            os.close(ours)
+            os.close(theirs)
+
+
 def local(t):
     statuses(t)
     terminal(t)
+    sources(t)
+    status_line(t)
 
 
 def run(t, test):
