@@ -7,7 +7,9 @@
 #include "core/hv.h"
 #include "core/log.h"
 #include "core/partition_paging.h"
+#include "lib/muldiv.h"
 #include "lib/str.h"
+#include "paging/mixed/mixed.h"
 
 /* --- decisions -------------------------------------------------------------------------------- */
 
@@ -106,16 +108,26 @@ void adaptive_stats(struct record *r, const struct partition *p)
 /* --- trace=policy ----------------------------------------------------------------------------- */
 
 /* Every line counts, so it may not drop: the guest waits for the serial line instead. */
+static void trace_begin(struct record *r, const struct partition *p, const char *event)
+{
+	record_begin(r, "trace");
+	record_str(r, "event", event);
+	record_str(r, "guest", p->cfg.name);
+}
+
+static void trace_send(struct record *r, const struct partition *p, const char *text)
+{
+	record_str(r, "line", text);
+	record_send(r, false);
+	log_charge(p->src_vga, r->len);
+}
+
 static void trace_line(const struct partition *p, const char *text)
 {
 	struct record r;
 
-	record_begin(&r, "trace");
-	record_str(&r, "event", "policy");
-	record_str(&r, "guest", p->cfg.name);
-	record_str(&r, "line", text);
-	record_send(&r, false);
-	log_charge(p->src_vga, r.len);
+	trace_begin(&r, p, "policy");
+	trace_send(&r, p, text);
 }
 
 void adaptive_trace_begin(const struct partition *p)
@@ -147,4 +159,22 @@ void adaptive_trace(const struct partition *p, const struct policy_sample *x)
 		return;
 	sample_format(x, text, sizeof(text));
 	trace_line(p, text);
+}
+
+/* What one address space has done by itself, and the mode that it is to have. */
+void adaptive_trace_space(const struct partition *p, const struct mixed_space *a,
+			  const struct policy_sample *x)
+{
+	char text[TRACE_LINE_MAX];
+	struct record r;
+
+	if (hv_cmdline()->trace != TRACE_POLICY)
+		return;
+	sample_format(x, text, sizeof(text));
+	trace_begin(&r, p, "space");
+	record_hex(&r, "space", a->root);
+	record_str(&r, "to", a->mode == POLICY_SHADOW ? "shadow" : "nested");
+	record_u64(&r, "ran_ms", mul_div(a->ran, 1, p->adaptive.policy.params.khz));
+	record_u64(&r, "pages", a->misses.pages);
+	trace_send(&r, p, text);
 }

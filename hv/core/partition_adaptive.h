@@ -13,6 +13,7 @@
 #include "paging/adaptive/telemetry.h"
 
 struct engine_ops;
+struct mixed_space;
 struct partition;
 struct record;
 
@@ -80,6 +81,10 @@ void adaptive_inputs(struct record *r, const struct policy_sample *x);
 /* trace=policy: the head of a trace, and a line of it. */
 void adaptive_trace_begin(const struct partition *p);
 void adaptive_trace(const struct partition *p, const struct policy_sample *x);
+/* The same for one address space (partition_spaces.h): what it did, @x, and its mode from here on.
+ */
+void adaptive_trace_space(const struct partition *p, const struct mixed_space *a,
+			  const struct policy_sample *x);
 /* The member "adaptive" of a stats record. */
 void adaptive_stats(struct record *r, const struct partition *p);
 

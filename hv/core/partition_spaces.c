@@ -79,12 +79,11 @@ static void totals(void *ctx, struct mixed_totals *t)
 	*t = *sum;
 }
 
-/* The policy has given an address space another mode. */
-static void report_change(void *ctx, const struct mixed_space *a, const struct policy_sample *x)
+static void report_change(struct partition *p, const struct mixed_space *a,
+			  const struct policy_sample *x)
 {
 	static const char *const name[POLICY_MODES] = {
 		[POLICY_NESTED] = "nested", [POLICY_SHADOW] = "shadow"};
-	struct partition *p = ctx;
 	struct record r;
 
 	if (!partition_paging_tell(p))
@@ -101,6 +100,14 @@ static void report_change(void *ctx, const struct mixed_space *a, const struct p
 	record_u64(&r, "pages", a->misses.pages);
 	adaptive_inputs(&r, x);
 	record_send(&r, true);
+}
+
+static void judged(void *ctx, const struct mixed_space *a, const struct policy_sample *x,
+		   bool changed)
+{
+	adaptive_trace_space(ctx, a, x);
+	if (changed)
+		report_change(ctx, a, x);
 }
 
 /* --- looks ------------------------------------------------------------------------------------ */
@@ -187,8 +194,9 @@ static void prepare(struct partition *p, const struct policy_params *params)
 	struct partition_spaces *s = &p->spaces;
 	const struct mixed_setup setup = {.totals = totals,
 					  .choose = chaos() ? choose : NULL,
-					  .changed = chaos() ? NULL : report_change,
+					  .judged = chaos() ? NULL : judged,
 					  .price = price,
+					  .fault_cycles = hv_calibration()->fault,
 					  .looks = {.timer = set_look,
 						    .small_ppm = small_ppm,
 						    .reach = estimate_reach(),
@@ -246,7 +254,7 @@ bool partition_spaces_try(struct partition *p, const struct policy_params *param
 		return false;
 	if (!open_gate(p, "differ"))
 		return false;
-	spaces_auto_begin(p, now_ns);
+	spaces_auto_begin(p);
 	s->guest = vcpu_guest_cycles(&p->vcpu);
 	s->ns = now_ns;
 	return true;
@@ -281,7 +289,8 @@ bool partition_spaces_tick(struct partition *p, const struct policy_params *para
 		s->hopeless = true;
 		open = false;
 	}
-	if (s->automatic.on && (!open || !spaces_auto_worth(p, params, now_ns))) {
+	spaces_fade(&s->policy);
+	if (s->automatic.on && (!open || !spaces_auto_worth(p, params))) {
 		give_up(p, params, open, now_ns);
 		return false;
 	}

@@ -81,24 +81,25 @@ bool spaces_auto_due(struct partition *p, bool open, u64 now_ns)
 	return a->on && open && now_ns >= a->rest_ns && busy_count(&a->busy) >= 2;
 }
 
-void spaces_auto_begin(struct partition *p, u64 now_ns)
+void spaces_auto_begin(struct partition *p)
 {
 	struct spaces_auto *a = &p->spaces.automatic;
 
 	spaces_auto_rest(p);
 	a->tries++;
-	a->differ_ns = now_ns;
+	a->differed = vcpu_guest_cycles(&p->vcpu);
 }
 
-bool spaces_auto_worth(struct partition *p, const struct policy_params *params, u64 now_ns)
+bool spaces_auto_worth(struct partition *p, const struct policy_params *params)
 {
 	struct spaces_auto *a = &p->spaces.automatic;
+	u64 guest = vcpu_guest_cycles(&p->vcpu);
 
-	if (mixed_differ(&p->spaces.mixed, SPACES_BUSY)) {
-		a->differ_ns = now_ns;
+	if (spaces_differ(&p->spaces.policy, params)) {
+		a->differed = guest;
 		a->wait_ns = params->backoff_min;
 	}
-	return now_ns - a->differ_ns < sat_mul(params->as_promote, TRY_TIMES);
+	return guest - a->differed < ns_to_cycles(params, sat_mul(params->as_promote, TRY_TIMES));
 }
 
 void spaces_auto_end(struct partition *p, const struct policy_params *params, u64 now_ns)

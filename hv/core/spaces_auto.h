@@ -3,7 +3,7 @@
  *
  * Until then a few samples a second say which address spaces are busy. Where two are and their
  * loads of CR3 are cheap enough, all run nested for a while with each one's costs measured; that
- * goes on for as long as some of the busy ones are better on the shadow and others are not.
+ * goes on for as long as any one mode for all would cost more than each one's better mode.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -26,7 +26,7 @@ struct spaces_auto {
 	u64 guest, ns; /* the guest's cycles, and the time, at the last sample */
 	u64 rest_ns;   /* no try before that time */
 	u64 wait_ns;   /* and how long to wait after the next that is in vain */
-	u64 differ_ns; /* when advice differed last, or the try began */
+	u64 differed;  /* the guest's cycles when advice differed last, or the try began */
 	u64 tries, vain;
 };
 
@@ -37,8 +37,8 @@ void spaces_auto_rest(struct partition *p);
 /* Is it time for a try? @open: the gate. */
 bool spaces_auto_due(struct partition *p, bool open, u64 now_ns);
 /* Modes of their own begin; a tick of them ends: are they worth it still?; they have ended. */
-void spaces_auto_begin(struct partition *p, u64 now_ns);
-bool spaces_auto_worth(struct partition *p, const struct policy_params *params, u64 now_ns);
+void spaces_auto_begin(struct partition *p);
+bool spaces_auto_worth(struct partition *p, const struct policy_params *params);
 void spaces_auto_end(struct partition *p, const struct policy_params *params, u64 now_ns);
 
 #endif

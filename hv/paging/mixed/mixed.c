@@ -15,6 +15,8 @@
 #include "paging/shadow/shadow_ops.h"
 
 #define FAULTS_A_RUN 64u /* of a nested space, that are heard of */
+#define OUTLIER	     4u	 /* times what a load takes usually: not the load's */
+#define USUAL_LOADS  32u
 
 /* --- guards ----------------------------------------------------------------------------------- */
 
@@ -112,7 +114,7 @@ static void rest_if_enough(struct vcpu *v)
 	    v->watch.count[WATCH_FAULT] - m->faults + a->heard_now < FAULTS_A_RUN)
 		return;
 	mixed_charge(v);
-	mixed_rest(a);
+	mixed_rest(m, a);
 	watch_faults(v, false);
 }
 
@@ -225,8 +227,15 @@ static void charge_load(struct vcpu *v, u64 cycles, u64 looks)
 {
 	struct mixed *m = v->mixed;
 
-	if (!m->shadow)
-		m->stats.load_cycles += cycles - (m->looks.cycles - looks);
+	if (m->shadow)
+		return;
+	cycles -= m->looks.cycles - looks;
+	if (m->usual_load)
+		cycles = MIN(cycles, OUTLIER * m->usual_load);
+	m->usual_load = m->usual_load
+				? m->usual_load - m->usual_load / USUAL_LOADS + cycles / USUAL_LOADS
+				: MAX(cycles, USUAL_LOADS);
+	m->stats.load_cycles += cycles;
 }
 
 static void load_cr3(struct vcpu *v, const struct vcpu_code *c, u64 old, u64 val)

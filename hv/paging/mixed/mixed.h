@@ -32,10 +32,12 @@ struct mixed_setup {
 	void (*totals)(void *ctx, struct mixed_totals *t);
 	/* Not the policy but this decides, at each load of CR3: @root's mode. For tests. NULL. */
 	enum policy_mode (*choose)(void *ctx, u64 root, u64 loads);
-	/* The policy has changed @a's mode because of @x. NULL. */
-	void (*changed)(void *ctx, const struct mixed_space *a, const struct policy_sample *x);
+	/* The policy has answered what @a did, @x: @a's mode is what it wants. NULL. */
+	void (*judged)(void *ctx, const struct mixed_space *a, const struct policy_sample *x,
+		       bool changed);
 	/* Thousandths of a cycle for a TLB miss of a space that touches @pages pages. */
 	u64 (*price)(void *ctx, enum policy_mode mode, u64 pages);
+	u64 fault_cycles; /* what it takes to hear of a page fault; 0: not known */
 	struct mixed_look_setup looks;
 	void *ctx;
 };
@@ -57,6 +59,8 @@ struct mixed_space {
 	 * the next may be. */
 	u64 heard, watched;
 	u64 heard_now, hear_from;
+	u64 fault_rate; /* as last heard, per 2^32 cycles, */
+	bool faults_known;
 	/* Up to two entries of the user's half, by which one knows whether the frame has become
 	 * another address space's. */
 	u64 mark[2];
@@ -69,8 +73,9 @@ struct mixed_stats {
 	u64 guards, writes, walks; /* frames guarded; faults on them by instructions, by walks */
 	u64 reused, forgotten;
 	u64 promoted, demoted; /* by the policy */
-	u64 load_cycles;       /* of the hypervisor's, at loads of CR3 that end nested */
-	u64 heard;	       /* page faults of nested spaces */
+	u64 load_cycles; /* of the hypervisor's, at loads of CR3 that end nested, but for those
+			  * that took far more than usual: an SMI, the host of an emulator */
+	u64 heard;	 /* page faults of nested spaces */
 };
 
 struct mixed {
@@ -79,6 +84,7 @@ struct mixed {
 	bool shadow;	    /* which half runs */
 	bool whole;	    /* a frame could not be guarded: compare all at the next entry */
 	bool too_shared;    /* MIXED_SHARED_MAX */
+	u64 usual_load;	    /* cycles of a load of CR3, lately */
 	u64 guards_flushed; /* nested_map.guards_made at the last flush */
 	u64 cycles;	    /* of the vCPU, where the last space was charged, */
 	u64 faults;	    /* and how many it had heard of nested */
@@ -101,10 +107,7 @@ static inline bool mixed_hopeless(const struct mixed *m)
 {
 	return m->too_shared;
 }
-/* Of the spaces that lately had one part of @busy of the guest's time, some are on the shadow and
- * some are not. */
-bool mixed_differ(const struct mixed *m, unsigned busy);
-/* All of these are on the shadow. */
+/* All the spaces that lately had one part of @busy of the guest's time are on the shadow. */
 bool mixed_all_shadow(const struct mixed *m, unsigned busy);
 /* All address spaces nested again. */
 void mixed_reset_spaces(struct vcpu *v);

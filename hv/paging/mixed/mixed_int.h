@@ -12,7 +12,7 @@ void mixed_charge(struct vcpu *v);
 /* Cycles in which @v ran, the hypervisor's for it among them. */
 u64 mixed_run_cycles(const struct vcpu *v);
 /* @a stops being heard of for now; NULL: nobody was. */
-void mixed_rest(struct mixed_space *a);
+void mixed_rest(const struct mixed *m, struct mixed_space *a);
 /* @root is loaded: the space that it is, perhaps a new one, which is current from now on. */
 struct mixed_space *mixed_arrive(struct vcpu *v, u64 root);
 /* The guest's CR3 @cr3 without what is not the address of its top table. */

@@ -16,8 +16,10 @@
 #define USER_PAE  3u
 
 #define MANY_FAULTS  100u /* within 10 % or so */
+#define RATE_ONE     BIT(32)
 #define LATELY_TICKS 8u
-#define FAULT_REST   (2000u * 1000u) /* cycles for each fault heard of */
+#define FAULT_CYCLES 2000u /* to hear of one, where nobody measured that */
+#define FAULT_REST   1000u /* times that long nothing is heard of then */
 
 u64 mixed_root(const struct vcpu_code *c, u64 cr3)
 {
@@ -125,7 +127,7 @@ struct mixed_space *mixed_arrive(struct vcpu *v, u64 root)
 	if (!a || a->root != root) {
 		mixed_charge(v);
 		mixed_look_end(v);
-		mixed_rest(a);
+		mixed_rest(m, a);
 		a = find(m, root);
 	}
 	if (!a)
@@ -136,6 +138,7 @@ struct mixed_space *mixed_arrive(struct vcpu *v, u64 root)
 		a->mode = POLICY_NESTED;
 		a->sum = (struct policy_sample){0};
 		a->misses = (struct space_misses){.known = false};
+		a->faults_known = false;
 	}
 	a->last = m->stats.loads;
 	m->current = a;
@@ -216,21 +219,31 @@ void mixed_charge(struct vcpu *v)
 }
 
 /* Nothing is heard of it for so long that what was took a thousandth of its time. */
-void mixed_rest(struct mixed_space *a)
+void mixed_rest(const struct mixed *m, struct mixed_space *a)
 {
+	u64 each = sat_mul(MAX(m->setup.fault_cycles, FAULT_CYCLES), FAULT_REST);
+
 	if (!a)
 		return;
-	a->hear_from = MAX(a->hear_from, a->ran + sat_mul(a->heard_now, FAULT_REST));
+	a->hear_from = MAX(a->hear_from, sat_add(a->ran, sat_mul(a->heard_now, each)));
 	a->heard_now = 0;
 }
 
 /* --- the policy ------------------------------------------------------------------------------- */
 
-/* What was heard of in some runs stands for all of them. */
-static struct policy_measure faults_of(const struct mixed_space *a)
+/* What was heard of in some runs stands for all of them, and for those in which nothing was to be
+ * heard. */
+static struct policy_measure faults_of(struct mixed_space *a)
 {
-	return (struct policy_measure){.value = mul_div(a->heard, a->sum.unhalted, a->watched),
-				       .confidence = a->heard >= MANY_FAULTS ? 90 : 50};
+	bool news = a->watched != 0;
+
+	if (news)
+		a->fault_rate = mul_div(a->heard, RATE_ONE, a->watched);
+	a->faults_known |= news;
+	return (struct policy_measure){.value = mul_div(a->sum.unhalted, a->fault_rate, RATE_ONE),
+				       .confidence = !news		       ? 30
+						     : a->heard >= MANY_FAULTS ? 90
+									       : 50};
 }
 
 /* Without counters: misses as the looks tell, and what one costs. */
@@ -247,15 +260,13 @@ static void estimate_walks(const struct mixed *m, struct mixed_space *a)
 
 static void follow(struct mixed *m, struct mixed_space *a, enum policy_mode mode)
 {
-	if (mode == a->mode)
-		return;
+	bool changed = mode != a->mode;
+
 	a->mode = mode;
-	if (mode == POLICY_SHADOW)
-		m->stats.promoted++;
-	else
-		m->stats.demoted++;
-	if (m->setup.changed)
-		m->setup.changed(m->setup.ctx, a, &a->sum);
+	m->stats.promoted += changed && mode == POLICY_SHADOW;
+	m->stats.demoted += changed && mode == POLICY_NESTED;
+	if (m->setup.judged)
+		m->setup.judged(m->setup.ctx, a, &a->sum, changed);
 }
 
 static void ask(struct mixed *m, struct mixed_space *a, struct spaces *s,
@@ -273,10 +284,11 @@ static void ask(struct mixed *m, struct mixed_space *a, struct spaces *s,
 	a->sum = (struct policy_sample){.mode = a->sum.mode};
 }
 
-/* Nested without a run in which faults were heard of: that is awaited. */
+/* Nested before a run in which faults were heard of: that is awaited. */
 static bool ready(const struct mixed_space *a)
 {
-	return a->used && a->sum.unhalted && (a->sum.mode == POLICY_SHADOW || a->watched);
+	return a->used && a->sum.unhalted &&
+	       (a->sum.mode == POLICY_SHADOW || a->watched || a->faults_known);
 }
 
 /* How many are busy, and how many of those in @mode. */
@@ -291,11 +303,6 @@ static unsigned busy_in(const struct mixed *m, unsigned busy, enum policy_mode m
 		n += m->space[i].used && m->space[i].mode == mode && m->space[i].lately &&
 		     m->space[i].lately >= all / busy;
 	return n;
-}
-
-bool mixed_differ(const struct mixed *m, unsigned busy)
-{
-	return busy_in(m, busy, POLICY_SHADOW) && busy_in(m, busy, POLICY_NESTED);
 }
 
 bool mixed_all_shadow(const struct mixed *m, unsigned busy)

@@ -13,7 +13,7 @@
 #define TURNS	    150u
 #define TOUCHES	    16000u /* a turn */
 #define SPIN	    16u	   /* between two: an emulator's walk takes long */
-#define FAULTS	    1000u
+#define FAULTS	    2000u
 #define SHORT_TURNS 3000u
 #define SHORT	    100u /* touches in one of those */
 
