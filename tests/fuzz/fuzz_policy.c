@@ -156,6 +156,9 @@ static void run_spaces(struct program *prog)
 			MUST(open || mode == POLICY_NESTED);
 			x.mode = mode;
 		}
+		/* With nobody there is nothing to differ. */
+		MUST(open || !spaces_differ(&s, &params));
+		spaces_fade(&s);
 		if (take(prog) < 16)
 			spaces_forget(&s, root);
 	}
