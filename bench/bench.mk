@@ -99,7 +99,7 @@ $(B)/bench/io.cpio.gz: $(B)/bench/io/io bench/io/init bench/io/image.sh rootfs/p
 	$(call say,INITRD,$@)
 	$(Q)bench/io/image.sh '$@' '$(R)/kernel.package' '$(R)/busybox-control' '$<'
 
--include $(addprefix tests/qemu/,hostile/hostile.mk tasks/tasks.mk paging/paging.mk mmapstorm/mmapstorm.mk thrash/thrash.mk spaces/adversary.mk)
+-include $(addprefix tests/qemu/,hostile/hostile.mk tasks/tasks.mk paging/paging.mk mmapstorm/mmapstorm.mk thrash/thrash.mk spaces/adversary.mk state/state.mk)
 
 # The plot in README.md: the simulator's first table, which repeats exactly.
 .PHONY: sim-plot

@@ -6,6 +6,7 @@
 #include "core/vcpu_run.h"
 #include "core/clock.h"
 #include "core/cpu.h"
+#include "core/log.h"
 #include "core/partition.h"
 #include "core/sched.h"
 #include "lib/cpuops.h"
@@ -96,6 +97,21 @@ static void sync_tpr_out(struct vcpu *v)
 		lapic_set_cr8(l, v->tpr);
 }
 
+#if PN_DEBUG
+/* Neither a CPU nor the hypervisor sets them. An emulator that does has other flags of its guest
+ * wrong too, DF for one (docs/testing.md): what that guest then does is not ours. Said once. */
+static void tell_of_rflags(const struct vcpu *v)
+{
+	static bool told;
+
+	if (told || !(v->rflags & RFLAGS_RSVD))
+		return;
+	told = true;
+	hv_log(LOG_WARN, "%s: the CPU has set reserved bits: RFLAGS 0x%llx, RIP 0x%llx",
+	       v->part->cfg.name, (unsigned long long)v->rflags, (unsigned long long)v->rip);
+}
+#endif
+
 /* Run the guest up to its next exit, and charge the way to here to the exit before. */
 static inline void enter(struct vcpu *v, struct exit *x)
 {
@@ -108,6 +124,9 @@ static inline void enter(struct vcpu *v, struct exit *x)
 	sync_tpr_in(v);
 	p->exits.cycles[before] += rdtsc() - v->exit_tsc;
 	v->engine->run(v, x);
+#if PN_DEBUG
+	tell_of_rflags(v);
+#endif
 	p->exits.count[x->reason]++;
 	sync_tpr_out(v);
 }

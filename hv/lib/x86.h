@@ -96,6 +96,7 @@ struct segment {
 #define RFLAGS_VM    0x20000ull
 #define RFLAGS_RF    0x10000ull
 #define RFLAGS_AC    0x40000ull
+#define RFLAGS_RSVD  (~0x3f7fd7ull) /* 0 in every CPU */
 
 /* Entries of page tables (SDM vol. 3 §4, APM vol. 2 §5.3): the bits with one meaning everywhere. */
 #define PTE_P	 BIT(0)

@@ -57,7 +57,7 @@ def cmdline(on, words):
     return f"{words} exit={'qemu' if on == 'qemu' else 'poweroff'}"
 
 
-def start(t, on, iso, cpus=1, debugger=("c",), words="", cpu="max,-la57", **qemu):
+def start(t, on, iso, cpus=1, debugger=("c",), words="", cpu=harness.CPU, **qemu):
     """Boot @iso, which has @words on its command line; @cpu and @qemu (clock, vga ...) are for QEMU only, whose CPU has
     no nested paging where the words do without; @debugger for Bochs: its first commands."""
     if on == "qemu":

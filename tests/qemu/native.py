@@ -38,7 +38,7 @@ class Native(harness.Qemu):
         self.listener.bind(com1)
         self.listener.listen(1)
         self.monitor_path = os.path.join(self.tmp, "monitor")
-        self.launch(["qemu-system-x86_64", "-accel", "tcg", "-M", machine, "-cpu", "max,-la57",
+        self.launch(["qemu-system-x86_64", "-accel", "tcg", "-M", machine, "-cpu", harness.CPU,
                      "-m", str(memory), "-display", "none", "-no-reboot", "-nodefaults",
                      "-chardev", f"socket,id=com1,path={com1}", "-serial", "chardev:com1",
                      "-monitor", f"unix:{self.monitor_path},server,nowait",

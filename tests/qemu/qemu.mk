@@ -2,7 +2,7 @@
 include tests/qemu/images.mk
 QEMU_RUN = PN_BUILD='$(B)' /usr/bin/python3 -B tests/qemu/run.py
 QEMU_NEEDS := $(B)/penumbra.elf $(B)/guestbios.bin $(B)/guests/demo.iso $(B)/debug/penumbra.elf \
-	$(HOSTILE_ISOS) $(B)/guests/tasks.iso $(PAGING_ISOS) $(B)/bench/nano.iso $(B)/bench/loads.iso $(B)/vmlinuz $(B)/rootfs.cpio.gz $(B)/tools/pncollect $(B)/bench/io.cpio.gz
+	$(HOSTILE_ISOS) $(B)/guests/tasks.iso $(B)/guests/state.iso $(PAGING_ISOS) $(B)/bench/nano.iso $(B)/bench/loads.iso $(B)/vmlinuz $(B)/rootfs.cpio.gz $(B)/tools/pncollect $(B)/bench/io.cpio.gz
 
 # The build with assertions and the flush ledger.
 .PHONY: FORCE

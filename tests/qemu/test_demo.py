@@ -4,6 +4,7 @@ powers off. Catches what breaks the whole path; ~debug runs the build with asser
 ledger."""
 import demo
 import machines
+from harness import CPU
 
 TIER = "ci"
 SECONDS = 40
@@ -15,8 +16,8 @@ VARIATIONS = {
     "adaptive": {"paging": "adaptive"},
     "shadow": {"paging": "shadow"},
     "shadow-debug": {"paging": "shadow", "elf": "debug/penumbra.elf"},
-    "shadow-no-npt": {"paging": "shadow", "cpu": "max,-la57,-npt", "words": "control=off"},
-    "adaptive-no-npt": {"paging": "adaptive", "cpu": "max,-la57,-npt", "words": "control=off"},
+    "shadow-no-npt": {"paging": "shadow", "cpu": CPU + ",-npt", "words": "control=off"},
+    "adaptive-no-npt": {"paging": "adaptive", "cpu": CPU + ",-npt", "words": "control=off"},
     "debug": {"paging": "nested", "elf": "debug/penumbra.elf"},
     "no-1g-no-xsave": {"paging": "nested", "cpu": "qemu64,+svm,+npt"},
     "epyc": {"paging": "nested", "cpu": "EPYC"},
@@ -31,7 +32,7 @@ VARIATIONS = {
 }
 
 
-def run(t, paging, elf="penumbra.elf", cpu="max,-la57", image="demo.iso", on="qemu", cpus=1, words=""):
+def run(t, paging, elf="penumbra.elf", cpu=CPU, image="demo.iso", on="qemu", cpus=1, words=""):
     t.built("guests/" + image)
     iso = t.iso(demo.guest(image=image), machines.cmdline(on, f"paging={paging} {words}"), elf=elf)
     m = machines.start(t, on, iso, cpus=cpus, cpu=cpu)

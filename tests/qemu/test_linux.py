@@ -4,6 +4,7 @@ kernel, and a 64-bit guest with RAM above the PCI hole. Catches paging modes and
 cloud kernel never takes."""
 import demo
 import machines
+from harness import CPU
 
 TIER = "ci"
 SECONDS = 60
@@ -12,7 +13,7 @@ VARIATIONS = {
     "686-pae": {"image": "linux-686-pae.iso"},
     "amd64": {"image": "linux-amd64.iso", "memory": "512M"},
     # Without ERMS the kernel clears its pages by words, which an emulator counts one by one.
-    "5g": {"image": "demo.iso", "memory": "5G", "machine": 7168, "cpu": "max,-la57,-erms"},
+    "5g": {"image": "demo.iso", "memory": "5G", "machine": 7168, "cpu": CPU + ",-erms"},
 }
 VARIATIONS.update(machines.shadowed(VARIATIONS))
 # Linux does not run on Bochs's phenom with or without us: that promises POPCNT and has none.
@@ -33,7 +34,7 @@ NIGHTLY = ("amd64",) + tuple(v for v in VARIATIONS if ("bochs" in v and v != "cl
                              ("shadow" in v and v != "686-shadow"))
 
 
-def run(t, image, memory="256M", machine=1024, cpu="max,-la57", on="qemu", paging="paging=nested"):
+def run(t, image, memory="256M", machine=1024, cpu=CPU, on="qemu", paging="paging=nested"):
     t.built("guests/" + image)
     iso = t.iso(demo.guest(memory=memory, image=image), machines.cmdline(on, paging))
     m = machines.start(t, on, iso, words=paging, memory=machine, cpu=cpu)

@@ -4,7 +4,7 @@ words; results=ktap and lava repeat the verdict."""
 import re
 
 import demo
-from harness import QEMU_FAIL
+from harness import CPU, QEMU_FAIL
 
 TIER = "ci"
 SECONDS = 15
@@ -19,7 +19,7 @@ def hwcheck(t):
 
 
 def no_svm(t):
-    m = t.boot(t.iso(demo.guest(), "exit=qemu"), cpu="max,-la57,-svm")
+    m = t.boot(t.iso(demo.guest(), "exit=qemu"), cpu=CPU + ",-svm")
     status = m.finish(60)
     t.check(status == QEMU_FAIL, f"QEMU's exit status is {status}, expected {QEMU_FAIL}")
     m.wait_record("error", 1, where="machine")
