@@ -5,7 +5,7 @@
 #   ./build.sh run [CONFIG=f]         and boot it in QEMU: the demo guest, serial on the terminal
 #   ./build.sh iso CONFIG=f OUT=x.iso [CMDLINE="..."] [LOADER=grub|isolinux]
 #   ./build.sh test                   every test; last line "N passed, N failed"
-#   ./build.sh bench                  the benchmark, within an hour (BENCH=full: without limit)
+#   ./build.sh bench                  the benchmark, within an hour (BENCH_MINUTES=n: in n; BENCH=full: without limit)
 #   ./build.sh bench PART [OPTION...] one part of it: loops, disk, switch or adaptive
 set -euo pipefail
 caller=$PWD
@@ -128,7 +128,7 @@ bench_part() { # PART [OPTION...]
 
 # An hour less a reserve, from the script's start on, building included. Each part gets a share of what is really left, by its weight
 # among those to come; what it does not use is the others'.
-BENCH_SECONDS=$((57 * 60))
+BENCH_SECONDS=$((${BENCH_MINUTES:-57} * 60))
 bench_weight() {
 	case $1 in loops) echo 10 ;; disk) echo 8 ;; switch) echo 8 ;; adaptive) echo 30 ;; esac
 }

@@ -2,16 +2,17 @@
 # SPDX-License-Identifier: MIT
 """Adaptive paging against each mode alone, and against the machine itself.
 
-    adaptive.py BUILD-DIR [--loads chase,churn] [--platforms native,nested,shadow,adaptive,dsp,per_as] [--minutes M]
+    adaptive.py BUILD-DIR [--loads chase,churn] [--platforms native,nested,shadow,adaptive,dsp,per_as,twin] [--minutes M]
                           [--cpu-list 1] [--resume FILE]
     adaptive.py BUILD-DIR --report FILE
 
-Emulators run side by side, one at work at a time: one natively, one for each policy with a guest whose mode is changed from outside.  A block is a
-policy's segment between segments of nested and shadow paging, in one emulator; blocks go on until the ratio of policy / better static mode is
+Each policy has an emulator with one CPU and three guests side by side (beside.py): one has the policy, the others the static modes, and all run the same
+load; a block is some seconds of that, after which the guests change parts.  Blocks go on until the ratio of policy / better static mode is
 known (paired.py) or the load's part of the time is used up, and what is left at the end goes to loads that are not decided.  What is measured is
-the emulator's CPU time for the same work; what that means and does not mean: docs/performance.md.  Each segment is a line of
-BUILD-DIR/bench/adaptive.jsonl as soon as it is there; adaptive-*.svg are plots.  Exit status 0 when everything ran, whatever the
-figures are.  Python's standard library only; plots need gnuplot."""
+CPU time for a round, as the hypervisor counts it for each guest; what that means and does not mean: docs/performance.md.  `twin` is no policy but
+the better static mode once more: its ratio must be 1.  The machine itself is an emulator of its own, and only one of them works at a time.  Each piece is
+a line of BUILD-DIR/bench/adaptive.jsonl as soon as it is there; adaptive-*.svg are plots.  Exit status 0 when everything ran,
+whatever the figures are.  Python's standard library only; plots need gnuplot."""
 import argparse
 import json
 import math
@@ -24,86 +25,45 @@ import time
 
 import adaptive_plan as plan
 import adaptive_plot
+import beside
 import budget
 from adaptive_data import NATIVE, DataError, Load, Piece, read
-from adaptive_plan import POLICY
+from adaptive_plan import POLICY, TWIN
 from adaptive_report import report
 from budget import Budget
-from loadmachine import GUEST_OPTIONS, STATIC, Segment, guest_iso, guest_machine, native_machine, policy_on, real_machine, running
+from loadmachine import STATIC, native_machine, real_machine
 from machine import BenchError, words_of
 
 LOADS = ("chase", "gups", "stencil", "stream4k", "churn", "allocloop", "burst", "page", "brk", "forkwait", "fork", "exec",
          "memmotion", "spawnstorm", "tcc", "phases", "mix")
 TICK_NS = 100000000
 FIRST_TICKS, TICKS = 5, 30
-LONG_ROUND_NS = 2500000000
-NATIVE_SECONDS = 1.0  # of CPU time that a native segment takes at least, if rounds are that short
+NATIVE_SECONDS = 1.0  # of CPU time that a native piece takes at least, if rounds are that short
 ROUNDS_MAX = 40
-IDLE_TICKS = 20  # of so many one counts at least, or something is wrong
 PLATFORMS = (NATIVE, *STATIC, *POLICY)
-FORMAT = 2
+DEFAULT_PLATFORMS = [p for p in PLATFORMS if p != TWIN]
+FORMAT = 3
 
 
 def say(text):
     print(f"  BENCH   {text}", file=sys.stderr, flush=True)
 
 
-def busy_ticks(stats):
-    """0 where address spaces have modes of their own: nobody counts ticks there."""
-    adaptive = stats.get("adaptive", {"ticks": 0})
-    return adaptive["ticks"] - adaptive.get("reasons", {}).get("idle", 0)
-
-
-def exits_between(before, after):
-    """reason -> [count, cycles]."""
-    found = {}
-    for reason, (count, cycles) in after["exits"].items():
-        old = before["exits"].get(reason, [0, 0])
-        if count > old[0]:
-            found[reason] = [count - old[0], cycles - old[1]]
-    return found
-
-
-class Measured:
-    """One load in one mode, one time."""
-
-    def __init__(self, first, segment, before=None, after=None, start_mode=None, ticks=None):
-        self.first, self.segment, self.ticks = first, segment, ticks
-        self.guest_cycles = after["guest_cycles"] - before["guest_cycles"] if after else None
-        self.exits = exits_between(before, after) if after else {}
-        self.spells = segment.spells(start_mode) if start_mode else []
-        # Records of changes may drop, these do not.
-        self.mode_ms = {mode: after["modes"].get(mode, 0) - before["modes"].get(mode, 0) for mode in STATIC} if after else {}
-        self.switches = after["switches"] - before["switches"] if after else 0
-
-    def members(self):
-        s, ms = self.segment, lambda ns: round(ns / 1e6, 3)
-        return {"rounds": len(s.rounds), "cpu_ms": ms(s.cpu_ns),
-                "cpu_ms_per_round": ms(s.cpu_per_round()), "guest_ms": ms(s.guest_ns()),
-                "first_cpu_ms_per_round": ms(self.first.cpu_per_round()), "ticks": self.ticks,
-                "mode_ms": self.mode_ms, "switches": self.switches, "guest_cycles": self.guest_cycles, "exits": self.exits,
-                "spells": [[ms(a), ms(b), mode] for a, b, mode in self.spells],
-                "phases": [[ms(when), name] for when, name in s.phases],
-                "round_ends": [ms(end) for end, _, _ in s.rounds],
-                "decisions": [[ms(when), r["to"], r.get("reason", r.get("why"))] for when, r in s.changes],
-                "checksums": sorted(self.first.checksums() | s.checksums())}
-
-
 class Machines:
-    """Emulators by the policy that their guest has, or "native"; started when first wanted."""
+    """Emulators by the policy that they are for, or "native"; started when first wanted."""
 
     def __init__(self, args, wanted):
         self.build, self.cpus, self.options = os.path.abspath(args.build), args.cpu_list, f"policy.tick={args.tick}ms"
         self.running = {}
         if args.serial:
-            self.running[wanted] = real_machine(self.build, args.serial, wanted != NATIVE)
+            self.running[wanted] = real_machine(self.build, args.serial) if wanted == NATIVE else beside.real(self.build, args.serial)
             self.running[wanted].boot()
 
     def get(self, name):
         if name not in self.running:
             say(f"{name}: booting")
             machine = native_machine(self.build, cpus=self.cpus) if name == NATIVE else \
-                guest_machine(self.build, name, f"{POLICY[name]} {self.options}", cpus=self.cpus)
+                beside.emulated(self.build, name, f"{POLICY[name]} {self.options}".strip(), self.cpus)
             self.running[name] = machine
             machine.boot()
         return self.running[name]
@@ -114,86 +74,67 @@ class Machines:
 
 
 class Meter:
-    """Measures segments and blocks, and writes them down."""
+    """Measures blocks and writes them down."""
 
     def __init__(self, args, machines, write):
         self.args, self.machines, self.write = args, machines, write
-        self.tick_ns = args.tick * 1000000
+        self.tick_us = args.tick * 1000
 
-    def policy_segment(self, machine, platform, load):
-        """The first ticks apart, then as many as are wanted."""
-        machine.set_mode("adaptive")
+    def ticks_of(self, platform):
+        """(stats, stats) -> ticks; by time where nobody counts them."""
+        if platform == "per_as":
+            return lambda before, after: (after["ran_us"] - before["ran_us"]) // self.tick_us
+        return lambda before, after: beside.busy_ticks(after) - beside.busy_ticks(before)
 
-        def ticks_of(segment, since, stats):
-            return segment.guest_ns() // self.tick_ns if platform == "per_as" else busy_ticks(stats) - since
-
-        def until(segment, ticks, last=math.inf):
-            stats = machine.stats()
-            since = busy_ticks(stats)
-            while (left := ticks - ticks_of(segment, since, stats)) > 0:
-                if segment.guest_ns() > IDLE_TICKS * ticks * self.tick_ns:
-                    raise BenchError(f"{machine.name}: {load.name} ran {segment.guest_ns() / 1e9:.1f} s, ticks still wanted: {left}")
-                segment.add(machine.run(load.name, load.param, max(1, min(ROUNDS_MAX, math.ceil(left * self.tick_ns / last)))))
-                last = segment.rounds[-1][1]
-                stats = machine.stats()
-                if not policy_on(stats):
-                    raise BenchError(f"{machine.name}: the policy has ended: paging={stats['paging']}")
-            return stats
-        first, segment = Segment(), Segment()
-        before = until(first, FIRST_TICKS)
-        after = until(segment, self.args.ticks, first.rounds[-1][1])
-        return Measured(first, segment, before, after, running(before), ticks_of(segment, busy_ticks(before), after))
-
-    def static_segment(self, machine, platform, load):
-        """Two of these, before and behind, take as long as a policy's."""
-        machine.set_mode(platform)
-        before = machine.stats()
-        first = segment = machine.run(load.name, load.param, 1)
-        if segment.cpu_ns < LONG_ROUND_NS:  # else what a change of mode leaves behind is lost in it
-            before = machine.stats()
-            segment = machine.run(load.name, load.param, self.rounds_for(first, self.args.ticks * self.tick_ns / 2))
-        return Measured(first, segment, before, machine.stats(), platform)
-
-    def native_segment(self, machine, load):
+    def native(self, load, number):
+        machine = self.machines.get(NATIVE)
         first = machine.run(load.name, load.param, 1)
-        return Measured(first, machine.run(load.name, load.param, self.rounds_for(first, NATIVE_SECONDS * 1e9)))
+        rounds = self.args.rounds or max(1, min(ROUNDS_MAX, math.ceil(NATIVE_SECONDS * 1e9 / first.cpu_per_round())))
+        self.block(load, NATIVE, number, {NATIVE: native_members(first, machine.run(load.name, load.param, rounds))})
 
-    def rounds_for(self, first, ns):
-        return self.args.rounds or max(1, min(ROUNDS_MAX, math.ceil(ns / first.cpu_per_round())))
-
-    def segment(self, name, platform, load):
+    def beside(self, load, platforms, name, number):
         machine = self.machines.get(name)
-        if platform == NATIVE:
-            return self.native_segment(machine, load)
-        if platform in STATIC:
-            return self.static_segment(machine, platform, load)
-        return self.policy_segment(machine, platform, load)
+        if machine.load != load.name:
+            machine.begin(load.name, load.param)
+        parts = dict(zip(beside.GUESTS, plan.roles(load, platforms, name, number)))
+        parts = {guest: part for guest, part in parts.items() if part}
+        modes = {guest: mode_of(part, load) for guest, part in parts.items()}
+        most = max(1, self.args.rounds or beside.ROUNDS)
+        rounds = {guest: 1 if part == load.worse_static() else most for guest, part in parts.items()}
+        found = machine.measure(modes, (self.args.first_ticks, self.args.ticks), self.args.first_ticks * self.tick_us, self.ticks_of(name), rounds)
+        self.block(load, name, number, {parts[guest]: {**members, "guest": guest} for guest, members in found.items() if members})
 
-    def block(self, load, platforms, name, number):
-        """In one machine; it counts when it is whole."""
-        pieces = []
-        for platform in plan.segments(load, platforms, name, number):
-            members = {"load": load.name, "param": load.param, "machine": name, "platform": platform, "block": number,
-                       **self.segment(name, platform, load).members()}
+    def block(self, load, name, number, pieces):
+        """It counts when it is whole."""
+        for platform, members in pieces.items():
+            members = {"load": load.name, "param": load.param, "machine": name, "platform": platform, "block": number, **members}
             self.write(members)
-            pieces.append(Piece(members))
-        load.pieces += pieces
+            load.pieces.append(Piece(members))
         self.write({"block_end": [load.name, name, number], "param": load.param})
 
-    def prepare(self, load, names):
-        """Every machine has the load in memory before it is measured."""
-        for name in names:
-            self.machines.get(name).run(load.name, load.param, 1)
+
+def mode_of(part, load):
+    if part == TWIN:
+        return load.best_static()
+    return part if part in STATIC else "policy"
+
+
+def native_members(first, segment):
+    ms = lambda ns: round(ns / 1e6, 3)
+    return {"rounds": len(segment.rounds), "cpu_ms": ms(segment.cpu_ns), "cpu_ms_per_round": ms(segment.cpu_per_round()),
+            "first_cpu_ms_per_round": ms(first.cpu_per_round()), "ran_ms": ms(segment.cpu_ns), "ticks": None, "mode_ms": {}, "switches": 0,
+            "guest_cycles": None, "exits": {}, "spells": [], "decisions": [], "phases": [[ms(when), name] for when, name in segment.phases],
+            "round_ends": [ms(end) for end, _, _ in segment.rounds], "checksums": sorted(first.checksums() | segment.checksums())}
 
 
 class Bench:
     def __init__(self, args, write, loads):
         self.args, self.platforms = args, args.platforms
-        self.machines = Machines(args, next((p for p in args.platforms if p not in STATIC), next(iter(POLICY))))
+        self.machines = Machines(args, NATIVE if args.platforms == [NATIVE] else first_policy(args.platforms))
         self.meter = Meter(args, self.machines, write)
         known = {load.name: load for load in loads}
         self.loads = [known.get(name) or Load(name, args.params.get(name, "-")) for name in args.loads]
-        self.took = {}  # load -> seconds of its last block
+        self.took = {}  # load -> seconds of its last turns
         self.budget = Budget(args.minutes)
         self.budget.enforce()
 
@@ -206,38 +147,50 @@ class Bench:
                 break
 
     def seconds_of(self, load):
-        """Of its next block; of one that had none, as others'."""
+        """Of its next turns; of one that had none, as others'."""
         known = list(self.took.values()) or [0]
         return self.took.get(load.name, sum(known) / len(known))
 
-    def enough(self, load, done):
+    def next_machines(self, load):
+        if self.platforms == [NATIVE]:
+            return []
+        names = plan.next_emulators(load, self.platforms)
         if self.args.blocks:
-            return done >= self.args.blocks
-        return plan.next_block(load, self.platforms) >= plan.BLOCKS_MAX or plan.decided(load, self.platforms)
+            return [name for name in names if load.next_block(name) < self.args.blocks]
+        return [] if plan.decided(load, self.platforms) and not any(load.next_block(name) < plan.OTHERS_TURNS for name in names) else names
 
     def measure(self, load, end):
-        """Blocks of @load until it is decided or @end is near; how many."""
-        done, prepared = 0, set()
-        while not self.enough(load, done):
-            began = time.monotonic()
-            need = self.seconds_of(load)
-            if not self.budget.fits(need) or load.pieces and began + need > end:
-                break
-            number = plan.next_block(load, self.platforms)
-            names = plan.machines(load, self.platforms, number)
-            self.meter.prepare(load, [name for name in names if name not in prepared])
-            prepared.update(names)
+        """Turns of @load until it is decided or @end is near; how many."""
+        done = self.natively(load)
+        while names := self.next_machines(load):
             for name in names:
-                self.meter.block(load, self.platforms, name, number)
-            done += 1
-            self.took[load.name] = time.monotonic() - began
-            self.progress(load, number, end)
-            if len(load.checksums()) != 1:
-                raise BenchError(f"{load.name}: results differ: {sorted(load.checksums())}")
+                began, need = time.monotonic(), self.seconds_of(load)
+                if not self.budget.fits(need) or load.pieces and began + need > end:
+                    return done
+                self.turns(load, name)
+                done += 1
+                self.took[load.name] = time.monotonic() - began
+                self.progress(load, name, end)
         return done
 
-    def progress(self, load, number, end):
-        text = f"{load.name} ({self.loads.index(load) + 1} of {len(self.loads)}), block {number + 1}"
+    def natively(self, load):
+        if NATIVE not in self.platforms or load.of(NATIVE) or not self.budget.fits(self.seconds_of(load)):
+            return 0
+        self.meter.native(load, 0)
+        return 1
+
+    def turns(self, load, name):
+        """Until every guest has had every part."""
+        while True:
+            number = load.next_block(name)
+            self.meter.beside(load, self.platforms, name, number)
+            if len(load.checksums()) != 1:
+                raise BenchError(f"{load.name}: results differ: {sorted(load.checksums())}")
+            if (number + 1) % plan.TURNS == 0 or (self.args.blocks and number + 1 >= self.args.blocks):
+                return
+
+    def progress(self, load, name, end):
+        text = f"{load.name} ({self.loads.index(load) + 1} of {len(self.loads)}), {load.next_block(name)} blocks"
         for policy in plan.policies_of(load, self.platforms):
             if load.best_static():
                 text += f"; {policy} / {load.best_static()} {load.to_best(policy)}"
@@ -255,17 +208,22 @@ class Bench:
         return f"{text}; {self.budget.said()}"
 
 
+def first_policy(platforms):
+    return next((p for p in platforms if p in POLICY), next(iter(POLICY)))
+
+
 def arguments():
     p = argparse.ArgumentParser()
     p.add_argument("build")
     p.add_argument("--loads", type=words_of(LOADS), default=list(LOADS))
     p.add_argument("--param", action="append", default=[], help="LOAD=PARAM, may be repeated")
-    p.add_argument("--platforms", type=words_of(PLATFORMS), default=list(PLATFORMS),
-                   help=f"default: {','.join(PLATFORMS)}; per_as with {', '.join(plan.SEVERAL_SPACES)} only; "
+    p.add_argument("--platforms", type=words_of(PLATFORMS), default=DEFAULT_PLATFORMS,
+                   help=f"default: {','.join(DEFAULT_PLATFORMS)}; per_as with {', '.join(plan.SEVERAL_SPACES)} only; "
                         "the first policy is what decides")
-    p.add_argument("--rounds", type=int, default=0, help="of a static segment (default: half a policy's time)")
+    p.add_argument("--rounds", type=int, default=0, help="of a block, at least (default %d)" % beside.ROUNDS)
     p.add_argument("--blocks", type=int, default=0, help="exactly as many of each load (default: until it is decided)")
-    p.add_argument("--ticks", type=int, default=TICKS, help="of a policy's segment, behind the first %d" % FIRST_TICKS)
+    p.add_argument("--ticks", type=int, default=TICKS, help="of a policy in a block, behind the first")
+    p.add_argument("--first-ticks", type=int, default=FIRST_TICKS, help="reported apart")
     p.add_argument("--tick", type=int, default=TICK_NS // 1000000, help="ms")
     budget.add_option(p, 25)
     p.add_argument("--cpu-list", help="CPUs of the host that the emulators may use, as taskset takes them")
@@ -289,13 +247,13 @@ def on_the_wire(platforms):
 
 
 def make_medium(args, directory):
-    policy = next((p for p in args.platforms if p in POLICY), next(iter(POLICY)))
-    iso = guest_iso(os.path.dirname(directory), "machine", f"{GUEST_OPTIONS} {POLICY[policy]} policy.tick={args.tick}ms")
+    policy = first_policy(args.platforms)
+    iso = beside.medium(os.path.dirname(directory), "machine", f"{POLICY[policy]} policy.tick={args.tick}ms", "loads.iso")
     shutil.copyfile(iso, args.medium)
 
 
 def head_of(args):
-    what = "The loads' own time" if args.serial else "Emulator CPU time (no hardware's)"
+    what = "CPU time" if args.serial else "CPU time (an emulator's)"
     return {"bench": "adaptive", "format": FORMAT, "what": what, "tick_ms": args.tick, "ticks": args.ticks, "platforms": args.platforms}
 
 

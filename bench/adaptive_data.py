@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""What bench/adaptive.py has measured: segments of loads in one mode each, as its JSONL has them, and the ratios they give.
+"""What bench/adaptive.py has measured: pieces of loads in one mode each, as its JSONL has them, and the ratios they give.
 
-A block is measured in one emulator: a policy's segment between segments of static modes, before and behind it, so that a host that gets slower or faster
-meanwhile does so for both.  Segments of the same emulator, load and block belong together, and their ratio is one pair."""
+A block is measured in one emulator: guests side by side, each in its mode, for some seconds.  Pieces of the same emulator, load and block belong
+together, and their ratio is one pair."""
 import json
 import math
 import statistics
@@ -11,8 +11,7 @@ from loadmachine import STATIC
 from paired import Ratio
 
 NATIVE = "native"
-MODES_KNOWN_FROM = 3  # blocks
-MUCH_WORSE, CLEARLY_WORSE = 1.3, 1.05
+MUCH_WORSE, CLEARLY_WORSE = 1.5, 1.05
 
 
 class DataError(Exception):
@@ -20,13 +19,13 @@ class DataError(Exception):
 
 
 class Piece:
-    """One segment; times are ns.  @members as in the file."""
+    """What one guest did in a block, or the machine itself; times are ns of CPU time.  @members as in the file."""
 
     def __init__(self, members):
         ns = lambda ms: ms * 1e6
         self.platform, self.machine, self.block = members["platform"], members["machine"], members["block"]
         self.rounds, self.cpu_ns, self.per_round = members["rounds"], ns(members["cpu_ms"]), ns(members["cpu_ms_per_round"])
-        self.guest_ns, self.first_per_round = ns(members["guest_ms"]), ns(members["first_cpu_ms_per_round"])
+        self.first_per_round, self.ran_ns = ns(members["first_cpu_ms_per_round"]), ns(members["ran_ms"])
         self.ticks, self.mode_ms, self.switches = members["ticks"], members["mode_ms"], members["switches"]
         self.guest_cycles, self.exits = members["guest_cycles"], members["exits"]
         self.spells = [(ns(a), ns(b), mode) for a, b, mode in members["spells"]]
@@ -54,6 +53,10 @@ class Load:
         """Of the static modes: the emulator that has measured most of them."""
         machines = [p.machine for p in self.pieces if p.platform in STATIC]
         return max(dict.fromkeys(machines), key=machines.count, default=None)
+
+    def to_native(self, platform):
+        """Not measured at the same time: a ratio without an interval, or None."""
+        return self.mean(platform) / self.mean(NATIVE) if self.of(NATIVE) and self.of(platform) else None
 
     def per_round(self, platform, machine):
         """block -> mean logarithm of a round's time."""
@@ -91,7 +94,7 @@ class Load:
     def worse_static(self):
         """The static mode that need not be measured often, as it is out of the question; None if both are in it."""
         worse = self.ratio(*sorted(STATIC, key=lambda mode: mode == self.best_static()))
-        far = worse.n >= MODES_KNOWN_FROM and (worse.mean > MUCH_WORSE or worse.lower > CLEARLY_WORSE)
+        far = worse.n and (worse.mean > MUCH_WORSE or worse.lower > CLEARLY_WORSE)
         return next(mode for mode in STATIC if mode != self.best_static()) if far else None
 
     def to_best(self, policy):
@@ -116,8 +119,8 @@ class Load:
         return sum(p.mode_ms.get(mode, 0) for p in self.of(platform)) / whole if whole else None
 
     def switches(self, platform):
-        """A second."""
-        seconds = sum(sum(p.mode_ms.values()) for p in self.of(platform)) / 1000
+        """A second of its CPU time."""
+        seconds = sum(p.ran_ns for p in self.of(platform)) / 1e9
         return sum(p.switches for p in self.of(platform)) / seconds if seconds else None
 
 

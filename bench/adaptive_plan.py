@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""What bench/adaptive.py measures next: the segments of a block, when a load is decided, and who gets the time that is left.  Nothing here
+"""What bench/adaptive.py measures next: which guest has which mode, when a load is decided, and who gets the time that is left.  Nothing here
 measures or waits."""
 import math
 
 from adaptive_data import NATIVE
 from loadmachine import STATIC
 
+TWIN = "twin"  # in a policy's place: the better static mode once more, which must come to 1
 # The policies' own machines: what their command line has beside policy.tick.
 POLICY = {"adaptive": "policy=regret paging.per_as=off", "dsp": "policy=dsp policy.period=200ms paging.per_as=off",
-          "per_as": "policy=regret paging.per_as=on"}
+          "per_as": "policy=regret paging.per_as=on", TWIN: ""}
 SEVERAL_SPACES = ("forkwait", "mix")  # loads that per_as, which is about address spaces, is measured with
 BELOW_BOTH = {"phases": "adaptive", "mix": "per_as"}  # here this policy must win, not only keep up
-RARELY = 4  # one block in so many has what is measured for the tables only
-BLOCKS_MAX = 60
+TURNS = 3  # after so many every guest has had every mode
+RARELY = 3  # in so many rounds of turns the worse static mode has one turn
+OTHERS_TURNS = TURNS  # of policies that no verdict hangs on
+BLOCKS_MAX = 90
 WEIGHT = {"phases": 3, "mix": 3}  # what these get of the time, others 1: their rounds are long
 
 
@@ -31,28 +34,26 @@ def policies_of(load, platforms):
     return [p for p in platforms_of(load, platforms) if p in POLICY]
 
 
-def next_block(load, platforms):
-    """By the emulator that counts them: the first policy's. Static modes alone need a guest as well."""
-    others = [p for p in platforms_of(load, platforms) if p not in STATIC]
-    return load.next_block((policies_of(load, platforms) + others + list(POLICY))[0])
+def deciding(load, platforms):
+    """Policies that a verdict hangs on."""
+    wanted = [*policies_of(load, platforms)[:1], must_win(load, platforms)]
+    return list(dict.fromkeys(p for p in wanted if p))
 
 
-def machines(load, platforms, block):
-    """Emulators that block @block is measured in: the first policy's and the one's that must win each time."""
-    always = [*policies_of(load, platforms)[:1], must_win(load, platforms)]
-    wanted = [p for p in platforms_of(load, platforms) if p not in STATIC]
-    wanted = wanted or [next(iter(POLICY))]
-    turn = block // RARELY % len(wanted)  # nobody always runs first
-    return [p for p in wanted[turn:] + wanted[:turn] if p in always or block % RARELY == 0 or not policies_of(load, platforms)]
+def emulators(load, platforms):
+    """Of this load's blocks: one for each policy, which static modes are beside; one of any where there is none."""
+    return policies_of(load, platforms) or [next(iter(POLICY))]
 
 
-def segments(load, platforms, machine, block):
-    """Modes of a block in their order: static ones before and, the other way round, behind what it is about."""
-    if machine == NATIVE:
-        return [NATIVE]
-    modes = [mode for mode in STATIC if mode in platforms and (mode != load.worse_static() or block % RARELY == 0)]
-    before = modes if block % 2 else modes[::-1]
-    return [*before, machine, *before[::-1]] if machine in platforms else before
+def roles(load, platforms, machine, block):
+    """What each guest of @machine is to be in this block, None: it rests.  Turn by turn each gets each, and in another order the next time, so that
+    nothing hangs on whose memory lies where, on who has the CPU after whom, nor on the mode that a policy begins from."""
+    turn, again = block % TURNS, block // TURNS
+    wanted = [machine, *(STATIC[::-1] if again % 2 else STATIC)]
+    rare = block % (TURNS * RARELY) == 0 and machine == load.home()
+    absent = {p for p in wanted if p not in platforms or (p == TWIN and not load.best_static())}
+    absent |= {load.worse_static()} if not rare else set()
+    return [None if p in absent else p for p in (wanted[(i + turn) % TURNS] for i in range(TURNS))]
 
 
 def decided(load, platforms):
@@ -65,6 +66,12 @@ def decided(load, platforms):
         (winner is None or load.to_best(winner).below_one() != "undecided")
 
 
+def next_emulators(load, platforms):
+    """Whose turns come next: all emulators' first, then those that decide."""
+    first = [name for name in emulators(load, platforms) if load.next_block(name) < OTHERS_TURNS]
+    return first or [name for name in deciding(load, platforms) or emulators(load, platforms) if load.next_block(name) < BLOCKS_MAX]
+
+
 def blocks_missing(load, platforms):
     """An estimate, for the order in which undecided loads get what time is left."""
     policies = policies_of(load, platforms)
@@ -72,8 +79,8 @@ def blocks_missing(load, platforms):
 
 
 def next_undecided(loads, platforms, seconds_of):
-    """Who is nearest to its end; None if all are there.  @seconds_of: load -> seconds of its last block."""
-    left = [load for load in loads if not decided(load, platforms) and next_block(load, platforms) < BLOCKS_MAX]
+    """Who is nearest to its end; None if all are there.  @seconds_of: load -> seconds of its last turns."""
+    left = [load for load in loads if not decided(load, platforms) and next_emulators(load, platforms)]
     return min(left, key=lambda load: blocks_missing(load, platforms) * seconds_of(load), default=None)
 
 

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 
-COLOURS = {"nested": "#4878a8", "shadow": "#c87840", "adaptive": "#508050", "dsp": "#a06898", "per_as": "#907030"}
+COLOURS = {"nested": "#4878a8", "shadow": "#c87840", "adaptive": "#508050", "dsp": "#a06898", "per_as": "#907030", "twin": "#405068"}
 OTHER = "#808080"
 EXIT_COLOURS = ("#c87840", "#4878a8", "#508050", "#a06898", "#907030", "#808080")
 EXIT_REASONS = 5  # named ones; the rest together
@@ -50,6 +50,8 @@ def normalised(loads, guests, what):
 
 
 def cell(load, platform, base):
+    if base == "native":
+        return f"{load.to_native(platform) or math.nan:.4f}", "0"
     if not load.ratio(platform, base).n:
         return "NaN", "NaN"
     ratio = load.ratio(platform, base)
@@ -68,7 +70,7 @@ def residency(loads, policy):
         marks += [(f"{when / 1e9:.4f}", y + 0.42) for when, _ in m.phases]
     body = block("r", rows) + block("p", marks or [("NaN", "NaN")])
     body += f'set title "{policy}: mode over time, last block of each load (marks: a phase begins)"\n'.replace("_", "\\_")
-    body += f'set ytics ({", ".join(ticks)})\nset yrange [-0.7:{len(shown) - 0.3}]\nset xlabel "CPU time of the emulator, s"\n'
+    body += f'set ytics ({", ".join(ticks)})\nset yrange [-0.7:{len(shown) - 0.3}]\nset xlabel "CPU time of the guest, s"\n'
     body += "set style fill solid noborder\nset key outside right\n"
     body += 'plot $r using 1:2:3:4:5:6:7 with boxxyerror lc rgb variable notitle, $p using 1:2 with points pt 11 ps 0.5 lc rgb "black" notitle'
     body += "".join(f', NaN with boxes lc rgb "{COLOURS[mode]}" title "{mode}"' for mode in ("nested", "shadow")) + "\n"

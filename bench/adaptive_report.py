@@ -48,7 +48,7 @@ def phase_times(pieces):
 def summary(load, platforms, plan):
     s = {"summary": load.name, "param": load.param, "best_static": load.best_static(),
          "cpu_ms_per_round": {p: round(load.mean(p) / 1e6, 3) for p in platforms if load.of(p)},
-         "to_native": {p: load.ratio(p, NATIVE).members() for p in platforms if p != NATIVE and load.of(NATIVE)},
+         "to_native": {p: round(load.to_native(p), 4) for p in platforms if p != NATIVE and load.to_native(p)},
          "checksums": sorted(load.checksums())}
     for p in (p for p in plan.policies_of(load, platforms) if load.of(p)):
         ratio = load.to_best(p)
@@ -66,7 +66,7 @@ def summary(load, platforms, plan):
 def ratio_row(load, platforms):
     native = load.mean(NATIVE)
     cells = [f"{load.name:11s}", f"{number(native / 1e6 if native else None, 1):>9s}", f"{len(load.of(NATIVE)):>4d}"]
-    cells += [f"{str(load.ratio(p, NATIVE)):>14s}" for p in platforms if p != NATIVE]
+    cells += [f"{number(load.to_native(p)):>10s}" for p in platforms if p != NATIVE]
     return "".join(cells)
 
 
@@ -92,8 +92,8 @@ def report(loads, platforms, plan, what):
     """Rows of text, and an object for each load.  @what the times are."""
     summaries = [summary(load, platforms, plan) for load in loads]
     guests = [p for p in platforms if p != NATIVE]
-    rows = [f"{what} for the same work, ratio to native: trimmed mean of blocks (n), 95 % confidence.",
-            f"{'':11s}{'native ms':>9s}{'n':>4s}" + "".join(f"{p:>14s}" for p in guests)]
+    rows = [f"{what} for the same work, to native (not at the same time, so roughly), n blocks.",
+            f"{'':11s}{'native ms':>9s}{'n':>4s}" + "".join(f"{p:>10s}" for p in guests)]
     rows += [ratio_row(load, platforms) for load in loads]
     rows += ["", "shadow / nested", f"{'':11s}{'n':>4s}{'ratio':>15s}", *map(static_row, loads)]
     for policy in (p for p in platforms if p in plan.POLICY):

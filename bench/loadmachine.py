@@ -18,7 +18,6 @@ from records import RECORD_START, RecordError, parse_record  # noqa: E402 (needs
 PREFIX = GUEST.encode() + b"| "
 KEY = b"\x1d"
 TOGGLE = KEY + b"m"
-ADAPT = KEY + b"A"
 STATS = KEY + b"s"
 GUEST_MEMORY, HOST_EXTRA = 512, 512  # MiB; the latter for hypervisor, modules and the firmware
 GUEST_OPTIONS = "paging=adaptive control=off"
@@ -44,26 +43,16 @@ class Segment:
     def __init__(self):
         self.cpu_ns = 0  # from the command to the last line
         self.rounds = []  # (end, guest's own ns, checksum)
-        self.changes = []  # (when, paging record)
         self.phases = []  # (begin, name)
 
     def take(self, since, event, load):
         if isinstance(event, dict):
-            if event["type"] == "paging" and event.get("why") != "space":  # which is one address space's
-                self.changes.append((since, event))
             return
         word = event.split()
         if len(word) == 4 and word[0] == load:
             self.rounds.append((since, int(word[2]), word[3]))
         elif word[:1] == ["phase"]:
             self.phases.append((since, word[1]))
-
-    def add(self, other):
-        """What ran right behind this."""
-        self.rounds += [(self.cpu_ns + end, ns, checksum) for end, ns, checksum in other.rounds]
-        self.changes += [(self.cpu_ns + when, record) for when, record in other.changes]
-        self.phases += [(self.cpu_ns + when, name) for when, name in other.phases]
-        self.cpu_ns += other.cpu_ns
 
     def guest_ns(self):
         return sum(ns for _, ns, _ in self.rounds)
@@ -73,16 +62,6 @@ class Segment:
 
     def checksums(self):
         return {checksum for _, _, checksum in self.rounds}
-
-    def spells(self, first):
-        """[begin, end, mode] of each stretch in one mode, @first being the mode at the start."""
-        found = [[0, self.cpu_ns, first]]
-        for when, record in self.changes:
-            if record["to"] != found[-1][2]:
-                found[-1][1] = when
-                found.append([when, self.cpu_ns, record["to"]])
-        return found
-
 
 class Wire:
     """A real machine at the other end of a serial cable, in place of an emulator.  Its CPU has no clock of ours: the loads' own
@@ -226,16 +205,12 @@ class LoadMachine:
         raise BenchError(f"{self.name}: the key {key!r} had no effect: {stats}")
 
     def set_mode(self, mode):
-        if mode == "adaptive":
-            self.settle(policy_on, ADAPT)
-        else:
-            self.settle(lambda stats: not policy_on(stats) and running(stats) == mode, TOGGLE)
+        self.settle(lambda stats: not policy_on(stats) and running(stats) == mode, TOGGLE)
 
     # --- rounds -----------------------------------------------------------------------------------
 
-    def run(self, load, param, rounds, between=None):
-        """@rounds rounds; the first of a load takes more time, as it is prepared.  @between is typed after each line of a
-        round but the last."""
+    def run(self, load, param, rounds):
+        """@rounds rounds; the first of a load takes more time, as it is prepared."""
         segment = Segment()
         start = self.machine.cpu_ns()
         self.write(f"{load} {param} {rounds}\n".encode())
@@ -243,17 +218,10 @@ class LoadMachine:
             if not isinstance(event, dict) and event == f"end {load}":
                 break
             segment.take(now - start, event, load)
-            if between and isinstance(event, str) and 0 < len(segment.rounds) < rounds and event.startswith(load):
-                self.write(between)
         segment.cpu_ns = segment.guest_ns() if isinstance(self.machine, Wire) else now - start
         if len(segment.rounds) != rounds:
             raise BenchError(f"{self.name}: {len(segment.rounds)} of {rounds} rounds of {load}")
         return segment
-
-
-def guest_iso(build, name, cmdline, cd="loads.iso"):
-    """The loads' CD as a guest's, on a medium of ours."""
-    return guest_medium(build, f"loads-{name}", cd, GUEST_MEMORY, cmdline)
 
 
 def loads_cd(build, counted):
@@ -268,10 +236,10 @@ def native_machine(build, counted=False, cpus=None):
 
 
 def guest_machine(build, name, options="", counted=False, cpus=None):
-    iso = guest_iso(build, name, f"{GUEST_OPTIONS} exit=qemu {options}".rstrip(), loads_cd(build, counted))
+    iso = guest_medium(build, f"loads-{name}", loads_cd(build, counted), GUEST_MEMORY, f"{GUEST_OPTIONS} exit=qemu {options}".rstrip())
     machine = Machine(iso, GUEST_MEMORY + HOST_EXTRA, counted, debug=False, talk=True, cpus=cpus)
     return LoadMachine(name, machine, os.path.join(build, "bench", f"loads-{name}.log"), True)
 
 
-def real_machine(build, path, guest):
-    return LoadMachine("machine", Wire(path), os.path.join(build, "bench", "loads-machine.log"), guest)
+def real_machine(build, path):
+    return LoadMachine("machine", Wire(path), os.path.join(build, "bench", "loads-machine.log"), False)

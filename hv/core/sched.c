@@ -218,6 +218,8 @@ static void sched_switch_to(struct cpu *c, struct vcpu *v)
 		if (c->current) {
 			vcpu_unload(c->current);
 			own_time_stop(c->current->part);
+			/* The deadline that is programmed may have been one of its own. */
+			c->attention = true;
 		}
 		vcpu_load(v);
 		c->current = v;

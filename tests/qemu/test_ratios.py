@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What the adaptive benchmark says of its figures, without a machine: intervals as by hand, that hold the truth as often as they say on made-up
-hosts whose speed drifts and jumps, no verdict that few or noisy pairs do not carry, blocks whose order lets drift cancel, and a file that goes on
-where a run was cut off.  Catches a pass by chance, a fail that was only noise, and a policy's rare mishaps that trimming would hide."""
+hosts whose speed drifts and jumps, no verdict that few or noisy pairs do not carry, turns in which each guest gets each part, CPU time of whole
+rounds out of what guests side by side say, and a file that goes on where a run was cut off.  Catches a pass by chance, a fail that was only noise, a
+policy's rare mishaps that trimming would hide, and a guest's place that passes for a policy's gain."""
 import json
 import math
 import os
@@ -13,6 +14,8 @@ sys.path.insert(0, os.path.join(TOP, "bench"))
 import adaptive_plan as plan  # noqa: E402 (needs the path set above)
 from adaptive_data import Load, Piece, read  # noqa: E402
 from adaptive_report import phase_shares  # noqa: E402
+from beside import GUESTS, Beside, Course, busy_ticks  # noqa: E402
+from machine import BenchError  # noqa: E402
 from paired import Ratio  # noqa: E402
 
 TIER = "ci"
@@ -66,23 +69,23 @@ def by_hand(t):
 
 
 class Host:
-    """Slow drift by a tenth or so within a minute, white noise of a round, and moments in which a segment takes up to half as long again."""
+    """Slow drift by a tenth or so within a minute, which guests side by side share, white noise of each one's turns, and moments in which one of them takes up to
+    half as long again."""
 
     def __init__(self, seed, noise, drift, jumps):
         self.random, self.noise, self.drift, self.jumps, self.level = random.Random(seed), noise, drift, jumps, 0.0
 
-    def segment(self, seconds, cost):
-        stay = math.exp(-seconds / 60)
-        self.level = stay * self.level + self.drift * math.sqrt(1 - stay * stay) * self.random.gauss(0, 1)
-        time = math.exp(self.level) * cost * (1 + self.noise / math.sqrt(seconds / 0.2) * self.random.gauss(0, 1))
+    def pair(self, truth):
+        self.level = STAY * self.level + self.drift * math.sqrt(1 - STAY * STAY) * self.random.gauss(0, 1)
+        return self.guest(truth), self.guest(1)
+
+    def guest(self, cost):
+        time = math.exp(self.level) * cost * (1 + self.noise * self.random.gauss(0, 1))
         return time * (1 + self.random.uniform(0.1, 0.5)) if self.random.random() < self.jumps else time
 
-    def pair(self, truth):
-        before, policy, behind = self.segment(1.7, 1), self.segment(3.5, truth), self.segment(1.7, 1)
-        return policy, math.sqrt(before * behind)
 
-
-HOSTS = ((0.09, 0.0, 0.0), (0.09, 0.1, 0.02), (0.03, 0.1, 0.0))  # noise, drift, jumps
+STAY = math.exp(-10 / 60)  # from one block to the next
+HOSTS = ((0.02, 0.0, 0.0), (0.02, 0.3, 0.02), (0.01, 0.1, 0.0))  # noise, drift, jumps
 RUNS = 400
 
 
@@ -120,42 +123,98 @@ def piece(platform, machine, block, per_round, **more):
 
 def members(platform, machine, block, per_round, **more):
     return {"load": "chase", "param": "-", "platform": platform, "machine": machine, "block": block, "rounds": 1,
-            "cpu_ms": per_round, "cpu_ms_per_round": per_round, "guest_ms": per_round, "first_cpu_ms_per_round": per_round, "ticks": 30,
+            "cpu_ms": per_round, "cpu_ms_per_round": per_round, "ran_ms": per_round, "first_cpu_ms_per_round": per_round, "ticks": 30,
             "mode_ms": {}, "switches": 0, "guest_cycles": 0, "exits": {}, "spells": [], "phases": [], "round_ends": [],
             "checksums": ["0"], **more}
 
 
-def measured(name, blocks, nested, shadow, adaptive):
-    """A load on a host that gets slower by a third from segment to segment, which blocks must see through."""
+PLACE = (1.0, 1.2, 0.9)  # what a guest's place makes of its time
+
+
+def measured(name, blocks, nested, shadow, adaptive, machine="adaptive", places=PLACE):
+    """A load on guests of which none is like another, and a host that gets slower by a third from block to block."""
     load, slow = Load(name, "-"), 1.0
-    cost = {"nested": nested, "shadow": shadow, "adaptive": adaptive}
+    cost = {"nested": nested, "shadow": shadow, machine: adaptive}
     for block in range(blocks):
-        found = []
-        for platform in plan.segments(load, PLATFORMS, "adaptive", block):
-            found.append(piece(platform, "adaptive", block, slow * cost[platform]))
-            slow *= 4 / 3
-        load.pieces += found
+        parts = plan.roles(load, [*PLATFORMS, machine], machine, block)
+        load.pieces += [piece(part, machine, block, slow * cost[part] * place) for part, place in zip(parts, places) if part]
+        slow *= 4 / 3
     return load
 
 
 def orders(t):
-    for block in range(8):
-        order = plan.segments(Load("chase", "-"), PLATFORMS, "adaptive", block)
-        t.check(order == order[::-1] and order[2] == "adaptive" and len(order) == 5, f"block {block}: {order}")
-    t.check(plan.segments(Load("chase", "-"), PLATFORMS, "native", 0) == ["native"], "native beside other modes")
-    load = measured("chase", 8, nested=200, shadow=100, adaptive=104)
-    t.check(abs(load.to_best("adaptive").mean - 1.04) < 1e-9, f"with drift: {load.to_best('adaptive')}, best is {load.best_static()}")
-    t.check(len(load.of("nested")) == 2 * (3 + 1), f"the worse mode was measured {len(load.of('nested'))} times in 8 blocks")
-    t.check(len(load.of("shadow")) == 16, f"the better mode was measured {len(load.of('shadow'))} times in 8 blocks")
-    t.check(measured("chase", 8, 102, 100, 100).worse_static() is None, "a mode that is 2 % worse may yet be the better one")
-    seldom = [plan.machines(Load("chase", "-"), PLATFORMS, block) for block in range(8)]
-    t.check([sorted(each) for each in seldom] == [["adaptive", "dsp", "native"] if b % 4 == 0 else ["adaptive"] for b in range(8)],
-            f"machines: {seldom}")
-    t.check("per_as" in plan.machines(Load("mix", "-"), PLATFORMS, 1), "per_as has to win the mix, and is not in each block")
+    even = Load("chase", "-")
+    for again in range(4):
+        parts = [plan.roles(even, PLATFORMS, "adaptive", 3 * again + turn) for turn in range(3)]
+        t.check(all(sorted(turn) == ["adaptive", "nested", "shadow"] for turn in parts), f"round {again}: {parts}")
+        t.check(all(len({turn[guest] for turn in parts}) == 3 for guest in range(3)), f"round {again}: a guest has a part twice: {parts}")
+    before = [plan.roles(even, PLATFORMS, "adaptive", block) for block in range(6)]
+    came = {before[b - 1][turn.index("adaptive")] for b, turn in enumerate(before) if b % 3}
+    t.check(came == {"nested", "shadow"}, f"a policy always begins from {came}")
+    load = measured("chase", 9, nested=104, shadow=100, adaptive=104)
+    t.check(abs(Ratio([(p, q) for p, q in pairs(load, "adaptive", "shadow")]).plain - 1.04) < 1e-9, f"places count: {load.to_best('adaptive')}")
+    far = measured("chase", 12, nested=200, shadow=100, adaptive=104)
+    t.check(len(far.of("nested")) == 2, f"the worse mode was measured {len(far.of('nested'))} times in 12 blocks")
+    t.check(len(far.of("shadow")) == 12, f"the better mode was measured {len(far.of('shadow'))} times in 12 blocks")
+    t.check(measured("chase", 9, 102, 100, 100).worse_static() is None, "a mode that is 2 % worse may yet be the better one")
+    t.check(plan.next_emulators(Load("chase", "-"), PLATFORMS) == ["adaptive", "dsp"], "whose turns come first")
+    t.check(plan.next_emulators(even_turns("mix", "adaptive", "dsp", "per_as"), PLATFORMS) == ["adaptive", "per_as"],
+            "per_as has to win the mix, and is not measured on")
+    twin = measured("chase", 9, 100, 200, 100, machine="twin")
+    t.check(len(twin.of("twin")) == 8 and twin.to_best("twin").n == 8, "the twin of a mode that is not known yet")
+
+
+def pairs(load, platform, to):
+    of = {p.block: p.per_round for p in load.of(to)}
+    return [(p.per_round, of[p.block]) for p in load.of(platform)]
+
+
+def even_turns(name, *machines):
+    load = Load(name, "-")
+    load.pieces = [piece(p, machine, block, 100) for machine in machines for block in range(3) for p in ("nested", "shadow", machine)]
+    return load
+
+
+class Teller(Beside):
+    """Guests that say what they are made to say; nobody is written to."""
+
+    def __init__(self):
+        self.course, self.name, self.load, self.param = {guest: Course() for guest in GUESTS}, "teller", "page", "-"
+        self.ready_guests, self.at_work, self.resting, self.command_rounds, self.typed = set(), set(GUESTS), set(), 1, []
+
+    def type_to(self, guest, line):
+        self.typed.append((guest, line))
+
+
+def stats(guest, ran_us, ticks=0, idle=0, **more):
+    return {"type": "stats", "guest": guest, "ran_us": ran_us, "paging": "nested", "switches": 0, "modes": {"nested": ran_us // 1000},
+            "guest_cycles": ran_us, "exits": {"io": [ran_us, ran_us]}, "adaptive": {"ticks": ticks, "reasons": {"idle": idle}}, **more}
+
+
+def told(t):
+    """Guest a has the CPU for a third of the time, its rounds take 100 ms of that."""
+    m = Teller()
+    for second in range(10):
+        m.note(second * 1e9, stats("a", second * 333333, 10 + second, second // 2))
+        for third in range(3):
+            m.note(second * 1e9 + third * 3e8 + 5e7, ("a", f"page - 300000000 {'feed':>4s}"))
+    found = m.course["a"].piece(2e9, 8e9)
+    t.check(found["rounds"] == 17 and abs(found["cpu_ms_per_round"] - 5.6e9 / 17 / 3e6) < 0.01, f"whole rounds: {found}")
+    t.check(len(found["round_ends"]) == 17 and found["checksums"] == ["feed"], f"whole rounds: {found}")
+    t.check(m.course["a"].piece(20e9, 30e9) is None, "a piece without a round")
+    t.check(busy_ticks(m.course["a"].stats) == 15, "idle ticks count")
+    m.note(1e10, ("a", "end page"))
+    t.check(m.typed == [("a", "page - 8")], f"the next command: {m.typed}")
+    for bad in (("b", "not ok loads: died"), {"type": "error", "guest": "b"}, {"type": "guest", "event": "crash", "guest": "c"}):
+        try:
+            m.note(0, bad)
+            t.check(False, f"{bad} passes")
+        except BenchError:
+            pass
 
 
 def time_left(t):
-    done = measured("chase", 9, 200, 100, 100)
+    done = measured("chase", 9, 200, 100, 100, places=(1, 1, 1))
     near, far = Load("gups", "-"), Load("page", "-")
     for load, scatter in ((near, 0.05), (far, 0.20)):
         for block in range(10):
@@ -174,7 +233,7 @@ def cut_off(t):
     path = t.path("adaptive.jsonl")
     lines = [{"bench": "adaptive", "platforms": PLATFORMS}]
     for block in range(3):
-        lines += [members(p, "adaptive", block, 100 + block) for p in ("nested", "adaptive", "nested")]
+        lines += [members(p, "adaptive", block, 100 + block) for p in ("nested", "shadow", "adaptive")]
         lines.append({"block_end": ["chase", "adaptive", block], "param": "-"})
     text = "".join(json.dumps(line) + "\n" for line in lines)
     for end, blocks in ((len(text), 3), (len(text) - 5, 2), (len(text) - 400, 2)):
@@ -217,6 +276,7 @@ def run(t):
     by_hand(t)
     truths(t)
     orders(t)
+    told(t)
     time_left(t)
     cut_off(t)
     medians(t)

@@ -6,8 +6,8 @@
  *
  * SPDX-License-Identifier: MIT
  */
-#include "core/own_time.h"
 #include "core/clock.h"
+#include "core/own_time.h"
 #include "core/partition.h"
 #include "core/timer.h"
 #include "unit.h"
