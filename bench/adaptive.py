@@ -101,7 +101,7 @@ class Meter:
         modes = {guest: mode_of(part, load) for guest, part in parts.items()}
         most = max(1, self.args.rounds or beside.ROUNDS)
         rounds = {guest: 1 if part == load.worse_static() else most for guest, part in parts.items()}
-        found = machine.measure(modes, (self.args.first_ticks, self.args.ticks), self.args.first_ticks * self.tick_us, self.ticks_of(name), rounds)
+        found = machine.measure(modes, (self.args.first_ticks, self.args.ticks), (self.tick_us, self.ticks_of(name)), rounds)
         self.block(load, name, number, {parts[guest]: {**members, "guest": guest} for guest, members in found.items() if members})
 
     def block(self, load, name, number, pieces):

@@ -55,7 +55,7 @@ def summary(load, platforms, plan):
         first = [piece.first_per_round / piece.per_round for piece in load.of(p)]
         s[p] = {"to_best_static": ratio.members(), "verdict": ratio.verdict(),
                 "middle": load.middle(p), "shadow_share": load.share(p, "shadow"), "switches_per_second": load.switches(p),
-                "ticks": sum(piece.ticks for piece in load.of(p)), "first_ticks_to_rest": sum(first) / len(first)}
+                "ticks": sum(piece.ticks or 0 for piece in load.of(p)), "first_ticks_to_rest": sum(first) / len(first)}
         if load.name in plan.BELOW_BOTH:
             s[p]["below_both"] = ratio.below_one()
         if load.name == "phases":

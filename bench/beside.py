@@ -201,23 +201,27 @@ class Beside(LoadMachine):
 
     # --- measuring --------------------------------------------------------------------------------
 
-    def measure(self, modes, ticks, first_us, ticks_of, rounds):
-        """guest -> what it did, in @modes.  The first @ticks[0] ticks of a policy and @first_us of all guests' CPU time are apart; then comes
-        until policies have had @ticks[1] more, and each of @rounds (guest -> number) has done as many whole rounds.  @ticks_of: (stats, stats) -> a policy's
-        ticks between them."""
-        resting = [guest for guest in GUESTS if guest not in modes]
-        self.let_rest(resting)
+    def measure(self, modes, spans, ticks_of, rounds):
+        """guest -> what it did, in @modes.  @spans: ticks of the first, which is apart, and of what counts; each guest has CPU time for as many
+        (@ticks_of[0] us each), a policy has as many (@ticks_of[1]: (stats, stats) -> ticks between them), and each of @rounds
+        (guest -> number) does as many whole rounds in what counts."""
+        tick_us, policy_ticks = ticks_of
+
+        def ticked(ticks, since, now):
+            return all(self.ran(guest, since, now) >= ticks * tick_us and
+                       (mode != "policy" or policy_ticks(since[guest], now[guest]) >= ticks) for guest, mode in modes.items())
+
+        def worked():
+            return all(len(self.course[guest].rounds_between(begin, math.inf)) > n for guest, n in rounds.items())
+
+        self.let_rest(guest for guest in GUESTS if guest not in modes)
         self.sample()
         start = self.set_modes(modes)
-        before = self.until(lambda now: all(self.ran(guest, start, now) >= first_us and
-                                            (modes[guest] != "policy" or ticks_of(start[guest], now[guest]) >= ticks[0])
-                                            for guest in modes), start)
+        before = self.until(lambda now: ticked(spans[0], start, now), start)
         begin = self.now_of(modes)
-        after = self.until(lambda now: all((modes[guest] != "policy" or ticks_of(before[guest], now[guest]) >= ticks[1]) and
-                                           len(self.course[guest].rounds_between(begin, math.inf)) > rounds.get(guest, 0)
-                                           for guest in modes), before)
+        after = self.until(lambda now: ticked(spans[1], before, now) and worked(), before)
         return {guest: self.piece(guest, begin, (start[guest], before[guest], after[guest]),
-                                  ticks_of(before[guest], after[guest]) if modes[guest] == "policy" else None) for guest in modes}
+                                  policy_ticks(before[guest], after[guest]) if mode == "policy" else None) for guest, mode in modes.items()}
 
     def now_of(self, guests):
         """When the last sample was whole."""
