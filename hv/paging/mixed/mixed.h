@@ -54,6 +54,8 @@ struct mixed_space {
 	u64 unlooked;		  /* and since it was last looked at */
 	u64 lately;		  /* of the last ticks, older ones less */
 	struct space_misses misses;
+	u64 small_ppm; /* of what it touches, how much it maps by small pages; for so many looks */
+	u32 small_looks;
 	/* Page faults of a nested one are heard of in some of its runs only: how many in all of
 	 * those, how many cycles they were; how many in this run, and from which of its cycles on
 	 * the next may be. */

@@ -3,12 +3,20 @@
  * SPDX-License-Identifier: MIT
  */
 #include "lib/cpuops.h"
+#include "paging/adaptive/fixed.h"
 #include "paging/mixed/mixed_int.h"
 #include "paging/shadow/shadow_ops.h"
 
-#define WANTED	   16u	      /* regions or tables are looked at, where there are */
-#define COST_SHARE 1000u      /* looks take one part of so many of the vCPU's time */
-#define WORTH_NS   1000000ull /* a space that has run less since its last look needs none */
+#define WANTED	    16u		/* regions or tables are looked at, where there are */
+#define COST_SHARE  1000u	/* looks take one part of so many of the vCPU's time */
+#define WORTH_NS    1000000ull	/* a space that has run less since its last look needs none */
+#define SMALL_LOOKS 8u		/* looks for which is true what was found out about small pages */
+#define FIRST_NS    50000000ull /* and one that has run longer its first one, whatever others had */
+
+static u64 ns_to_tsc(const struct mixed_looks *l, u64 ns)
+{
+	return l->setup.khz * ns / NSEC_PER_MSEC;
+}
 
 static struct mixed_looks *looks_of(const struct vcpu *v)
 {
@@ -88,6 +96,18 @@ static void charge(struct vcpu *v, struct mixed_looks *l, u64 start)
 		l->may = mixed_run_cycles(v) + l->spent * COST_SHARE;
 }
 
+/* How a space maps its memory changes seldom, and to find out takes longer than all else. */
+static u64 small_ppm(struct vcpu *v, struct mixed_looks *l)
+{
+	struct mixed_space *a = l->next;
+
+	if (l->shadow)
+		return MILLION;
+	if (a->small_looks++ % SMALL_LOOKS == 0)
+		a->small_ppm = l->setup.small_ppm(v->mixed->setup.ctx);
+	return a->small_ppm;
+}
+
 void mixed_look_begin(struct vcpu *v)
 {
 	struct mixed_looks *l = looks_of(v);
@@ -99,7 +119,7 @@ void mixed_look_begin(struct vcpu *v)
 	l->shadow = v->mixed->shadow;
 	l->spent = 0;
 	l->done = 0;
-	l->small_ppm = l->shadow ? 1000000 : l->setup.small_ppm(v->mixed->setup.ctx);
+	l->small_ppm = small_ppm(v, l);
 	if (l->shadow ? clear_shadow(v, l) : clear_nested(v, l)) {
 		l->at = l->next;
 		forget(v);
@@ -139,22 +159,37 @@ void mixed_look_end(struct vcpu *v)
 
 /* --- whose turn ------------------------------------------------------------------------------- */
 
+/* Of those that nobody knows anything about (@unknown), or of all, the one that has run longest
+ * without a look, @least cycles at least; NULL. */
+static struct mixed_space *longest_without(struct mixed *m, bool unknown, u64 least)
+{
+	struct mixed_space *found = NULL;
+
+	for (unsigned i = 0; i < ARRAY_SIZE(m->space); i++) {
+		struct mixed_space *a = &m->space[i];
+
+		if (!a->used || a->unlooked < least || (unknown && a->misses.known))
+			continue;
+		least = a->unlooked;
+		found = a;
+	}
+	return found;
+}
+
+/* In the midst of a run the rest of it may be too short; where CR3 is loaded now and then the look
+ * waits for that. */
 void mixed_look_tick(struct vcpu *v)
 {
 	struct mixed *m = v->mixed;
 	struct mixed_looks *l = &m->looks;
-	u64 most = l->setup.khz * WORTH_NS / NSEC_PER_MSEC;
+	bool loaded = m->stats.loads != l->loads;
 
-	if (!l->setup.timer || l->at || mixed_run_cycles(v) < l->may)
+	l->loads = m->stats.loads;
+	if (!l->setup.timer || l->at)
 		return;
-	l->next = NULL;
-	for (unsigned i = 0; i < ARRAY_SIZE(m->space); i++) {
-		struct mixed_space *a = &m->space[i];
-
-		if (!a->used || a->unlooked < most)
-			continue;
-		most = a->unlooked;
-		l->next = a;
-	}
-	mixed_look_begin(v);
+	l->next = longest_without(m, true, ns_to_tsc(l, FIRST_NS));
+	if (!l->next && mixed_run_cycles(v) >= l->may)
+		l->next = longest_without(m, false, ns_to_tsc(l, WORTH_NS));
+	if (!loaded)
+		mixed_look_begin(v);
 }

@@ -38,6 +38,7 @@ struct mixed_looks {
 	struct shadow_touched touched;
 	u64 since; /* the vCPU's cycles when bits were cleared */
 	unsigned done;
+	u64 loads; /* of CR3, at the last tick */
 	u64 small_ppm;
 	u64 random;
 	u64 spent;		     /* cycles that the present look has cost, */
