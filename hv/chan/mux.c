@@ -100,12 +100,25 @@ static void put_for(struct mux *m, struct mux_source *s, const char *text, size_
 	charge(m, s, (u32)n);
 }
 
+static unsigned drain_to(struct mux *m, u32 end, char *buf, unsigned max)
+{
+	unsigned n = 0;
+
+	while (n < max && m->tail != end)
+		buf[n++] = m->ring[m->tail++ % MUX_RING_SIZE];
+	return n;
+}
+
 unsigned mux_drain(struct mux *m, char *buf, unsigned max)
 {
 	unsigned n = 0;
 
-	while (n < max && m->tail != m->head)
-		buf[n++] = m->ring[m->tail++ % MUX_RING_SIZE];
+	if (mux_transfer_open(m)) {
+		n = drain_to(m, m->transfer.held, buf, max);
+		n += mux_transfer_drain(m, buf + n, max - n);
+	}
+	if (!mux_transfer_open(m))
+		n += drain_to(m, m->head, buf + n, max - n);
 	for (unsigned i = 0; i < MUX_MAX_SOURCES; i++)
 		settle(m, &m->src[i]);
 	return n;
@@ -126,6 +139,8 @@ bool mux_throttled(const struct mux *m, int src)
 
 	if (src < 0 || src >= MUX_MAX_SOURCES)
 		return false;
+	if (m->transfer.on && m->transfer.src == src)
+		return mux_transfer_full(m);
 	s = &m->src[src];
 	return used(m) > BUSY || (waiting(m, &s->older) && s->newer.bytes >= SHARE);
 }
@@ -292,6 +307,10 @@ void mux_write(struct mux *m, int src, const char *buf, size_t len, u64 now_ns)
 		return;
 	s = &m->src[src];
 	s->bytes += len;
+	if (m->transfer.on && m->transfer.src == src) {
+		mux_transfer_write(m, buf, len);
+		return;
+	}
 	s->last_byte_ns = now_ns;
 	for (size_t i = 0; i < len; i++) {
 		if (in_ring(m, s) > HARD_SHARE) {
@@ -355,6 +374,10 @@ u64 mux_tick(struct mux *m, u64 now_ns)
 {
 	u64 next = TIMER_OFF;
 
+	if (m->transfer.on && now_ns >= m->transfer.until_ns)
+		mux_transfer_end(m);
+	if (m->transfer.on)
+		next = m->transfer.until_ns;
 	for (int id = 0; id < MUX_MAX_SOURCES; id++)
 		if (m->src[id].used) {
 			u64 due = tick_source(m, id, now_ns);
@@ -480,6 +503,10 @@ static void range_byte(struct mux *m, u8 byte)
 
 void mux_rx(struct mux *m, u8 byte, u64 now_ns)
 {
+	if (m->transfer.on) {
+		m->ops->input(m->ops->ctx, m->transfer.index, byte);
+		return;
+	}
 	if (!byte) /* what a break condition leaves in the receiver */
 		return;
 	if (now_ns - m->esc_ns > MUX_KEY_NS)

@@ -18,6 +18,7 @@
 #define MUX_RING_SIZE	(64 * 1024)
 #define MUX_NAME_MAX	24
 #define MUX_PARTITIONS	8 /* that can be focused: digits 0 to 7 */
+#define MUX_TRANSFER	(2 * 1024)
 
 /* A stretch of the ring with output of one source: how much, and the position after it. */
 struct mux_share {
@@ -40,6 +41,17 @@ struct mux_source {
 	u64 lines, bytes;
 };
 
+/* One partition has the line to itself, byte for byte both ways (XMODEM and its like). */
+struct mux_transfer {
+	bool on;
+	int src;	/* whose output passes */
+	unsigned index; /* of the partition */
+	u64 until_ns;	/* ends by itself then */
+	u32 held;	/* position in the mux's ring: what is behind it waits */
+	u32 head, tail;
+	char ring[MUX_TRANSFER];
+};
+
 struct mux_ops {
 	/* A byte typed for partition @index (0 = control, 1.. = guests). */
 	void (*input)(void *ctx, unsigned index, u8 byte);
@@ -59,6 +71,7 @@ struct mux {
 	char esc_arg[40];
 	unsigned esc_len;
 	u64 esc_ns; /* when the last byte of a key not yet whole came */
+	struct mux_transfer transfer;
 	const struct mux_ops *ops;
 	/* output ring: producer mux, consumer console; positions count on without wrap-around */
 	char ring[MUX_RING_SIZE];
@@ -94,13 +107,33 @@ unsigned mux_drain(struct mux *m, char *buf, unsigned max);
 /* Bytes waiting for the UART. */
 static inline u32 mux_waiting(const struct mux *m)
 {
-	return m->head - m->tail;
+	return m->head - m->tail + m->transfer.head - m->transfer.tail;
 }
+/* A transfer is on, or its last bytes still wait. */
+static inline bool mux_transfer_open(const struct mux *m)
+{
+	return m->transfer.on || m->transfer.head != m->transfer.tail;
+}
+/* mux_drain() would give something. */
 static inline bool mux_pending(const struct mux *m)
 {
-	return m->head != m->tail;
+	return m->tail != (mux_transfer_open(m) ? m->transfer.held : m->head) ||
+	       m->transfer.head != m->transfer.tail;
 }
 /* Copy the last of the waiting bytes, up to @max, without taking them; returns how many. */
 unsigned mux_peek_last(const struct mux *m, char *buf, unsigned max);
+
+/* --- transfers (mux_transfer.c) --- */
+
+/* Partition @index has the line for itself until @until_ns; once more: until then. What others say
+ * meanwhile collects in the ring under the ring's rules (guests are held back, periodic records go
+ * first) and follows afterwards, from column 0. -EBUSY: what is typed goes to somebody else.
+ * -EAGAIN: the ring is full. -ENOENT: no such partition. */
+int mux_transfer_begin(struct mux *m, unsigned index, u64 until_ns);
+void mux_transfer_end(struct mux *m);
+/* For mux.c: output of the partition's; its bytes to the line; may it have more? */
+void mux_transfer_write(struct mux *m, const char *buf, size_t len);
+unsigned mux_transfer_drain(struct mux *m, char *buf, unsigned max);
+bool mux_transfer_full(const struct mux *m);
 
 #endif

@@ -7,6 +7,7 @@
  */
 #include "core/ctl_int.h"
 #include "core/hv.h"
+#include "core/log.h"
 #include "core/partition_paging.h"
 #include "lib/errno.h"
 #include "lib/str.h"
@@ -199,6 +200,24 @@ static void power(struct ctl *c)
 	hv_end_machine(c->req.arg ? EXIT_REBOOT : EXIT_POWEROFF);
 }
 
+static void line(struct ctl *c)
+{
+	int rc;
+
+	if (c->req.arg > CHAN_LINE_MS_MAX) {
+		ctl_end(c, -EINVAL, "line: at most %u ms", CHAN_LINE_MS_MAX);
+		return;
+	}
+	rc = log_transfer(0, c->req.arg * NSEC_PER_MSEC);
+	if (rc == -EBUSY)
+		ctl_end(c, rc,
+			"what is typed does not go to the control partition: Ctrl-] 0 first");
+	else if (rc)
+		ctl_end(c, rc, "the serial line is busy");
+	else
+		ctl_ok(c);
+}
+
 /* --- dispatch --------------------------------------------------------------------------------- */
 
 static void (*const handler[])(struct ctl *c) = {
@@ -218,6 +237,7 @@ static void (*const handler[])(struct ctl *c) = {
 	[CHAN_CTL_RECORDS] = ctl_records,
 	[CHAN_CTL_INFO] = ctl_info,
 	[CHAN_CTL_POWER] = power,
+	[CHAN_CTL_LINE] = line,
 };
 
 void ctl_handle(struct ctl *c)

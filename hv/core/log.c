@@ -269,6 +269,20 @@ bool log_room(int src)
 	return room;
 }
 
+int log_transfer(unsigned index, u64 ns)
+{
+	int rc = 0;
+
+	spin_lock(&log.lock);
+	if (ns)
+		rc = mux_transfer_begin(&log.mux, index, clock_ns() + ns);
+	else
+		mux_transfer_end(&log.mux);
+	after_write();
+	spin_unlock(&log.lock);
+	return rc;
+}
+
 void hv_log(enum log_level level, const char *fmt, ...)
 {
 	char line[MUX_LINE_MAX];
@@ -421,6 +435,7 @@ void log_drain(void)
 	unsigned n, wrote;
 
 	spin_lock(&log.lock);
+	mux_transfer_end(&log.mux);
 	do {
 		wrote = 0;
 		record_pump(&log.store);
@@ -462,6 +477,7 @@ void log_panic(const char *reason)
 
 	if (!log.live)
 		return;
+	mux_transfer_end(&log.mux);
 	while ((n = mux_drain(&log.mux, buf, sizeof(buf))))
 		console_write_raw(buf, n);
 	log.store.emit = panic_emit;

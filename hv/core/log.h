@@ -29,6 +29,10 @@ void log_write(int src, const char *buf, size_t len);
 bool log_room(int src);
 /* @n bytes just said because of what a guest did count as output of its @src. */
 void log_charge(int src, unsigned n);
+/* Partition @index has the line to itself for @ns more; 0: no longer. mux_transfer_begin()'s
+ * errors.
+ */
+int log_transfer(unsigned index, u64 ns);
 /* A line of the hypervisor's own, prefixed hv|. */
 void hv_log(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A line as it stands, at column 0 and not prefixed, for readers of other formats. Never dropped as

@@ -142,7 +142,12 @@ enum chan_ctl_op {
 			   */
 	CHAN_CTL_INFO,	  /* TEXT rows: version, CPU, memory ledger as the boot record */
 	CHAN_CTL_POWER,	  /* arg: 0 power off, 1 reboot: of the whole machine */
+	CHAN_CTL_LINE,	  /* arg: ms (0: no longer) for which the control partition has the serial
+			     line to itself, byte for byte; at most CHAN_LINE_MS_MAX, again before
+			     that is over */
 };
+
+#define CHAN_LINE_MS_MAX 60000u
 
 enum chan_paging { CHAN_PAGING_ADAPTIVE, CHAN_PAGING_NESTED, CHAN_PAGING_SHADOW };
 

@@ -11,6 +11,8 @@
 #include "core/nearest.h"
 #include "pnctl.h"
 
+#define WORDS_MAX 64
+
 struct command {
 	const char *name; /* first: nearest_name() looks for it */
 	const char *args, *help;
@@ -207,6 +209,13 @@ static enum pnctl_status run_records(struct session *s, const struct command *c,
 	return show_text(s, &q, NULL, NULL, "records");
 }
 
+static enum pnctl_status run_line(struct session *s, const struct command *c, char **args, int n)
+{
+	(void)c;
+	args[n] = NULL;
+	return (enum pnctl_status)line_run(s, args);
+}
+
 static enum pnctl_status run_info(struct session *s, const struct command *c, char **args, int n)
 {
 	(void)c;
@@ -248,6 +257,8 @@ static const struct command commands[] = {
 	 CHAN_CTL_TRACE, run_trace},
 	{"records", "[FROM-TO]", "records that the hypervisor keeps", 0, 1, CHAN_CTL_RECORDS,
 	 run_records},
+	{"line", "[--] COMMAND ...", "the serial line byte for byte for a command, as rx and sx", 1,
+	 WORDS_MAX, 0, run_line},
 	{"info", "", "hypervisor, machine, media, ports", 0, 0, 0, run_info},
 	{"poweroff", "", "turns the whole machine off", 0, 0, 0, run_power},
 	{"reboot", "", "starts the whole machine anew", 0, 0, 1, run_power},
@@ -280,9 +291,14 @@ static enum pnctl_status run_help(struct session *s, const struct command *c, ch
 static int options(struct session *s, int argc, char **argv)
 {
 	int words = 0;
+	bool all = false; /* after -- */
 
 	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "--json")) {
+		if (all) {
+			argv[words++] = argv[i];
+		} else if (!strcmp(argv[i], "--")) {
+			all = true;
+		} else if (!strcmp(argv[i], "--json")) {
 			s->json = true;
 		} else if (!strcmp(argv[i], "--force")) {
 			s->force = true;

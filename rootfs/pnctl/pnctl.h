@@ -69,5 +69,8 @@ enum pnctl_status show_text(struct session *s, const struct pn_request *q, const
 enum pnctl_status show_info(struct session *s);
 enum pnctl_status trace_dump(struct session *s, const char *path);
 enum pnctl_status console(struct session *s, const char *name);
+/* Runs @command (ended by NULL) with the serial line to itself; its exit status as a shell has it,
+ * or PNCTL_FAILED. */
+int line_run(struct session *s, char **command);
 
 #endif

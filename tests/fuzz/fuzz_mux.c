@@ -3,10 +3,11 @@
  * Text mode (first byte even): sources print text and are held back when the mux says so. Taken
  * apart again, the line must give back exactly what each printed, and an interrupted line must come
  * again. Raw mode: any bytes, any keys, nobody waits. Records still come out whole, in order and
- * alone at column 0, nothing else looks like one, and nothing overflows.
+ * alone at column 0, nothing else looks like one, and nothing overflows. Third mode: raw mode with
+ * transfers, which come and go; that nothing overflows is all that is checked of them.
  *
  * SPDX-License-Identifier: MIT
- * SRCS: hv/chan/mux.c hv/lib/str.c
+ * SRCS: hv/chan/mux.c hv/chan/mux_transfer.c hv/lib/str.c
  */
 #include "fuzz.h"
 
@@ -28,6 +29,7 @@ static struct mux mux;
 static struct text wire, printed[SOURCES];
 static u64 now;
 static unsigned nrecords;
+static bool transfers;
 
 static void add(struct text *t, const char *s, size_t n)
 {
@@ -39,7 +41,7 @@ static void add(struct text *t, const char *s, size_t n)
 
 static void input(void *ctx, unsigned index, u8 byte)
 {
-	MUST(ctx == &mux && index < MUX_PARTITIONS && byte);
+	MUST(ctx == &mux && index < MUX_PARTITIONS && (byte || mux.transfer.on));
 }
 
 static void key(void *ctx, char k, const char *arg)
@@ -227,6 +229,16 @@ static void write_raw(struct program *prog, int src)
 		mux_write(&mux, src, buf, n, now);
 }
 
+static void transfer(u8 how)
+{
+	if (!transfers)
+		return;
+	if (how & 1)
+		mux_transfer_end(&mux);
+	else
+		mux_transfer_begin(&mux, how >> 1 & 3, now + (how >> 3) * NSEC_PER_MSEC);
+}
+
 static void raw_mode(struct program *prog)
 {
 	while (prog->p < prog->end && wire.len < OUT_MAX / 2) {
@@ -249,15 +261,25 @@ static void raw_mode(struct program *prog)
 		case 4:
 			mux_rx(&mux, take(prog), now);
 			break;
+		case 5:
+			transfer(op >> 3);
+			break;
 		default:
 			write_raw(prog, (op >> 3) % SOURCES);
 		}
 		MUST(mux.head - mux.tail <= MUX_RING_SIZE);
+		MUST(mux.transfer.head - mux.transfer.tail <= MUX_TRANSFER);
+		MUST(!mux_transfer_open(&mux) ||
+		     mux.head - mux.transfer.held <= mux.head - mux.tail);
 		for (int i = 0; i < SOURCES; i++)
 			MUST(mux.src[i].len <= MUX_LINE_MAX && mux.src[i].shown <= mux.src[i].len);
 	}
+	mux_transfer_end(&mux);
 	drain(MUX_RING_SIZE);
-	check_raw();
+	drain(MUX_RING_SIZE);
+	MUST(!mux_pending(&mux) && !mux_waiting(&mux));
+	if (!transfers)
+		check_raw();
 }
 
 static void clear(struct text *t)
@@ -271,7 +293,7 @@ static void clear(struct text *t)
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
 	struct program prog = {data, data + size};
-	bool raw = take(&prog) & 1;
+	u8 mode = take(&prog);
 
 	clear(&wire);
 	mux_init(&mux, &ops);
@@ -283,7 +305,8 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 	mux_set_partition(&mux, 1, 2);
 	now = NSEC_PER_SEC;
 	nrecords = 0;
-	if (raw)
+	transfers = mode & 2;
+	if (mode & 1)
 		raw_mode(&prog);
 	else
 		text_mode(&prog);

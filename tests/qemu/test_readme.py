@@ -3,6 +3,7 @@
 boots from it, each command shown under "The control partition" is typed, and pncollect takes the line's log apart.
 Catches a command that the README shows and that does not do what it says there; one that is added there without
 being tried here fails too."""
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -10,10 +11,13 @@ import sys
 import control
 import demo
 import harness
+import xmodem
 
 TIER = "ci"
 SECONDS = 60
 README = f"{harness.TOP}/README.md"
+# Every value; block numbers go beyond that of Ctrl-].
+BYTES = bytes(range(256)) * 20
 
 
 def shown(section):
@@ -45,8 +49,19 @@ def console(c):
     c.m.wait_line(None, "left it$", 20)
 
 
+def transfer(c):
+    """A config, then bytes of all values there and back; meanwhile a guest says things and a record comes. Before
+    the line is lent that guest is quiet: a sender takes any C for the start."""
+    c.shell("pnctl pause alpha; sleep 1")
+    xmodem.send(c.m, b"[guest new]\nmemory = lots\n", "rx new.conf")
+    xmodem.send(c.m, BYTES, "(usleep 300000; pnctl resume alpha; usleep 100000; pnctl reset alpha) >said 2>&1 & "
+                            "rx bytes")
+    c.m.wait_record("guest", 60, name="alpha", event="reset")
+    c.says("sha256sum bytes", hashlib.sha256(BYTES).hexdigest())
+    c.t.check(xmodem.receive(c.m, "sx bytes") == BYTES, "sx sent other bytes")
+
+
 def config_check(c):
-    c.shell("printf '[guest new]\\nmemory = lots\\n' >new.conf")
     c.says("pnctl config check new.conf", "new.conf:2: ")
 
 
@@ -58,6 +73,7 @@ TRIED = {
     "pnctl start alpha": lambda c: (c.says("pnctl start alpha; echo status $?", "status 0"),
                                     c.says("pnctl list | grep alpha", "running")),
     "pnctl console alpha": console,
+    "rx new.conf": transfer,
     "pnctl config check new.conf": config_check,
     "pnctl stats alpha": lambda c: c.says("pnctl stats alpha", "exits"),
     "dhcp eth0": lambda c: (c.shell("dhcp br-eth0", 60), c.says("ip addr show dev br-eth0", "inet 10.0.2.")),
@@ -91,6 +107,7 @@ def run(t):
         TRIED[command](c)
     c.until("pnctl list | grep -q 'alpha.*ended: pass'", 90)
     c.says("cat /data/logs/alpha.log", "ok 8 cdrom")
+    c.says("grep -c '\"type\":\"result\",\"guest\":\"alpha\",\"status\":\"pass\"' /data/logs/records.jsonl", "2")
     c.says("ls -d /boot-medium/boot /data/images", "/data/images")
     c.shell("sync")
     c.m.send("\x1dT")

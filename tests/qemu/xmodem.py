@@ -33,6 +33,12 @@ class Line:
     def bytes(self, count):
         return bytes(self.byte() for _ in range(count))
 
+    def prompt(self):
+        """The shell's, after a transfer: what is typed before it is lost when the terminal changes back."""
+        said = b""
+        while not said.endswith(b"penumbra# "):
+            said += self.bytes(1)
+
 
 def raw(m):
     with open(m.log_path, "rb") as f:
@@ -53,6 +59,7 @@ def send(m, data, command):
             raise harness.Failure(f"block {n} was refused")
     m.send(bytes([EOT]))
     line.until((ACK,))
+    line.prompt()
 
 
 def receive(m, command):
@@ -69,4 +76,5 @@ def receive(m, command):
         data += block
         m.send(bytes([ACK]))
     m.send(bytes([ACK]))
+    line.prompt()
     return data

@@ -2,7 +2,7 @@
  * without its prefix, a record not at column 0, a source that starves the others, keys that go to
  * the wrong place or a range that is taken wrongly.
  *
- * SRCS: hv/chan/mux.c hv/lib/str.c
+ * SRCS: hv/chan/mux.c hv/chan/mux_transfer.c hv/lib/str.c
  * SPDX-License-Identifier: MIT
  */
 #include "unit.h"
@@ -542,6 +542,125 @@ TEST(positions_wrap_around)
 		lines++;
 	}
 	CHECK_EQ(lines, mux.src[ALPHA].lines);
+}
+
+/* --- transfers --- */
+
+static const char binary[] = "\x01\x1d\n\r\0\r\r\n\0h\x1d\x1d{\"pnb\"";
+
+TEST(a_transfer_passes_every_byte_both_ways)
+{
+	start();
+	type("\x1d"
+	     "0");
+	wire();
+	say(CONTROL, "rx f\n");
+	CHECK_EQ(mux_transfer_begin(&mux, 0, now + 1000 * MS), 0);
+	mux_write(&mux, CONTROL, binary, sizeof(binary), now);
+	CHECK(mux_pending(&mux));
+	wire();
+	CHECK(!memcmp(out, "rx f\r\n", 6));
+	CHECK(!memcmp(out + 6, binary, sizeof(binary)));
+	CHECK(!mux_pending(&mux));
+	typed[0] = '\0';
+	for (unsigned i = 0; i < 5; i++)
+		mux_rx(&mux, (u8)binary[i], now);
+	CHECK_STR(typed, "0:01 0:1d 0:0a 0:0d 0:00 ");
+	mux_transfer_end(&mux);
+	typed[0] = '\0';
+	type("\x1dh");
+	CHECK_STR(typed, "h() ");
+	say(CONTROL, "done\n");
+	CHECK_STR(wire(), "\r\ndone\r\n");
+}
+
+TEST(others_wait_for_the_end_of_a_transfer)
+{
+	const char *got;
+
+	start();
+	type("\x1d"
+	     "0");
+	wire();
+	say(ALPHA, "before\nhalf");
+	now += 60 * MS;
+	mux_tick(&mux, now);
+	CHECK_EQ(mux_transfer_begin(&mux, 0, now + 1000 * MS), 0);
+	say(CONTROL, "\x15");
+	say(ALPHA, " a line\n");
+	CHECK(mux_record(&mux, "{\"pnb\":1}", 9, false));
+	say(HV, "said\n");
+	CHECK_STR(wire(), "alpha| before\r\nalpha| half\r\r\n\x15");
+	CHECK(mux_waiting(&mux) > 0);
+	CHECK(!mux_pending(&mux));
+	say(CONTROL, "\x06");
+	mux_transfer_end(&mux);
+	got = wire();
+	CHECK_STR(got, "\x06\r\nalpha| half a line\r\n{\"pnb\":1}\r\nhv| said\r\n");
+	CHECK(!mux.dropped_bytes);
+}
+
+TEST(a_transfer_that_nobody_asks_for_again_ends)
+{
+	start();
+	type("\x1d"
+	     "0");
+	CHECK_EQ(mux_transfer_begin(&mux, 0, now + 1000 * MS), 0);
+	now += 900 * MS;
+	CHECK_EQ(mux_tick(&mux, now), now + 100 * MS);
+	CHECK_EQ(mux_transfer_begin(&mux, 0, now + 1000 * MS), 0);
+	now += 900 * MS;
+	mux_tick(&mux, now);
+	type("\x1dh");
+	CHECK(!strstr(typed, "h()"));
+	now += 100 * MS;
+	mux_tick(&mux, now);
+	type("\x1dh");
+	CHECK(strstr(typed, "h()"));
+}
+
+TEST(a_transfer_is_for_who_has_the_keys)
+{
+	start();
+	CHECK_EQ(mux_transfer_begin(&mux, 0, now + MS), -EBUSY);
+	CHECK_EQ(mux_transfer_begin(&mux, MUX_PARTITIONS, now + MS), -ENOENT);
+	CHECK_EQ(mux_transfer_begin(&mux, 3, now + MS), -ENOENT);
+	type("\x1d"
+	     "1");
+	CHECK_EQ(mux_transfer_begin(&mux, 0, now + MS), -EBUSY);
+	CHECK_EQ(mux_transfer_begin(&mux, 1, now + MS), 0);
+	CHECK_EQ(mux_transfer_begin(&mux, 0, now + MS), -EBUSY);
+}
+
+TEST(a_transfer_is_held_back_and_holds_back_nobody_for_ever)
+{
+	static char much[MUX_RING_SIZE];
+	unsigned n = 0, lines = 0;
+
+	memset(much, 'x', sizeof(much));
+	start();
+	type("\x1d"
+	     "0");
+	wire();
+	CHECK_EQ(mux_transfer_begin(&mux, 0, now + 1000 * MS), 0);
+	for (; !mux_throttled(&mux, CONTROL); n++)
+		mux_write(&mux, CONTROL, "\0", 1, now);
+	CHECK_EQ(n, MUX_TRANSFER / 2);
+	for (; !mux_throttled(&mux, ALPHA); lines++)
+		say(ALPHA, "a line\n");
+	CHECK(lines < 400);
+	while (mux_record(&mux, much, 4000, true))
+		;
+	CHECK(mux_record(&mux, much, 4000, false));
+	CHECK_EQ(strlen(wire()), 0);
+	CHECK(!mux_throttled(&mux, CONTROL));
+	mux_write(&mux, CONTROL, much, 2 * MUX_TRANSFER, now); /* who does not wait loses its own */
+	CHECK_EQ(mux.src[CONTROL].lost, MUX_TRANSFER);
+	CHECK_EQ(strlen(wire()), MUX_TRANSFER);
+	mux_transfer_end(&mux);
+	wire();
+	CHECK(!mux_throttled(&mux, ALPHA));
+	CHECK(strstr(after(20), "hv| 2048 bytes of control lost"));
 }
 
 TEST(names_and_limits)

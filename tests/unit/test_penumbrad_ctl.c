@@ -12,7 +12,7 @@
  * SRCS: rootfs/penumbrad/logfile.c rootfs/penumbrad/server.c rootfs/penumbrad/uio.c
  * SRCS: rootfs/penumbrad/hugepages.c
  * SRCS: rootfs/pnctl/client.c rootfs/pnctl/table.c rootfs/pnctl/show.c rootfs/pnctl/console.c
- * SRCS: rootfs/pnctl/commands.c hv/core/nearest.c
+ * SRCS: rootfs/pnctl/commands.c rootfs/pnctl/line.c hv/core/nearest.c
  *
  * SPDX-License-Identifier: MIT
  */
@@ -253,6 +253,41 @@ TEST(nonsense_gives_status_2_and_a_hint)
 	CHECK_EQ(status_of(pnctl(&f, "list")), 1);
 	CHECK(has(text_of(&f, "out"), "penumbrad is not running"));
 	fake_fini(&f);
+}
+
+TEST(the_line_is_lent_while_a_command_runs)
+{
+	static const struct {
+		const char *words;
+		int status;
+	} cases[] = {
+		{"line true", 0},
+		{"line -- expr 1 = 2", 1},
+		{"line -- sh -c kill${IFS}-9${IFS}$$", 128 + 9},
+		{"line /no/such/program", 127},
+	};
+	struct fake_channel f;
+	struct chan_ctl_req q;
+	pid_t pid;
+
+	begin(&f);
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		pid = pnctl(&f, cases[i].words);
+		q = next_request(&f);
+		CHECK_EQ(q.op, CHAN_CTL_LINE);
+		CHECK(q.arg >= 10000 && q.arg <= CHAN_LINE_MS_MAX);
+		end(&f, q.id, 0, "");
+		q = next_request(&f);
+		CHECK_EQ(q.op, CHAN_CTL_LINE);
+		CHECK_EQ(q.arg, 0);
+		end(&f, q.id, 0, "");
+		CHECK_EQ(status_of(pid), cases[i].status);
+	}
+	pid = pnctl(&f, "line echo started");
+	end(&f, next_request(&f).id, -EBUSY, "Ctrl-] 0 first");
+	CHECK_EQ(status_of(pid), 1);
+	CHECK_STR(text_of(&f, "out"), "pnctl: Ctrl-] 0 first\n");
+	finish(&f);
 }
 
 TEST(a_config_travels_whole_and_its_errors_come_back)

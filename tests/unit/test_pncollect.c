@@ -3,7 +3,7 @@
  * last record that is never missed; a session taken for another; requests without end or to a
  * loader; text of a partition doubled, lost or in another's log.
  *
- * SRCS: hv/chan/mux.c hv/chan/records.c hv/lib/str.c hv/lib/crc32.c
+ * SRCS: hv/chan/mux.c hv/chan/mux_transfer.c hv/chan/records.c hv/lib/str.c hv/lib/crc32.c
  * SRCS: tools/pncollect/collect.c tools/pncollect/demux.c tools/pncollect/json.c
  * SRCS: tools/pncollect/lines.c tools/pncollect/order.c tools/pncollect/rec.c
  * SPDX-License-Identifier: MIT
