@@ -3,6 +3,7 @@
 guests are stopped, taken down and built at run time by pnctl. Catches data that a dying daemon loses or
 mixes up, a guest that hangs after it, a missing medium without its error record, memory that a destroyed guest keeps, and
 requests that are not refused in words."""
+import json
 import re
 
 TIER = "ci"
@@ -20,6 +21,11 @@ nic = switch
 memory = 32M
 disk = dev:/dev/nosuch
 """
+# What each command says with --json has this member; of a guest that runs.
+JSON = (("list", "partitions"), ("stats gamma", "gamma"), ("info", "hypervisor"), ("trace exits", "ok"),
+        ("trace dump /tmp/dump", "entries"), ("trace off", "ok"), ("screendump gamma", "screen"), ("records 1-1", "pnb"),
+        ("config check /tmp/x", "errors"), ("paging gamma nested", "ok"), ("pause gamma", "ok"), ("resume gamma", "ok"),
+        ("reset gamma", "ok"))
 LATER = r"[guest gamma]\nmemory = 192M\ncdrom = dev:/dev/sr1\n[guest delta]\nfoo = 1\n"
 
 
@@ -70,6 +76,12 @@ def take_down(t, m):
     t.check(gained >= 256 * MIB, f"destroying a guest of 256 MiB gave {gained} bytes back")
 
 
+def check_json(t, m):
+    for words, member in JSON:
+        said = ask(t, m, f"pnctl {words} --json", r"^ ?(\{.*\})$").group(1)
+        t.check(member in json.loads(said), f"`pnctl {words} --json` has no {member}: {said[:200]}")
+
+
 def build_at_run_time(t, m):
     ask(t, m, f"printf '{LATER}' >/tmp/x; pnctl config check /tmp/x", r"/tmp/x:5: delta: foo: unknown key", "1 error")
     ask(t, m, "pnctl config load /tmp/x", "1 error")
@@ -82,6 +94,7 @@ def build_at_run_time(t, m):
     t.check(m.log.of_type("paging", guest="gamma", to="shadow", why="pnctl"), "no record of gamma's new paging mode")
     ask(t, m, "pnctl paging gamma adaptive; sleep 1; pnctl list; pnctl stats gamma", r"^\d +gamma +running .*adaptive \(nested\)",
         r"adaptive\.ticks +[1-9]")
+    check_json(t, m)
     ask(t, m, "pnctl stop gamma --force; pnctl start nobody", "no guest named nobody; guests: ")
     r = m.wait_record("result", 30, guest="gamma")
     t.check(r["detail"] == "stopped by pnctl", f"result of gamma: {r}")
