@@ -317,15 +317,23 @@ static void measure_wanted(int argc, char **argv)
 			measure(workloads[i].name, workloads[i].run, workloads[i].ops);
 }
 
+/* Each in a process of its own: what one maps is no matter of the next one's forks. */
 static void measure_asked(void)
 {
 	char name[32];
+	pid_t pid;
 
 	while (puts("bench: ask"), fgets(name, sizeof(name), stdin)) {
 		name[strcspn(name, "\n")] = '\0';
 		if (strcmp(name, "end") == 0)
 			break;
-		measure_wanted(2, (char *[]){"bench", name});
+		pid = fork();
+		if (pid == 0) {
+			measure_wanted(2, (char *[]){"bench", name});
+			_exit(0);
+		}
+		if (pid < 0 || waitpid(pid, NULL, 0) != pid)
+			die("fork");
 	}
 }
 
