@@ -13,7 +13,7 @@ from media import guests_medium
 
 GUESTS = ("a", "b", "c")
 MACHINE_MEMORY = len(GUESTS) * GUEST_MEMORY + HOST_EXTRA
-OPTIONS = "paging=nested control=off exit=qemu"
+OPTIONS = "paging=adaptive control=off exit=qemu"
 MODE_KEY = {"nested": b"N", "shadow": b"S", "policy": b"P"}
 COMMAND_NS = 2500000000  # of a guest's clock that one command takes, roughly: between two of them it waits for us
 ROUNDS_MAX = 40
