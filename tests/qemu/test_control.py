@@ -18,7 +18,8 @@ VARIATIONS = {
     "pc-1": {"what": "devices", "how": {"extra": ["-M", "pc"]}},
     "pc-4": {"what": "devices", "how": {"extra": ["-M", "pc"], "cpus": 4}},
     "q35-1": {"what": "devices", "how": {"extra": ["-M", "q35"]}},
-    "q35-4": {"what": "devices", "how": {"extra": ["-M", "q35"], "cpus": 4}},
+    # With an IOMMU's table, which must not show.
+    "q35-4": {"what": "devices", "how": {"extra": ["-M", "q35", "-device", "intel-iommu"], "cpus": 4}},
     "ovmf-q35": {"what": "devices", "how": {"extra": ["-M", "q35"], "firmware": "ovmf"}},
     "ovmf-pc": {"what": "devices", "how": {"extra": ["-M", "pc"], "firmware": "ovmf"}},
     # The other vendor's engine.
@@ -89,6 +90,32 @@ def interrupts(t, m, who):
     return sum(int(n) for n in re.findall(rf"^ *\d+: +(\d+) .*(?:{who})", table, re.M))
 
 
+def check_memory(t, m, boot):
+    """Its map has its own memory only; what else is there is reserved."""
+    said = ask(t, m, "dmesg | grep BIOS-e820", r"(?s).*").group(0)
+    entries = [(int(a, 16), int(b, 16) + 1, kind) for a, b, kind in
+               re.findall(r"mem 0x([0-9a-f]+)-0x([0-9a-f]+)\] (.*)$", said, re.M)]
+    usable = [(a, b) for a, b, kind in entries if kind == "usable"]
+    low = sum(b - a for a, b in usable if b <= MIB)
+    own = sum(b - a for a, b in usable) - low
+    t.check(0 < low and own <= boot["memory"]["control"] < own + 2 * MIB,
+            f"its map has {own} bytes and {low} low ones, the ledger {boot['memory']['control']}")
+    t.check(any(kind == "reserved" and a <= 16 * MIB and b >= 32 * MIB for a, b, kind in entries),
+            f"its map does not say that others' memory is reserved: {entries}")
+
+
+def check_cpu(t, m):
+    """One CPU, whatever the machine has, no sleep states, microcode as it is; nothing of the hypervisor's."""
+    ask(t, m, "cat /proc/cpuinfo | grep -c ^processor", "^1$")
+    ask(t, m, "dmesg | grep -ci 'hypervisor detected\\|kvm-clock'", "^0$")
+    ask(t, m, "grep -cw 'mwait\\|monitor' /proc/cpuinfo", "^0$")
+    ask(t, m, "cat /sys/devices/system/cpu/cpuidle/current_driver", "^none$")
+    ask(t, m, "grep ^microcode /proc/cpuinfo", r"^microcode\s*: 0x")
+    ask(t, m, "dmesg | grep -ci 'unchecked MSR'", "^0$")
+    ask(t, m, "cat /proc/cmdline", r"tsc=reliable tsc_early_khz=[1-9]\d* no_timer_check .*quiet")
+    ask(t, m, "ls -1 /sys/firmware/acpi/tables; dmesg | grep -c DMAR", r"(?s)^APIC$(?!.*(?:DMAR|IVRS|HPET)).*^0$")
+
+
 def run_devices(t, how):
     disk, disk_md5 = noise(t)
     with open(t.built("penumbra.elf"), "rb") as f:
@@ -98,9 +125,8 @@ def run_devices(t, how):
     m, boot = start(t, **{**how, "extra": extra})
     ledger_adds_up(t, boot, 256)
     t.check(boot["cpus"] == how.get("cpus", 1), f"{boot['cpus']} CPUs")
-    # One CPU, whatever the machine has; nothing of the hypervisor's.
-    ask(t, m, "cat /proc/cpuinfo | grep -c ^processor", "^1$")
-    ask(t, m, "dmesg | grep -ci 'hypervisor detected\\|kvm-clock'", "^0$")
+    check_cpu(t, m)
+    check_memory(t, m, boot)
     # The boot medium by IDE edges or AHCI's MSI, a disk by NVMe's MSI-X.
     ask(t, m, "md5sum /boot-medium/boot/penumbra.elf", elf_md5)
     ask(t, m, "md5sum /dev/nvme0n1", disk_md5)
