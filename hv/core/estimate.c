@@ -18,6 +18,7 @@
 #define SLOT_EVENTS   8u    /* a slot is so long that so many may be heard of in it */
 #define SLOT_STEPS    4u    /* windows opened and closed in it, roughly, */
 #define STEP_CYCLES   2500u /* each for so much beside the exit */
+#define CLOSE_SLACK   8u    /* of a tick: mostly somebody else has an interrupt by then */
 #define EXIT_CYCLES   2000u /* until measured */
 #define REACH_UNKNOWN 2048u /* no TLB of today's is much larger */
 #define CR3_SPACE     0x000fffffffffe000ull /* without Linux' choice of one of two halves */
@@ -44,17 +45,17 @@ static struct watch_time guest_time(const struct partition *p)
 static void step_windows(struct partition *p)
 {
 	struct estimate *e = &p->estimate;
-	struct vcpu *v = &p->vcpu;
-	u64 start = rdtsc(), next;
-	unsigned bits = watch_step(&e->watch, guest_time(p), v->watch.count, &next);
+	u64 start = rdtsc();
+	struct watch_when when;
+	unsigned bits = watch_step(&e->watch, guest_time(p), &when);
 
-	paging_watch(v, WATCHER_COUNTS, bits);
-	for (unsigned k = 0; k < WATCH_KINDS; k++)
-		v->watch.limit[k] = watch_limit(&e->watch, (enum watch_kind)k);
-	own_timer_set(p, &e->window, next == WATCH_NEVER ? TIMER_OFF : next);
+	paging_watch(&p->vcpu, WATCHER_COUNTS, bits);
+	own_timer_set(p, &e->window, when.open_ns);
+	own_timer_set(p, &e->close, when.close_ns);
 	e->totals.window_cycles += rdtsc() - start;
 }
 
+/* A random moment. */
 static void window_due(void *arg, u64 now_ns)
 {
 	(void)now_ns;
@@ -62,11 +63,19 @@ static void window_due(void *arg, u64 now_ns)
 	step_windows(arg);
 }
 
-/* Too much for this window: look at it before the guest runs on. */
-static void window_full(struct vcpu *v, enum watch_kind kind)
+static void close_due(void *arg, u64 now_ns)
 {
-	(void)kind;
-	own_timer_set(v->part, &v->part->estimate.window, own_time_ns(v->part));
+	(void)now_ns;
+	step_windows(arg);
+}
+
+/* Its window is over, or enough for this one: look at it before the guest runs on. */
+static void heard(struct vcpu *v, enum watch_kind kind)
+{
+	struct partition *p = v->part;
+
+	if (watch_heard(&p->estimate.watch, kind, guest_time(p)))
+		own_timer_set(p, &p->estimate.window, own_time_ns(p));
 }
 
 /* Of an event that is heard of, with what each kind has to be done for. */
@@ -79,7 +88,7 @@ static u64 event_cycles(void)
 }
 
 /* Short slots see bursts, but some events have to be within reach of a window, and it has to be
- * opened and closed. */
+ * opened and closed. A tick, or a whole part of it, so that each tick has as many windows. */
 static u64 slot_ns(u64 tick_ns, u64 afford)
 {
 	const struct calibration *c = hv_calibration();
@@ -87,7 +96,8 @@ static u64 slot_ns(u64 tick_ns, u64 afford)
 	u64 ns = MAX(tick_ns / SLOTS_A_TICK, SLOT_EVENTS * NSEC_PER_SEC / afford);
 
 	steps = mul_div(steps, NSEC_PER_MSEC, hv_policy_params()->khz);
-	return MIN(MAX(ns, mul_div(steps, MILLION, STEPS_PPM)), tick_ns / 2);
+	ns = MAX(ns, mul_div(steps, MILLION, STEPS_PPM));
+	return tick_ns / MAX(tick_ns / MAX(ns, 1ull), 1ull);
 }
 
 static void begin_windows(struct estimate *e)
@@ -101,7 +111,7 @@ static void begin_windows(struct estimate *e)
 
 static struct policy_measure take(struct partition *p, enum watch_kind kind)
 {
-	return watch_take(&p->estimate.watch, kind, guest_time(p), p->vcpu.watch.count);
+	return watch_take(&p->estimate.watch, kind, guest_time(p));
 }
 
 static void take_windows(struct partition *p, struct estimates *out)
@@ -118,6 +128,7 @@ static void take_windows(struct partition *p, struct estimates *out)
 	out->faults = take(p, WATCH_FAULT);
 	out->cr3_writes = take(p, WATCH_CR3);
 	out->invlpgs = take(p, WATCH_INVLPG);
+	watch_tick(&e->watch, own_time_ns(p));
 	step_windows(p);
 }
 
@@ -289,9 +300,11 @@ static void set_timers(struct partition *p)
 	struct estimate *e = &p->estimate;
 
 	e->window.fire = window_due;
+	e->close.fire = close_due;
 	e->tick.fire = own_tick;
-	e->window.arg = e->tick.arg = p;
-	p->vcpu.watch.full = window_full;
+	e->window.arg = e->close.arg = e->tick.arg = p;
+	e->close.slack_ns = e->tick_ns / CLOSE_SLACK;
+	p->vcpu.watch.heard = heard;
 }
 
 u64 estimate_reach(void)
@@ -318,10 +331,10 @@ void estimate_start(struct partition *p, u64 tick_ns)
 	struct estimate *e = &p->estimate;
 
 	estimate_stop(p);
-	set_timers(p);
-	get_memory(e);
 	e->on = true;
 	e->tick_ns = tick_ns;
+	set_timers(p);
+	get_memory(e);
 	e->reach = estimate_reach();
 	e->random = rdtsc();
 	e->from_ns = own_time_ns(p);
@@ -348,9 +361,10 @@ void estimate_stop(struct partition *p)
 	looks_stop(p);
 	e->on = false;
 	own_timer_set(p, &e->window, TIMER_OFF);
+	own_timer_set(p, &e->close, TIMER_OFF);
 	own_timer_set(p, &e->tick, TIMER_OFF);
 	/* Others may go on hearing of events. */
-	memset(p->vcpu.watch.limit, 0, sizeof(p->vcpu.watch.limit));
+	p->vcpu.watch.heard = NULL;
 	paging_watch(&p->vcpu, WATCHER_COUNTS, 0);
 }
 
@@ -366,9 +380,9 @@ void estimate_mode(struct partition *p)
 	if (!e->on)
 		return;
 	if (runs_nested(p))
-		watch_begin(&e->watch, guest_time(p), p->vcpu.watch.count);
+		watch_begin(&e->watch, guest_time(p));
 	else
-		watch_end(&e->watch, guest_time(p), p->vcpu.watch.count);
+		watch_end(&e->watch, guest_time(p));
 	step_windows(p);
 	looks_mode(p);
 }

@@ -30,7 +30,8 @@ struct estimate {
 	bool on;
 	u64 tick_ns;
 	struct watch watch;
-	struct timer window; /* the next change of windows */
+	struct timer window; /* the next ones open */
+	struct timer close;  /* one is over */
 	struct timer tick;   /* where nobody else calls estimate_tick() */
 	u64 tick_guest;	     /* the guest's cycles at the last of these */
 	u64 from_ns;	     /* the last tick */

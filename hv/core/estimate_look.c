@@ -20,7 +20,10 @@
 #define RAN_SHARE    4u	 /* of the time of a look the guest must have run one part of so many */
 #define MARKED_NS    2000000u
 #define HURRY	     4u
-#define SPARE_TICKS  16u    /* between rounds, where they decide nothing */
+#define SPARE_TICKS  16u      /* between rounds, where they decide nothing */
+#define SURE_TICKS   4u	      /* likewise, where the last ones agreed */
+#define SLACK_FROM   2000000u /* ns: longer looks may wait for somebody else's interrupt, */
+#define SLACK	     2u	    /* one part of so many; pages are put to the time that the guest ran */
 #define WALK_UNKNOWN 60000u /* thousandths of a cycle */
 #define WALK_PAGES   4096u
 
@@ -37,6 +40,7 @@ static void set_look(struct partition *p, u64 ns)
 {
 	struct looks *l = &p->looks;
 
+	l->timer.slack_ns = ns > SLACK_FROM ? ns / SLACK : 0;
 	own_timer_set(p, &l->timer, l->cleared_ns + ns);
 }
 
@@ -47,12 +51,16 @@ static void cleared(struct partition *p)
 	p->looks.cleared_guest = vcpu_guest_cycles(&p->vcpu);
 }
 
+static bool sure(const struct looks *l)
+{
+	return coverage_pages(&l->pooled[COVERAGE_LOOKS - 1]).confidence >= SURE;
+}
+
 static unsigned wanted(const struct looks *l)
 {
-	const struct coverage_look *last = &l->pooled[COVERAGE_LOOKS - 1];
-	unsigned least = coverage_pages(last).confidence >= SURE ? SAMPLE_SURE : SAMPLE_ROUGH;
+	unsigned least = sure(l) ? SAMPLE_SURE : SAMPLE_ROUGH;
 
-	return MAX(last->of / LOOK_SHARE, least);
+	return MAX(l->pooled[COVERAGE_LOOKS - 1].of / LOOK_SHARE, least);
 }
 
 static bool clear_nested(struct partition *p)
@@ -267,12 +275,20 @@ void looks_mode(struct partition *p)
 	looks_tick(p, false);
 }
 
+/* Ticks from one round to the next, as far as anybody has a use for it. */
+static unsigned ticks_apart(const struct looks *l, bool spare)
+{
+	if (spare)
+		return SPARE_TICKS;
+	return l->allowance.ppm && !l->hurry && sure(l) ? SURE_TICKS : 1;
+}
+
 void looks_tick(struct partition *p, bool spare)
 {
 	struct looks *l = &p->looks;
 	u64 start = rdtsc();
 
-	if (l->state != LOOKS_REST || (spare && ++l->spared < SPARE_TICKS))
+	if (l->state != LOOKS_REST || ++l->spared < ticks_apart(l, spare))
 		return;
 	if (!allowance_allows(&l->allowance, own_time_tsc(p), l->hurry))
 		return;

@@ -25,9 +25,10 @@ u64 own_time_tsc(const struct partition *p)
 /* While others run nothing of its own is due. */
 static void set_alarm(struct own_time *o)
 {
-	u64 next = timerq_next(&o->timers);
+	u64 first = timerq_first(&o->timers), next = timerq_next(&o->timers);
 
-	timer_set(&o->alarm, o->here && next != TIMER_OFF ? next + o->away : TIMER_OFF);
+	o->alarm.slack_ns = next == TIMER_OFF ? TIMER_OFF : next - first;
+	timer_set(&o->alarm, o->here && first != TIMER_OFF ? first + o->away : TIMER_OFF);
 }
 
 static void alarm_due(void *arg, u64 now_ns)

@@ -20,6 +20,9 @@
 
 #define REPLAY "replay:"
 #define CHAOS  "chaos"
+/* A part of a tick that it may be late, to be taken at somebody else's interrupt: what it sums up
+ * does not depend on when it ends. */
+#define TICK_SLACK 8u
 
 /* --- totals ----------------------------------------------------------------------------------- */
 
@@ -285,6 +288,7 @@ static void start_chaos(struct partition *p)
 	if (word[strlen(CHAOS)])
 		parse_decimal(word + strlen(CHAOS) + 1, &seed);
 	p->adaptive.kind = ADAPTIVE_CHAOS;
+	p->adaptive.timer.slack_ns = 0;
 	chaos_begin(&p->adaptive, seed + p->index);
 }
 
@@ -305,6 +309,7 @@ void partition_adaptive_start(struct partition *p)
 	if (adaptive_on(a) || !paging_possible(PAGING_ADAPTIVE, &why))
 		return;
 	*a = (struct adaptive){.timer = {.fire = tick, .arg = p}, .why = REASON_STAY};
+	a->timer.slack_ns = params.tick / TICK_SLACK;
 	a->policy.params = params;
 	if (strncmp(hv_cmdline()->policy, CHAOS, strlen(CHAOS)) == 0)
 		start_chaos(p);

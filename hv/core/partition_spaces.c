@@ -247,6 +247,7 @@ bool partition_spaces_try(struct partition *p, const struct policy_params *param
 {
 	struct partition_spaces *s = &p->spaces;
 
+	spaces_auto_tick(p, now_ns);
 	if (!s->automatic.on || s->hopeless || !measure_known(&x->cr3_writes))
 		return false;
 	/* The policy judges a mode just now. */

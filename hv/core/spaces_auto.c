@@ -10,7 +10,14 @@
 #include "lib/cpuops.h"
 #include "paging/adaptive/fixed.h"
 
-#define SAMPLES_A_TICK 8u /* looks at CR3, at random times, which no quantum follows */
+#define SAMPLES_A_TICK                                                                             \
+	8u		   /* looks at CR3 in a round, at random times, which no quantum follows,  \
+			    */
+#define ROUND	       32u /* so many: enough for busy_count() */
+#define TICKS_A_SAMPLE 5u  /* between rounds, beside a look at each tick */
+#define FOUND_TICKS    20u /* so long is true what a round has found; */
+#define VAIN_TICKS     4u  /* so long none begins after one that was in vain, doubled each time, */
+#define VAIN_MOST      4u  /* so often */
 #define TRY_TIMES      10u /* as_promote: long enough for two spaces to be young, looked at, judged */
 
 static u64 step(u64 *random)
@@ -24,9 +31,10 @@ static u64 step(u64 *random)
 static void arm(struct partition *p, u64 now_ns)
 {
 	struct spaces_auto *a = &p->spaces.automatic;
-	u64 mean = hv_policy_params()->tick / SAMPLES_A_TICK;
+	u64 tick = hv_policy_params()->tick;
+	u64 mean = a->round ? tick / SAMPLES_A_TICK : tick * TICKS_A_SAMPLE;
 
-	own_timer_set(p, &a->timer, now_ns + mean / 2 + step(&a->random) % mean);
+	own_timer_set(p, &a->timer, now_ns + mean / 2 + mul_div(step(&a->random), mean, BIT(32)));
 }
 
 static u64 root_of(const struct partition *p)
@@ -37,19 +45,73 @@ static u64 root_of(const struct partition *p)
 	return ALIGN_DOWN(r.cr3, PAGE_SIZE);
 }
 
+static void begin_round(struct partition *p, u64 now_ns)
+{
+	struct spaces_auto *a = &p->spaces.automatic;
+
+	a->busy = (struct busy){.samples = 0};
+	a->round = ROUND;
+	arm(p, now_ns);
+}
+
+/* Where many take turns, each new one raises suspicion. */
+static void end_round(struct spaces_auto *a, u64 now_ns)
+{
+	bool found = busy_count(&a->busy) >= 2;
+
+	a->calm = found ? 0 : MIN(a->calm + 1, VAIN_MOST);
+	a->calm_ns =
+		now_ns + hv_policy_params()->tick * (found ? FOUND_TICKS : VAIN_TICKS << a->calm);
+}
+
+/* Between rounds. Somebody else runs than when it was looked last: is it worth to find out who is
+ * busy? What the last round found is not true for ever. */
+static void suspect(struct partition *p, u64 root, u64 now_ns)
+{
+	struct spaces_auto *a = &p->spaces.automatic;
+
+	if (now_ns < a->calm_ns || now_ns < a->rest_ns)
+		return;
+	a->busy = (struct busy){.samples = 0};
+	if (root != a->root)
+		begin_round(p, now_ns);
+}
+
 /* A guest that slept most of the time says nothing by the CR3 it sleeps with. */
+static void look(struct partition *p, u64 now_ns)
+{
+	struct spaces_auto *a = &p->spaces.automatic;
+	u64 guest = vcpu_guest_cycles(&p->vcpu), root = root_of(p);
+	u64 all = mul_div(now_ns - a->ns, hv_policy_params()->khz, NSEC_PER_MSEC);
+
+	if (guest - a->guest >= all / 2) {
+		if (a->round)
+			busy_add(&a->busy, root);
+		else
+			suspect(p, root, now_ns);
+		a->root = root;
+	}
+	a->guest = guest;
+	a->ns = now_ns;
+}
+
 static void sample(void *arg, u64 now_ns)
 {
 	struct partition *p = arg;
 	struct spaces_auto *a = &p->spaces.automatic;
-	u64 guest = vcpu_guest_cycles(&p->vcpu);
-	u64 all = mul_div(now_ns - a->ns, hv_policy_params()->khz, NSEC_PER_MSEC);
 
-	if (guest - a->guest >= all / 2)
-		busy_add(&a->busy, root_of(p));
-	a->guest = guest;
-	a->ns = now_ns;
+	look(p, now_ns);
+	if (a->round && !--a->round)
+		end_round(a, now_ns);
 	arm(p, now_ns);
+}
+
+void spaces_auto_tick(struct partition *p, u64 now_ns)
+{
+	struct spaces_auto *a = &p->spaces.automatic;
+
+	if (a->on && !a->round)
+		look(p, now_ns);
 }
 
 void spaces_auto_watch(struct partition *p)
@@ -58,13 +120,15 @@ void spaces_auto_watch(struct partition *p)
 
 	if (!a->on)
 		return;
-	a->busy = (struct busy){.samples = 0};
 	a->timer.fire = sample;
 	a->timer.arg = p;
 	a->random ^= rdtsc();
 	a->guest = vcpu_guest_cycles(&p->vcpu);
 	a->ns = own_time_ns(p);
-	arm(p, a->ns);
+	a->calm_ns = a->calm = 0;
+	begin_round(p, a->ns);
+	if (a->ns < a->rest_ns)
+		a->round = 0;
 }
 
 void spaces_auto_rest(struct partition *p)

@@ -1,9 +1,11 @@
 /* paging.per_as=auto: a guest whose mode a policy chooses gets modes for its address spaces when
  * that seems to pay, and is the policy's again when it does not. On the guest's own CPU.
  *
- * Until then a few samples a second say which address spaces are busy. Where two are and their
- * loads of CR3 are cheap enough, all run nested for a while with each one's costs measured; that
- * goes on for as long as any one mode for all would cost more than each one's better mode.
+ * Until then looks at CR3 say which address spaces are busy: a round of many when it begins, or
+ * when another one runs than at the last look; else one at each tick and two a second at random
+ * times (each of those is a timer interrupt of our own). Where two are and their loads of CR3 are
+ * cheap enough, all run nested for a while with each one's costs measured; that goes on for as long
+ * as any one mode for all would cost more than each one's better mode.
  *
  * SPDX-License-Identifier: MIT
  */
@@ -23,13 +25,19 @@ struct spaces_auto {
 	struct timer timer; /* the next sample */
 	struct busy busy;
 	u64 random;
-	u64 guest, ns; /* the guest's cycles, and the time, at the last sample */
-	u64 rest_ns;   /* no try before that time */
-	u64 wait_ns;   /* and how long to wait after the next that is in vain */
-	u64 differed;  /* the guest's cycles when advice differed last, or the try began */
+	unsigned round; /* looks that are left of it */
+	u64 calm_ns;	/* none is begun before */
+	unsigned calm;	/* rounds in a row that found nobody */
+	u64 root;	/* who ran, at the last look */
+	u64 guest, ns;	/* the guest's cycles, and the time, then */
+	u64 rest_ns;	/* no try before that time */
+	u64 wait_ns;	/* and how long to wait after the next that is in vain */
+	u64 differed;	/* the guest's cycles when advice differed last, or the try began */
 	u64 tries, vain;
 };
 
+/* A tick of the policy. */
+void spaces_auto_tick(struct partition *p, u64 now_ns);
 /* The policy has the guest: take samples. */
 void spaces_auto_watch(struct partition *p);
 /* It has it no more. */

@@ -67,9 +67,8 @@ enum watcher { WATCHER_OPTION, WATCHER_COUNTS, WATCHER_SPACES, WATCHERS };
 struct vcpu_watch {
 	u8 want[WATCHERS]; /* WATCH_BIT() */
 	u8 bits;	   /* in force: what any of them wants, 0 where the guest runs not nested */
-	u64 count[WATCH_KINDS]; /* heard of since the vCPU was made */
-	u64 limit[WATCH_KINDS]; /* at this count @full is called; 0: never */
-	void (*full)(struct vcpu *v, enum watch_kind kind);
+	u64 count[WATCH_KINDS];				     /* heard of since the vCPU was made */
+	void (*heard)(struct vcpu *v, enum watch_kind kind); /* of each; or NULL */
 };
 
 struct vcpu {

@@ -146,3 +146,27 @@ TEST(random_operations_match_a_table)
 			return;
 	}
 }
+
+/* Would catch: an interrupt of its own for a timer that can wait, and one that waits beyond its
+ * slack. */
+TEST(slack_waits_for_another_timer)
+{
+	struct timerq q;
+	struct probe p[3];
+
+	setup(&q, p, 3);
+	p[0].t.slack_ns = 100;
+	timerq_set(&q, &p[0].t, 10);
+	CHECK_EQ(timerq_next(&q), 110);
+	timerq_set(&q, &p[1].t, 50);
+	CHECK_EQ(timerq_next(&q), 50);
+	timerq_set(&q, &p[2].t, 200);
+	CHECK_EQ(timerq_next(&q), 50);
+	CHECK_EQ(timerq_run(&q, 9), 0);
+	CHECK_EQ(timerq_run(&q, 50), 2);
+	CHECK(order[0] == &p[0] && order[1] == &p[1]);
+	p[2].t.slack_ns = TIMER_OFF;
+	timerq_set(&q, &p[2].t, 60);
+	CHECK_EQ(timerq_next(&q), TIMER_OFF);
+	CHECK_EQ(timerq_run(&q, 60), 1);
+}

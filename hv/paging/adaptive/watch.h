@@ -1,15 +1,17 @@
 /* Counting by windows what a guest does without us: page faults, CR3 loads and INVLPGs of one that
  * runs nested cost an exit each while they are heard of, so that is only part of the time. Pure.
  *
- * Time is cut into slots. In each the window is open for a share of it, the duty, so chosen that
- * what is heard of stays below a rate that may be afforded; all of it when the guest does little,
- * and the count is exact then. The window begins at a random place of the slot and goes round its
- * end, so that every moment is as likely to be in it as any other: no period in the guest's doings
- * can hide from it or stand out. Windows open and close by the clock; one in which far more comes
- * than was expected ends its slot, and the next one is cut to what was learnt.
+ * Time is cut into slots. At a random moment of each, the same for all kinds, their windows open;
+ * each kind's is so long that what is heard of stays below a rate that may be afforded. That moment
+ * is all that needs a clock of its own (a timer interrupt may cost more than any exit): a window is
+ * over after its length whoever finds that out, the first event behind its end or anybody who
+ * looks, and nothing behind its end is counted. So every moment is as likely to be in a window as
+ * any other, whatever the guest does and when. A kind of which little comes is heard of throughout,
+ * and its count is exact; a window in which far more comes than was expected is ended, and the next
+ * one cut to what was learnt.
  *
- *   n events heard of in a slot in which the guest ran e cycles, o of them with the window open:
- *   about n e / o happened, with a standard deviation of n^1/2 e / o (1 - o/e)^1/2
+ *   n events heard of in a window that is the f-th part of its slot: about n f happened in that,
+ *   with a standard deviation of (n f (f - 1))^1/2
  *
  * Windows are cut by the host's clock, what they tell is counted in cycles of the guest's: it does
  * nothing while it is halted or the hypervisor works. No locks: one guest's, on its CPU.
@@ -31,54 +33,63 @@ struct watch_time {
 
 /* One kind of event. */
 struct watch_stream {
-	bool on, open;
-	u64 slot_ns;
-	u64 afford; /* events heard of per second, on average */
-	u64 rate;   /* events per second that the next duty expects */
-	u64 random;
+	bool on;
+	bool open;   /* events are heard of */
+	bool begun;  /* there was a window that is not told yet */
+	bool stormy; /* it is cut short */
+	u64 afford;  /* events heard of per second, on average */
+	u64 rate;    /* events per second that the next window expects */
 
-	struct watch_time begin; /* of this slot */
-	struct watch_time seen;	 /* up to here @covered and @count are told */
-	u64 offset_ns;		 /* of the window in the slot */
-	u64 window_ns;		 /* its length; the slot's: open throughout */
+	u64 window_ns;		/* its length */
+	u64 end_ns;		/* WATCH_NEVER: open until it is told */
+	struct watch_time seen; /* up to here @covered and @n are told */
 	struct watch_time covered;
-	u64 count; /* the vCPU's, at @seen */
-	u64 n;	   /* heard of in this slot */
+	u64 n;	      /* heard of in this window */
+	u64 from_ran; /* the end of the one before */
 
-	/* Whole slots since the last take. */
-	u64 told_ran; /* how long, as far as anything is known of them */
+	/* Windows since the last take. */
+	u64 told_ran; /* how long they stand for */
 	u64 told;     /* events estimated */
 	u64 variance; /* of that */
 	bool exact;   /* nothing was missed */
-	u64 from_ran; /* the last take */
+	u64 take_ran; /* the last take */
 };
 
 struct watch {
+	u64 slot_ns;
+	u64 slot_begin_ns;
+	u64 next_ns; /* windows open */
+	u64 random;
 	struct watch_stream stream[WATCH_KINDS];
 };
 
-/* @seed: any. Nothing is open. @slot_ns: at least a microsecond, a sixteenth of a tick is good. */
+/* When watch_step() is wanted. */
+struct watch_when {
+	u64 open_ns;  /* then */
+	u64 close_ns; /* some time after that, if anybody is about anyway */
+};
+
+/* @seed: any. Nothing is open. @slot_ns: at least a microsecond; a tick, or a whole part of it. */
 void watch_init(struct watch *w, u64 slot_ns, u64 seed);
 /* At most @per_second events of @kind are to be heard of on average; at least 1. */
 void watch_afford(struct watch *w, enum watch_kind kind, u64 per_second);
 /* Events per second that cost @ppm of a CPU with @khz at @cycles each. */
 u64 watch_affordable(u64 ppm, u64 khz, u64 cycles);
 
-/* The guest runs nested from @now on; @count is vcpu_watch's. */
-void watch_begin(struct watch *w, struct watch_time now, const u64 count[WATCH_KINDS]);
+/* The guest runs nested from @now on. */
+void watch_begin(struct watch *w, struct watch_time now);
 /* It does not any more. What was counted can still be taken. */
-void watch_end(struct watch *w, struct watch_time now, const u64 count[WATCH_KINDS]);
-/* To be called at the time that the last call said, or any time before: returns the WATCH_BIT()s to
- * have open from @now on, and in *@next when to ask again. */
-unsigned watch_step(struct watch *w, struct watch_time now, const u64 count[WATCH_KINDS],
-		    u64 *next);
-/* The count at which watch_step() is wanted at once. */
-u64 watch_limit(const struct watch *w, enum watch_kind kind);
+void watch_end(struct watch *w, struct watch_time now);
+/* An event of @kind exited. True: watch_step() is wanted before the guest runs on. */
+bool watch_heard(struct watch *w, enum watch_kind kind, struct watch_time now);
+/* Any time: returns the WATCH_BIT()s to have open from @now on, and in *@when when to ask again. */
+unsigned watch_step(struct watch *w, struct watch_time now, struct watch_when *when);
 
 /* How many there were since the last take, or since the beginning: for the sample. Confidence is
  * 100 where nothing was missed, else 100 less the standard deviation in percent (at least 1); 0
- * where nothing can be said. */
-struct policy_measure watch_take(struct watch *w, enum watch_kind kind, struct watch_time now,
-				 const u64 count[WATCH_KINDS]);
+ * where nothing can be said. watch_step() is wanted after that. */
+struct policy_measure watch_take(struct watch *w, enum watch_kind kind, struct watch_time now);
+/* A tick ends, all kinds were taken: slots are cut from @now on. */
+void watch_tick(struct watch *w, u64 now_ns);
 
 #endif

@@ -48,8 +48,9 @@ static void heard(struct vcpu *v, enum watch_kind kind)
 {
 	struct vcpu_watch *w = &v->watch;
 
-	if (++w->count[kind] == w->limit[kind])
-		w->full(v, kind);
+	w->count[kind]++;
+	if (w->heard)
+		w->heard(v, kind);
 }
 
 /* --- the mode --------------------------------------------------------------------------------- */
