@@ -4,10 +4,10 @@
 
     run.py BUILD-DIR [--runs N] [--passes P] [--modes nested,shadow] [--minutes M] [--no-counts]
 
-Instructions per operation come from a run counted by instructions (it repeats exactly); N rounds, in each of which native and
-guests take P turns at each loop, give pairs of the emulator's CPU time, shown as ratios only: an emulator's time says nothing
-about hardware.  Writes BUILD-DIR/bench/{results,exits}.jsonl, ratios-MODE.svg and the serial logs.  Exit status 0 when every
-run finished.  Python's standard library only."""
+Instructions per operation come from a run counted by instructions (it repeats exactly); N rounds of P passes, in each of which
+native and guests take ten turns at each loop, give pairs of the emulator's CPU time, shown as ratios only: an emulator's time
+says nothing about hardware.  Writes BUILD-DIR/bench/{results,exits}.jsonl, ratios-MODE.svg and the serial logs.  Exit status 0
+when every run finished.  Python's standard library only."""
 import argparse
 import json
 import os
@@ -164,10 +164,10 @@ def result_objects(r):
         for platform, ns in one["boot"].items():
             yield {"bench": "boot", "platform": platform, "run": i, "value": ns, "unit": "emulator-cpu-ns"}
         for number, loops in enumerate(one["passes"]):
-            for name, cpu in loops.items():
-                for platform, ns in cpu.items():
-                    yield {"bench": name, "platform": platform, "run": i, "pass": number, "value": round(ns, 1),
-                           "unit": "emulator-cpu-ns/op"}
+            for name, each in loops.items():
+                for platform in one["boot"]:
+                    yield {"bench": name, "platform": platform, "run": i, "pass": number, "unit": "emulator-cpu-ns/op",
+                           "turns": [round(cpu[platform], 1) for cpu in each]}
     for mode, timed in r["timed"].items():
         for name, ratio in timed.items():
             yield {"bench": name, "platform": mode, "emulator_cpu_to_native": ratio.members()}
@@ -229,7 +229,7 @@ def main():
     p = argparse.ArgumentParser()
     p.add_argument("build")
     p.add_argument("--runs", type=int, default=3, help="timed rounds (default 3; 0: only counts)")
-    p.add_argument("--passes", type=int, default=5, help="turns at each loop in a round (default 5)")
+    p.add_argument("--passes", type=int, default=2, help="of a round, each with ten turns at each loop (default 2)")
     p.add_argument("--no-counts", dest="counts", action="store_false", help="times only")
     p.add_argument("--modes", type=words_of(MODES), default=list(MODES), help=f"default {','.join(MODES)}")
     budget.add_option(p, 0)

@@ -8,12 +8,14 @@
  *
  * As /init it takes names from the kernel's command line (-- NAME...), else runs all. With STEPS
  * set there it waits for Enter at each workload's begin and end, for who takes stock from outside;
- * with ASK it asks for each workload's name ("end": none), for who has machines take turns.
+ * with ASK it asks for a workload's name and does a round of it for each Enter until "end", for
+ * who has machines take turns.
  *
  * SPDX-License-Identifier: MIT
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +29,7 @@
 
 #define ROUNDS 5
 #define PAGE   4096u
+#define LINE   32
 
 #define SIEVE_SIZE     200000u
 #define PGFAULT_PAGES  4096u
@@ -317,19 +320,42 @@ static void measure_wanted(int argc, char **argv)
 			measure(workloads[i].name, workloads[i].run, workloads[i].ops);
 }
 
+static bool answer(char *line, size_t len)
+{
+	if (!fgets(line, (int)len, stdin))
+		return false;
+	line[strcspn(line, "\n")] = '\0';
+	return strcmp(line, "end") != 0;
+}
+
+/* A round for each empty line. What is printed is short: it is a part of what is measured. */
+static void take_turns(const char *name)
+{
+	char line[LINE];
+
+	for (unsigned i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++) {
+		if (strcmp(workloads[i].name, name) != 0)
+			continue;
+		workloads[i].run(workloads[i].ops);
+		printf("bench: %s %u\n", name, workloads[i].ops);
+		while (answer(line, sizeof(line))) {
+			puts("go");
+			workloads[i].run(workloads[i].ops);
+			puts("ok");
+		}
+	}
+}
+
 /* Each in a process of its own: what one maps is no matter of the next one's forks. */
 static void measure_asked(void)
 {
-	char name[32];
-	pid_t pid;
+	char name[LINE];
 
-	while (puts("bench: ask"), fgets(name, sizeof(name), stdin)) {
-		name[strcspn(name, "\n")] = '\0';
-		if (strcmp(name, "end") == 0)
-			break;
-		pid = fork();
+	while (puts("bench: ask"), answer(name, sizeof(name))) {
+		pid_t pid = fork();
+
 		if (pid == 0) {
-			measure_wanted(2, (char *[]){"bench", name});
+			take_turns(name);
 			_exit(0);
 		}
 		if (pid < 0 || waitpid(pid, NULL, 0) != pid)
