@@ -10,9 +10,7 @@
 #include "lib/cpuops.h"
 #include "paging/adaptive/fixed.h"
 
-#define SAMPLES_A_TICK                                                                             \
-	8u		   /* looks at CR3 in a round, at random times, which no quantum follows,  \
-			    */
+#define SAMPLES_A_TICK 8u  /* looks at CR3 in a round, at random times, which no quantum follows */
 #define ROUND	       32u /* so many: enough for busy_count() */
 #define TICKS_A_SAMPLE 5u  /* between rounds, beside a look at each tick */
 #define FOUND_TICKS    20u /* so long is true what a round has found; */
