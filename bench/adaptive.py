@@ -235,6 +235,8 @@ def arguments():
     args.params = dict(word.split("=", 1) for word in args.param)
     if args.serial:
         args.platforms = on_the_wire(args.platforms)
+    if any(x in POLICY for x in args.platforms) and not any(x in STATIC for x in args.platforms) and not (args.medium or args.report):
+        p.error(f"--platforms {','.join(args.platforms)}: a policy is compared with {' and '.join(STATIC)}, which are missing")
     return args
 
 
