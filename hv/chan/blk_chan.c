@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "chan/blk_chan.h"
+#include "lib/bulk.h"
 #include "lib/errno.h"
 #include "lib/str.h"
 
@@ -17,9 +18,9 @@ static int move(const struct dev_host *h, enum blk_op op, const struct blk_seg *
 		u32 len)
 {
 	if (s->buf && op == BLK_READ)
-		memcpy((u8 *)s->buf + at, slot, len);
+		bulk_copy((u8 *)s->buf + at, slot, len);
 	else if (s->buf)
-		memcpy(slot, (u8 *)s->buf + at, len);
+		bulk_copy(slot, (u8 *)s->buf + at, len);
 	else if (op == BLK_READ)
 		return h->ops->mem_write(h->ctx, s->gpa + at, slot, len);
 	else

@@ -31,6 +31,7 @@
 #include "firmware/power.h"
 #include "firmware/rtc.h"
 #include "firmware/smp.h"
+#include "lib/bulk.h"
 #include "lib/cpuops.h"
 #include "lib/errno.h"
 #include "lib/str.h"
@@ -40,6 +41,8 @@
 #define CONFIG_MODULE "penumbra.conf"
 #define BIOS_MODULE   "guestbios.bin"
 #define MIN_RAM	      (384 * MIB)
+
+#define COPY_PAGES 16 /* what a copy is timed with: within the caches, longer than its start */
 
 #define WRITE_BACK_NS (10 * NSEC_PER_SEC)
 
@@ -504,6 +507,18 @@ static void calibrate_machine(void)
 	calibration_priors(hv_calibration(), &hv.policy, hv_policy_is_set);
 }
 
+/* Before there are guests: a vCPU's XCR0 would be in effect. */
+static void choose_copy(void)
+{
+	hpa_t a = frames_alloc(2 * COPY_PAGES, 1, OWNER_HYPERVISOR);
+	u8 *buf = hpa_va(a);
+
+	if (!a)
+		return;
+	bulk_choose(buf, buf + COPY_PAGES * PAGE_SIZE, COPY_PAGES * PAGE_SIZE);
+	frames_free(a, 2 * COPY_PAGES, OWNER_HYPERVISOR);
+}
+
 void hv_ap_main(struct cpu *c)
 {
 	(void)c;
@@ -560,6 +575,7 @@ void hv_main(struct boot_info *bi)
 		report_hwcheck();
 		leave(hv.cmdline.exit);
 	}
+	choose_copy();
 	calibrate_machine();
 	control_create(&hv.config, &hv.cmdline);
 	partitions_create(&hv.config);

@@ -115,8 +115,10 @@ struct segment {
 #define REX_B	 1u
 
 /* CPUID */
-#define CPUID_1_ECX_XSAVE  BIT(26)
-#define CPUID_EXT_FEATURES 0x80000001u
+#define CPUID_1_ECX_XSAVE   BIT(26)
+#define CPUID_1_ECX_OSXSAVE BIT(27)
+#define CPUID_1_ECX_AVX	    BIT(28)
+#define CPUID_EXT_FEATURES  0x80000001u
 
 /* Model-specific registers that more than one file uses */
 #define MSR_TSC		   0x10u

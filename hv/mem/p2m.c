@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: MIT
  */
 #include "mem/p2m.h"
+#include "lib/bulk.h"
 #include "lib/errno.h"
 #include "lib/str.h"
 #include "mem/frames.h"
@@ -232,7 +233,7 @@ int p2m_read(const struct p2m *m, gpa_t gpa, void *buf, size_t len)
 	const u8 *whole = within_chunk(m, gpa, len);
 
 	if (whole) {
-		memcpy(buf, whole, len);
+		bulk_copy(buf, whole, len);
 		return 0;
 	}
 	if (range_wraps(gpa, len))
@@ -256,7 +257,7 @@ int p2m_write(struct p2m *m, gpa_t gpa, const void *buf, size_t len)
 	u8 *whole = within_chunk(m, gpa, len);
 
 	if (whole) {
-		memcpy(whole, buf, len);
+		bulk_copy(whole, buf, len);
 		p2m_written(m, gpa, len);
 		return 0;
 	}
