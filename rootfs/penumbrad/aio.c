@@ -22,12 +22,6 @@ int aio_open(struct aio *a, struct loop *loop, unsigned depth)
 	return a->ops->open(a, depth);
 }
 
-void aio_buffers(struct aio *a, u8 *buf, size_t len)
-{
-	if (a->ops->buffers)
-		a->ops->buffers(a, buf, len);
-}
-
 void aio_submit(struct aio *a, struct aio_req *r)
 {
 	r->moved = 0;

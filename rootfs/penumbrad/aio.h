@@ -36,8 +36,6 @@ struct aio_ops {
 	int (*open)(struct aio *a, unsigned depth);
 	/* Take @r; its done() is never called from here. */
 	void (*submit)(struct aio *a, struct aio_req *r);
-	/* Transfers will mostly be to and from @buf[@len]; worth knowing beforehand. Optional. */
-	void (*buffers)(struct aio *a, u8 *buf, size_t len);
 	/* End of a turn: hand over what submit() collected. May be NULL. */
 	void (*flush)(struct aio *a);
 	void (*close)(struct aio *a);
@@ -55,7 +53,6 @@ extern const struct aio_ops aio_uring, aio_threads;
 /* The first of aio_uring, aio_threads that works. At most @depth requests may be open at a time;
  * the caller counts. 0 or -errno. */
 int aio_open(struct aio *a, struct loop *loop, unsigned depth);
-void aio_buffers(struct aio *a, u8 *buf, size_t len);
 void aio_submit(struct aio *a, struct aio_req *r);
 void aio_flush(struct aio *a);
 void aio_close(struct aio *a);

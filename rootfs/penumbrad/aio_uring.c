@@ -1,6 +1,9 @@
 /* aio by io_uring, by system calls alone: one ring for submissions and one for completions shared
  * with the kernel, an eventfd in the loop for the latter.
  *
+ * Buffers are not registered: Linux 6.1 splits those into pages of 4 KiB, each a segment of its own
+ * down to the device, where it takes a request's piece of a 2 MiB page as one.
+ *
  * See io_uring_setup(2), io_uring_enter(2).
  *
  * SPDX-License-Identifier: MIT
@@ -11,7 +14,6 @@
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "aio.h"
@@ -31,8 +33,6 @@ struct uring {
 	u32 *cq_head, *cq_tail;
 	struct io_uring_cqe *cqes;
 	u32 sq_mask, sq_entries, cq_mask;
-	u8 *fixed; /* memory that the kernel has pinned once for all, NULL: none */
-	size_t fixed_len;
 	u32 tail;	/* of submissions written, the kernel is told by flush() */
 	unsigned ready; /* written, not yet taken by the kernel */
 };
@@ -60,38 +60,15 @@ static void uring_flush(struct aio *a)
 	}
 }
 
-/* The kernel then need not look up and pin a request's pages each time. */
-static void uring_buffers(struct aio *a, u8 *buf, size_t len)
+static void fill(struct io_uring_sqe *s, const struct aio_req *r)
 {
-	struct uring *u = a->priv;
-	struct iovec v = {.iov_base = buf, .iov_len = len};
-
-	if (syscall(SYS_io_uring_register, u->fd, IORING_REGISTER_BUFFERS, &v, 1) < 0)
-		return; /* slower, nothing else */
-	u->fixed = buf;
-	u->fixed_len = len;
-}
-
-static bool is_fixed(const struct uring *u, const struct aio_req *r)
-{
-	return u->fixed && r->buf >= u->fixed && r->len <= u->fixed_len &&
-	       (size_t)(r->buf - u->fixed) <= u->fixed_len - r->len;
-}
-
-static void fill(const struct uring *u, struct io_uring_sqe *s, const struct aio_req *r)
-{
-	bool fixed = is_fixed(u, r);
-
 	*s = (struct io_uring_sqe){.fd = r->fd, .user_data = (uintptr_t)r};
 	if (r->op == AIO_FSYNC) {
 		s->opcode = IORING_OP_FSYNC;
 		s->fsync_flags = IORING_FSYNC_DATASYNC;
 		return;
 	}
-	if (r->op == AIO_READ)
-		s->opcode = fixed ? IORING_OP_READ_FIXED : IORING_OP_READ;
-	else
-		s->opcode = fixed ? IORING_OP_WRITE_FIXED : IORING_OP_WRITE;
+	s->opcode = r->op == AIO_READ ? IORING_OP_READ : IORING_OP_WRITE;
 	s->addr = (uintptr_t)(r->buf + r->moved);
 	s->len = r->len - r->moved;
 	s->off = r->offset + r->moved;
@@ -107,7 +84,7 @@ static void put(struct aio *a, struct aio_req *r)
 
 	if (u->tail - __atomic_load_n(u->sq_head, __ATOMIC_ACQUIRE) >= u->sq_entries)
 		uring_flush(a);
-	fill(u, &u->sqes[i], r);
+	fill(&u->sqes[i], r);
 	u->sq_array[i] = i;
 	u->tail++;
 	__atomic_store_n(u->sq_tail, u->tail, __ATOMIC_RELEASE);
@@ -235,7 +212,6 @@ static int uring_open(struct aio *a, unsigned depth)
 const struct aio_ops aio_uring = {
 	.name = "io_uring",
 	.open = uring_open,
-	.buffers = uring_buffers,
 	.submit = uring_submit,
 	.flush = uring_flush,
 	.close = uring_close,

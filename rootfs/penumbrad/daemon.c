@@ -366,7 +366,6 @@ static int start_services(struct daemon *d)
 
 	if (rc)
 		return rc;
-	aio_buffers(&d->aio, d->area.pool, (size_t)d->area.pool_slots * CHAN_SLOT_SIZE);
 	blk_init(&d->blk, &d->area, &d->aio, &search, o->open_patience_ns);
 	logs_init(&d->logs, &d->loop, &d->aio, o->logs, o->log_max, search.ram_dev);
 	console_init(&d->console, &d->area, &d->logs);
