@@ -234,8 +234,7 @@ void lapic_timer_calibrate(void)
 	timer_mult = ns ? ((u64)(0xffffffff - left) << 32) / ns : 0;
 }
 
-/* The counter is periodic so that an expiry nobody saw comes again; every deadline that is served
- * sets or stops it anew, which makes a one-shot of it. */
+/* The counter is periodic so that an expiry nobody saw comes again. */
 void lapic_timer_arm_ns(u64 delta_ns)
 {
 	u64 ticks;
@@ -250,11 +249,9 @@ void lapic_timer_arm_ns(u64 delta_ns)
 	lapic_write(LAPIC_TIMER_INIT, (u32)MAX(MIN(ticks, (u64)UINT32_MAX), 1));
 }
 
-/* Or a period shorter than the handler would leave no time for anything else. */
-void lapic_timer_heard(void)
+bool lapic_timer_repeats(void)
 {
-	if (!tsc_deadline)
-		lapic_write(LAPIC_TIMER_INIT, 0);
+	return !tsc_deadline;
 }
 
 void lapic_timer_off(void)

@@ -30,11 +30,11 @@ void lapic_send_startup(u32 apic_id, u8 page);
 /* Learn the timer's rate from the TSC (2 ms); boot CPU, after tsc_calibrate(). */
 void lapic_timer_calibrate(void);
 /* Interrupt on VECTOR_TIMER in @delta_ns (at least 1; longer than the timer reaches: earlier, at
- * its limit). Replaces what was armed. May come again until armed anew or off. */
+ * its limit). Replaces what was armed. */
 void lapic_timer_arm_ns(u64 delta_ns);
 void lapic_timer_off(void);
-/* From the timer's interrupt: this expiry was heard and need not come again. */
-void lapic_timer_heard(void);
+/* Does what was armed come again and again by itself, in the same time, until armed anew or off? */
+bool lapic_timer_repeats(void);
 /* "tsc-deadline" or "counter", for the `boot` record. */
 const char *lapic_timer_kind(void);
 

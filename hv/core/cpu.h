@@ -72,7 +72,10 @@ struct cpu {
 	struct vcpu *current; /* whose FPU and debug state is in the CPU */
 	struct timer slice;
 	struct timerq timers;
-	u64 timer_programmed; /* deadline the hardware was armed for */
+	u64 timer_programmed; /* deadline the hardware was armed for; coasting: when it repeats, at
+				 the latest */
+	u64 timer_period_ns;  /* what it was armed with */
+	bool timer_coasts;    /* it expired and repeats untold */
 	u64 timer_due;	      /* when it was to fire: that, but not before it was armed */
 	struct timer_late late;
 	u64 idle_ns;	/* halted: for how long, */

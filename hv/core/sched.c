@@ -205,6 +205,7 @@ static void sched_idle(struct cpu *c)
 	trace_settle(c->id);
 	if (c->attention)
 		return;
+	timer_before_sleep();
 	lapic_recheck();
 	start = clock_ns();
 	irq_wait();

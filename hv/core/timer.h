@@ -16,5 +16,8 @@ void timer_init_cpu(void);
 void timer_set(struct timer *t, u64 deadline_ns);
 /* Fire what is due and programme the hardware for the rest. */
 void timer_service(void);
+/* The hardware is told what is left, if that was put off until the guest would set its next
+ * deadline: a CPU that sleeps is not woken for nothing. */
+void timer_before_sleep(void);
 
 #endif
