@@ -31,17 +31,18 @@ struct pending_key {
 	char arg[40];
 };
 
+/* First what each visit looks at, in one page. */
 static struct {
 	struct spinlock lock;
-	struct mux mux;
-	struct record_store store;
 	bool live;
 	enum log_level level;
 	int src_hv;
-	struct timer pump[BOOT_MAX_CPUS];
-	struct timer poll;
-	struct pending_key key[KEY_QUEUE];
 	unsigned nkeys;
+	struct timer poll;
+	struct timer pump[BOOT_MAX_CPUS];
+	struct mux mux;
+	struct record_store store;
+	struct pending_key key[KEY_QUEUE];
 	char plain[LOG_PLAIN_MAX]; /* lines of log_plain() that wait for room */
 	unsigned plain_len;
 	const struct cpu *last; /* the CPU that ends the machine: no other one uses the line then */
