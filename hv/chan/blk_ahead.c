@@ -80,9 +80,12 @@ static void note_read(struct blk_chan *m, u64 offset, u32 len, bool alone)
 		blk_ahead_drop_all(m);
 	if (offset != a->next || !alone)
 		a->run = a->reads = 0;
+	a->next = offset + len;
+	/* Of several at once the first is alone too, but it is no run. */
+	if (!alone)
+		return;
 	a->run += len;
 	a->reads++;
-	a->next = offset + len;
 }
 
 void blk_ahead_note(struct blk_chan *m, const struct blk_req *req, u32 len, bool alone)

@@ -96,6 +96,24 @@ TEST(the_end_of_the_medium_ends_it)
 	rig_end(&r);
 }
 
+/* The next of them would wait for a chunk, and those behind it with it. */
+TEST(who_asks_for_several_at_once_is_not_read_ahead_for)
+{
+	struct rig r;
+	struct op o[3];
+	u64 at = 0;
+
+	begin(&r);
+	for (unsigned turn = 0; turn < 10; turn++) {
+		for (unsigned i = 0; i < ARRAY_SIZE(o); i++, at += 4096)
+			submit(r.g[0].m, &o[i], BLK_READ, at, i * 4096, 4096);
+		settle(&r);
+		CHECK_EQ(r.g[0].m->ahead.chunks, 0);
+	}
+	CHECK_EQ(r.pieces, 10 * ARRAY_SIZE(o));
+	rig_end(&r);
+}
+
 TEST(who_jumps_about_is_not_read_ahead_for)
 {
 	struct rig r;
