@@ -74,6 +74,8 @@ static void raise(struct channel *ch, enum chan_ring_id ring)
 	ch->isr |= (u32)BIT(ring);
 	if (!was && (ch->isr & ch->enable))
 		ch->ops->intx(ch->ctx);
+	else if (was && ch->ops->more)
+		ch->ops->more(ch->ctx);
 }
 
 void channel_put_done(struct channel *ch, enum chan_ring_id ring)

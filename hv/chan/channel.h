@@ -22,6 +22,9 @@ struct channel_ops {
 	/* From any CPU, also under @lock: have channel_update_intx() called soon on the control
 	 * partition's CPU. */
 	void (*intx)(void *ctx);
+	/* From any CPU, under @lock: more was put in, for the interrupt that waits already.
+	 * Optional. */
+	void (*more)(void *ctx);
 	/* CHAN_CMD_READY was given, for the first time since reset. */
 	void (*ready)(void *ctx);
 	/* The daemon did what the ABI forbids, or came or went: a line for the log. */

@@ -68,6 +68,7 @@ struct cpu {
 	u64 first_turn_ns;  /* how long @first usually runs, from its wake-up to HLT */
 	u64 first_ran_ns;   /* how long it has in this turn */
 	u64 grace_end_ns;   /* it wants the CPU, the one that runs has until then; 0: it does not */
+	u64 grace_last_ns;  /* that may be put off until then */
 	struct timer grace;
 	struct vcpu *current; /* whose FPU and debug state is in the CPU */
 	struct timer slice;

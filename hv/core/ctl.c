@@ -9,6 +9,7 @@
 #include "core/hv.h"
 #include "core/log.h"
 #include "core/report.h"
+#include "core/sched.h"
 #include "core/timer.h"
 #include "lib/errno.h"
 #include "lib/str.h"
@@ -76,6 +77,12 @@ static void channel_intx(void *ctx)
 	partition_request(c->control, REQUEST_INTX);
 }
 
+static void channel_more(void *ctx)
+{
+	(void)ctx;
+	sched_first_asked();
+}
+
 static void channel_ready(void *ctx)
 {
 	(void)ctx;
@@ -94,6 +101,7 @@ static void channel_say(void *ctx, bool error, const char *text)
 static const struct channel_ops channel_ops = {
 	.memory = channel_memory,
 	.intx = channel_intx,
+	.more = channel_more,
 	.ready = channel_ready,
 	.say = channel_say,
 };

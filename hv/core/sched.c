@@ -126,10 +126,23 @@ static bool in_grace(struct cpu *c)
 	u64 now = clock_ns();
 
 	if (!c->grace_end_ns) {
-		c->grace_end_ns = now + MIN(c->first_turn_ns, SCHED_GRACE_NS);
-		timer_set(&c->grace, c->grace_end_ns);
+		c->grace_last_ns = now + SCHED_GRACE_NS;
+		c->grace_end_ns = MIN(now + c->first_turn_ns, c->grace_last_ns);
 	}
-	return now < c->grace_end_ns;
+	if (now >= c->grace_end_ns)
+		return false;
+	if (!c->grace.queued)
+		timer_set(&c->grace, c->grace_end_ns);
+	return true;
+}
+
+/* The timer stays as it is set: in_grace() looks when it fires. */
+void sched_first_asked(void)
+{
+	struct cpu *c = this_cpu();
+
+	if (c->grace_end_ns)
+		c->grace_end_ns = MIN(clock_ns() + c->first_turn_ns, c->grace_last_ns);
 }
 
 static bool sched_shared(const struct vcpu *v)

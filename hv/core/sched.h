@@ -10,9 +10,10 @@
 
 #define SCHED_SLICE_NS (10 * NSEC_PER_MSEC)
 /* A vCPU that runs when the one with precedence wakes up keeps the CPU until it halts, but for no
- * longer than that one's turns usually take, and this: what else it is asked for meanwhile is done
- * in the same turn. Waiting as long as the work takes can double its time, never more. */
-#define SCHED_GRACE_NS NSEC_PER_MSEC
+ * longer than that one's turns usually take: what else it is asked for meanwhile is done in the
+ * same turn. Waiting as long as the work takes can double its time, never more. Each time it is
+ * asked for more that time begins anew, up to this long in all. */
+#define SCHED_GRACE_NS (2 * NSEC_PER_MSEC)
 
 /* Pin @v to physical CPU @cpu. Before the CPUs run their loops, or on that CPU. */
 void sched_add(struct vcpu *v, unsigned cpu);
@@ -23,6 +24,8 @@ void sched_add_running(struct vcpu *v, unsigned cpu);
 void sched_add_first(struct vcpu *v, unsigned cpu);
 /* On that CPU: the others may run. */
 void sched_first_done(void);
+/* From any CPU: the first one was asked for more; see SCHED_GRACE_NS. */
+void sched_first_asked(void);
 /* Make @v look at its requests and interrupts soon: from any CPU. */
 void sched_kick(struct vcpu *v);
 /* This CPU's loop; does not return. */
