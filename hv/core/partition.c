@@ -316,16 +316,17 @@ static bool type(struct partition *p, u8 byte)
 	return pc_input(&p->pc, byte);
 }
 
-static void halted(struct partition *p)
+static void cpu_leaves(struct partition *p)
 {
 	if (p->state != PARTITION_RUNNING)
 		return;
-	media_guest_halted(p);
-	pc_halted(&p->pc);
+	if (p->vcpu.state == VCPU_HALTED)
+		media_guest_halted(p);
+	pc_cpu_leaves(&p->pc);
 }
 
 const struct partition_ops guest_ops = {
-	.halted = halted,
+	.cpu_leaves = cpu_leaves,
 	.service = partition_service,
 	.triple_fault = triple_fault,
 	.machine_event = machine_event,

@@ -87,8 +87,8 @@ struct partition_ops {
 	/* Handle what @requests and the machine's events ask for. */
 	void (*service)(struct partition *p);
 	void (*triple_fault)(struct partition *p);
-	/* Optional: its CPU has halted and is about to be given away. */
-	void (*halted)(struct partition *p);
+	/* Optional: its CPU is about to be given away; perhaps it has halted. */
+	void (*cpu_leaves)(struct partition *p);
 	/* A chip of its board asks for the machine's end or restart (dev.h). */
 	void (*machine_event)(struct partition *p, enum machine_event ev, u32 value);
 	/* A typed byte. False: no room, offer it again later. */

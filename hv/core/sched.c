@@ -268,8 +268,8 @@ static void sched_run(struct cpu *c, struct vcpu *v)
 	sched_switch_to(c, v);
 	vcpu_run(v);
 	note_turn(c, v, clock_ns() - start);
-	if (v->state == VCPU_HALTED && v->part->ops->halted)
-		v->part->ops->halted(v->part);
+	if (v->part->ops->cpu_leaves)
+		v->part->ops->cpu_leaves(v->part);
 }
 
 void sched_loop(void)

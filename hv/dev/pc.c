@@ -438,10 +438,10 @@ int pc_init(struct pc *pc, const struct dev_host *host, const struct pc_config *
 	return err;
 }
 
-void pc_halted(struct pc *pc)
+void pc_cpu_leaves(struct pc *pc)
 {
 	if (has_vblk(pc))
-		vblk_guest_halted(&pc->vblk);
+		vblk_guest_leaves(&pc->vblk);
 }
 
 /* Sources first, so that the controllers start from quiet lines. */

@@ -115,9 +115,9 @@ int pc_init(struct pc *pc, const struct dev_host *host, const struct pc_config *
 /* Machine reset: every chip to power-on state, no timer armed, disk requests cancelled; clock, CMOS
  * RAM and media live on. Also the way to quiesce a machine that ends. */
 void pc_reset(struct pc *pc);
-/* The vCPU has halted: chips that look for requests now and then, to spare it the exits of telling
- * them, look now. */
-void pc_halted(struct pc *pc);
+/* The vCPU is about to lose its CPU: chips that look for requests now and then, to spare it the
+ * exits of telling them, look now. */
+void pc_cpu_leaves(struct pc *pc);
 
 /* Pulse the board's NMI line (LINT1), which CMOS port 70h bit 7 masks. */
 void pc_nmi(struct pc *pc);

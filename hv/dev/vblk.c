@@ -120,6 +120,7 @@ static void medium_done(struct blk_req *req, int err)
 		return;
 	}
 	complete(s, err ? S_IOERR : S_OK);
+	d->looks = 0;
 	run(d);
 	virtq_signal(&d->v, queue(d));
 }
@@ -286,10 +287,8 @@ static void run(struct vblk *d)
 	if (!virtio_live(&d->v, 0))
 		return;
 	n = take_requests(d);
-	if (n) {
-		d->looks = 0;
+	if (n)
 		blk_submit_end(d->blk);
-	}
 	if (d->in_flight < VBLK_BUSY || d->looks == VBLK_POLLS)
 		set_polling(d, false);
 	else if (n || (d->looks && !d->polling))
@@ -300,7 +299,7 @@ static void run(struct vblk *d)
 		virtq_spare_kicks(&d->v, queue(d));
 }
 
-/* Nobody came for a while: look again after twice the time, in the end wait for kicks. */
+/* Nothing ended for a while: look again after twice the time, in the end wait for kicks. */
 static void poll_fire(void *arg, u64 now_ns)
 {
 	struct vblk *d = arg;
@@ -312,11 +311,14 @@ static void poll_fire(void *arg, u64 now_ns)
 	virtq_signal(&d->v, queue(d));
 }
 
-void vblk_guest_halted(struct vblk *d)
+void vblk_guest_leaves(struct vblk *d)
 {
 	if (!d->polling)
 		return;
+	d->looks = VBLK_POLLS - 1;
 	run(d);
+	if (d->polling)
+		set_polling(d, true);
 	virtq_signal(&d->v, queue(d));
 }
 
@@ -324,6 +326,7 @@ static void on_kick(struct virtio *v, unsigned n)
 {
 	struct vblk *d = of(v);
 
+	d->looks = 0;
 	run(d);
 	virtq_signal(v, &v->q[n]);
 }

@@ -19,7 +19,7 @@
  * notifications, and new requests are looked for when one ends, or after a while. */
 #define VBLK_BUSY    2u
 #define VBLK_POLL_NS 100000u /* the first time, then twice as long, up to */
-#define VBLK_POLLS   4u	     /* looks in a row that found nothing: kicks again */
+#define VBLK_POLLS   4u	     /* looks in a row with no request's end between: kicks again */
 
 struct vblk;
 
@@ -42,7 +42,7 @@ struct vblk {
 	char id[VBLK_ID_LEN];
 	unsigned in_flight; /* requests that the back end has */
 	bool polling;	    /* @poll is armed, kicks are spared */
-	unsigned looks;	    /* of it in a row that found nothing */
+	unsigned looks;	    /* of it since a request ended, or a kick */
 	struct timer poll;
 	struct vblk_slot *free;
 	struct vblk_slot slot[VBLK_SLOTS];
@@ -54,7 +54,8 @@ int vblk_init(struct vblk *d, const struct dev_host *host, struct pci_bus *b, un
 	      struct blk *blk, const char *id);
 /* Machine reset: requests in flight are cancelled; the medium's size is read again. */
 void vblk_reset(struct vblk *d);
-/* The guest has halted: what it put into the queue without a kick is taken now, not later. */
-void vblk_guest_halted(struct vblk *d);
+/* The guest loses its CPU, perhaps to whoever serves the medium: what it put into the queue without
+ * a kick is taken now, and the next look is put off. */
+void vblk_guest_leaves(struct vblk *d);
 
 #endif

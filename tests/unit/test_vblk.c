@@ -358,25 +358,30 @@ TEST(kicks_are_spared_while_the_medium_is_busy)
 	CHECK(!wants_kick(&m->r, q, 3));
 	fake_advance(&m->r.f, VBLK_POLL_NS); /* so does time */
 	CHECK_EQ(m->nheld, 3);
-	for (unsigned looks = 1; looks < VBLK_POLLS; looks++) { /* nobody came */
-		fake_advance(&m->r.f, VBLK_POLL_NS << (looks - 1));
+	for (unsigned looks = 1; looks < VBLK_POLLS; looks++) { /* longer and longer */
 		CHECK_EQ(timerq_next(&m->r.f.q), m->r.f.now + (VBLK_POLL_NS << looks));
-	}
-	request(m, 6, 0, 0, DATA, 512, true);
-	CHECK(!wants_kick(&m->r, q, 4));
-	vblk_guest_halted(&m->d); /* its guest waits: a look at once */
-	CHECK_EQ(m->nheld, 4);
-	for (unsigned looks = 0; looks < VBLK_POLLS; looks++) /* nobody came: kicks again */
 		fake_advance(&m->r.f, VBLK_POLL_NS << looks);
+	}
+	CHECK_EQ(timerq_next(&m->r.f.q), TIMER_OFF); /* nothing ended: kicks again */
+	request(m, 6, 0, 0, DATA, 512, true);
+	CHECK(wants_kick(&m->r, q, 4));
+	kick(&m->r, 0);
+	CHECK_EQ(timerq_next(&m->r.f.q), m->r.f.now + VBLK_POLL_NS);
+	request(m, 7, 0, 0, DATA, 512, true);
+	CHECK(!wants_kick(&m->r, q, 5));
+	vblk_guest_leaves(&m->d); /* its guest is off the CPU: a look at once, the next one late */
+	CHECK_EQ(m->nheld, 5);
+	CHECK_EQ(timerq_next(&m->r.f.q), m->r.f.now + (VBLK_POLL_NS << (VBLK_POLLS - 1)));
+	fake_advance(&m->r.f, VBLK_POLL_NS << (VBLK_POLLS - 1));
 	CHECK_EQ(timerq_next(&m->r.f.q), TIMER_OFF);
 	request(m, 4, 0, 0, DATA, 512, true);
-	CHECK(wants_kick(&m->r, q, 5));
+	CHECK(wants_kick(&m->r, q, 6));
 	kick(&m->r, 0);
 	while (m->nheld)
 		finish(m, 0, 0);
 	CHECK_EQ(timerq_next(&m->r.f.q), TIMER_OFF);
 	request(m, 5, 0, 0, DATA, 512, true);
-	CHECK(wants_kick(&m->r, q, 6));
+	CHECK(wants_kick(&m->r, q, 7));
 	kick(&m->r, 0);
 	CHECK_EQ(m->nheld, 1);
 	free(m);
