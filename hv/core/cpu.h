@@ -8,6 +8,7 @@
 #ifndef HV_CORE_CPU_H
 #define HV_CORE_CPU_H
 
+#include "core/hwtimer.h"
 #include "lib/timerq.h"
 #include "penumbra/bootinfo.h"
 #include "penumbra/types.h"
@@ -73,11 +74,7 @@ struct cpu {
 	struct vcpu *current; /* whose FPU and debug state is in the CPU */
 	struct timer slice;
 	struct timerq timers;
-	u64 timer_programmed; /* deadline the hardware was armed for; coasting: when it repeats, at
-				 the latest */
-	u64 timer_period_ns;  /* what it was armed with */
-	bool timer_coasts;    /* it expired and repeats untold */
-	u64 timer_due;	      /* when it was to fire: that, but not before it was armed */
+	struct hwtimer hwtimer; /* timers' hardware */
 	struct timer_late late;
 	u64 idle_ns;	/* halted: for how long, */
 	u64 idle_waits; /* and how often */
