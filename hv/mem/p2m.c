@@ -244,7 +244,7 @@ int p2m_read(const struct p2m *m, gpa_t gpa, void *buf, size_t len)
 	while (len) {
 		size_t n = MIN(len, PAGE_SIZE - (gpa & (PAGE_SIZE - 1)));
 
-		memcpy(buf, p2m_ptr_read(m, gpa), n);
+		bulk_copy(buf, p2m_ptr_read(m, gpa), n);
 		buf = (u8 *)buf + n;
 		gpa += n;
 		len -= n;
@@ -269,7 +269,7 @@ int p2m_write(struct p2m *m, gpa_t gpa, const void *buf, size_t len)
 	while (len) {
 		size_t n = MIN(len, PAGE_SIZE - (gpa & (PAGE_SIZE - 1)));
 
-		memcpy(p2m_ptr(m, gpa), buf, n);
+		bulk_copy(p2m_ptr(m, gpa), buf, n);
 		p2m_written(m, gpa, n);
 		buf = (const u8 *)buf + n;
 		gpa += n;
