@@ -38,6 +38,7 @@ int calls_begin(struct calls *c, const struct chan_ctl_req *req, const void *tex
 	k->req.len = text ? len : 0;
 	k->order = c->next_order++;
 	k->deadline_ns = loop_now() + CALL_TIMEOUT_NS;
+	c->open++;
 	return 0;
 }
 
@@ -48,6 +49,7 @@ static void call_free(struct calls *c, struct call *k)
 	if (k->holds_text)
 		c->text_busy = false;
 	k->state = CALL_FREE;
+	c->open--;
 }
 
 void calls_forget(struct calls *c, const void *arg)
@@ -146,9 +148,12 @@ static void end_late(struct calls *c)
 
 void calls_service(struct calls *c)
 {
+	bool idle = !c->open;
 	struct call *k;
 
 	take_replies(c);
+	if (idle)
+		return;
 	end_late(c);
 	while ((k = next_waiting(c)) && send_one(c, k))
 		;
@@ -157,11 +162,7 @@ void calls_service(struct calls *c)
 
 unsigned calls_open(const struct calls *c)
 {
-	unsigned n = 0;
-
-	for (unsigned i = 0; i < CALLS_MAX; i++)
-		n += c->call[i].state != CALL_FREE;
-	return n;
+	return c->open;
 }
 
 void calls_close(struct calls *c)

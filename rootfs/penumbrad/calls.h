@@ -30,6 +30,7 @@ struct calls {
 	u32 next_id;
 	u64 next_order;
 	bool text_busy;
+	unsigned open; /* calls that are not CALL_FREE */
 	struct call call[CALLS_MAX];
 };
 
