@@ -126,6 +126,7 @@ static void take_windows(struct partition *p, struct estimates *out)
 	if (!runs_nested(p))
 		return;
 	out->faults = take(p, WATCH_FAULT);
+	out->faults_most = watch_most(&e->watch, WATCH_FAULT);
 	out->cr3_writes = take(p, WATCH_CR3);
 	out->invlpgs = take(p, WATCH_INVLPG);
 	watch_tick(&e->watch, own_time_ns(p));

@@ -117,7 +117,7 @@ static void measure(struct partition *p, struct policy_sample *x, u64 now_ns)
 	guest = after.guest - a->before.guest;
 	estimate_tick(p, guest, &e);
 	telemetry_steady(&a->misses, guest, &e);
-	telemetry_bridge(&a->faults, guest, &e.faults);
+	telemetry_bridge(&a->faults, guest, &e.faults, &e.faults_most);
 	read_counters(p, &e);
 	telemetry_price_walks(&e, miss_cost(p, &e, guest));
 	telemetry_sample(x, mode_of(p), &a->before, &after, &e);

@@ -226,29 +226,53 @@ TEST(an_estimate_never_ends_in_failsafe)
 
 TEST(a_gap_is_bridged_for_a_while)
 {
-	struct policy_measure m = {0, 0};
+	struct policy_measure m = {0, 0}, unknown = {0, 0};
 	struct steady s = {.known = false};
 	unsigned ticks = 0;
 
-	telemetry_bridge(&s, 1000000, &m);
+	telemetry_bridge(&s, 1000000, &m, &unknown);
 	is(&m, 0, 0);
 	m = (struct policy_measure){4096, 70};
-	telemetry_bridge(&s, 1048576, &m);
+	telemetry_bridge(&s, 1048576, &m, &unknown);
 	is(&m, 4096, 70);
 	m = (struct policy_measure){0, 1};
-	telemetry_bridge(&s, 2097152, &m);
+	telemetry_bridge(&s, 2097152, &m, &unknown);
 	is(&m, 8192, 20);
 	do {
 		m = (struct policy_measure){0, 0};
-		telemetry_bridge(&s, 1048576, &m);
+		telemetry_bridge(&s, 1048576, &m, &unknown);
 	} while (m.confidence && ++ticks < 100);
 	CHECK_EQ(ticks, 7);
 	m = (struct policy_measure){0, 100};
-	telemetry_bridge(&s, 1048576, &m);
+	telemetry_bridge(&s, 1048576, &m, &unknown);
 	is(&m, 0, 100);
 	m = (struct policy_measure){0, 0};
-	telemetry_bridge(&s, 1048576, &m);
+	telemetry_bridge(&s, 1048576, &m, &unknown);
 	is(&m, 0, 20);
+}
+
+TEST(a_bound_goes_before_what_was_and_stays_behind_it)
+{
+	struct policy_measure m = {4096, 70}, most = {0, 0};
+	struct steady s = {.known = false};
+
+	telemetry_bridge(&s, 1048576, &m, &most);
+	most = (struct policy_measure){9000, 20};
+	m = (struct policy_measure){0, 1};
+	telemetry_bridge(&s, 1048576, &m, &most);
+	is(&m, 4096, 20);
+	most.value = 300;
+	m = (struct policy_measure){0, 1};
+	telemetry_bridge(&s, 1048576, &m, &most);
+	is(&m, 300, 20);
+	for (unsigned i = 0; i < 20; i++) {
+		m = (struct policy_measure){0, 1};
+		telemetry_bridge(&s, 1048576, &m, &most);
+		is(&m, 300, 20);
+	}
+	m = (struct policy_measure){7, 100};
+	telemetry_bridge(&s, 1048576, &m, &most);
+	is(&m, 7, 100);
 }
 
 /* A tick with @exits exits that took @cycles: what the policy is told. */

@@ -1,7 +1,8 @@
 /* Windows of watching against streams of events whose number is known. Would catch: an estimate
  * that leans to one side, streams with a period that hide from the windows or stand out, an error
  * larger than the confidence says, a count that could be exact and is not, windows that stay open
- * through a storm or closed after it, more exits on average than may be afforded.
+ * through a storm or closed after it, more exits on average than may be afforded, a bound that is
+ * none, or that stays where a storm has put it.
  *
  * SRCS: hv/paging/adaptive/watch.c hv/lib/str.c
  * SPDX-License-Identifier: MIT
@@ -10,6 +11,7 @@
 
 #include <math.h>
 
+#include "paging/adaptive/guard.h"
 #include "paging/adaptive/watch.h"
 
 #define MS   NSEC_PER_MSEC
@@ -261,6 +263,36 @@ TEST(a_storm_after_quiet_time_costs_little_and_is_seen)
 		tick(poisson, &really);
 	m = tick(poisson, &really);
 	CHECK(m.confidence == 100 && m.value == really);
+}
+
+static u64 never(u64 from)
+{
+	return from + 3600 * NSEC_PER_SEC;
+}
+
+/* Where an exit is dear a slot is a tick and a window is made for one event. Behind a storm it
+ * stays short for many ticks: what it cannot have missed is all that is known then. */
+TEST(how_quiet_it_is_after_a_storm_is_soon_known)
+{
+	unsigned late = 0, low = 0;
+	u64 really;
+
+	for (unsigned i = 0; i < 200; i++) {
+		begin_with(11, TICK);
+		per_second = 25000;
+		for (unsigned j = 0; j < 20; j++) {
+			tick(poisson, &really);
+			low += watch_most(&w, WATCH_FAULT).value < really / 8;
+		}
+		event = never(now);
+		for (unsigned j = 0; j < 10; j++)
+			tick(never, &really);
+		late += watch_most(&w, WATCH_FAULT).confidence < MEASURE_CONFIDENCE ||
+			watch_most(&w, WATCH_FAULT).value > 300;
+	}
+	printf("# late %u of 200, too low %u of 4000\n", late, low);
+	CHECK(late < 10);
+	CHECK(low < 40);
 }
 
 TEST(what_the_hypervisor_takes_is_no_time_of_the_guests)

@@ -136,17 +136,21 @@ void telemetry_renew(struct steady *s)
 
 #define BRIDGE_TICKS 8
 
-void telemetry_bridge(struct steady *s, u64 guest, struct policy_measure *m)
+void telemetry_bridge(struct steady *s, u64 guest, struct policy_measure *m,
+		      const struct policy_measure *most)
 {
+	u64 value = measure_known(most) ? most->value : UINT64_MAX;
+
 	if (measure_known(m)) {
 		*s = (struct steady){.known = guest != 0,
 				     .rate = guest ? mul_div(m->value, RATE_ONE, guest) : 0};
 		return;
 	}
-	if (!s->known || ++s->age > BRIDGE_TICKS)
+	if (s->known && ++s->age <= BRIDGE_TICKS)
+		value = MIN(value, mul_div(guest, s->rate, RATE_ONE));
+	else if (!measure_known(most))
 		return;
-	m->value = mul_div(guest, s->rate, RATE_ONE);
-	m->confidence = STEADY_NOT_SEEN;
+	*m = (struct policy_measure){value, STEADY_NOT_SEEN};
 }
 
 #define PRICED 50 /* percent, at most: below what is counted (regret.c) */

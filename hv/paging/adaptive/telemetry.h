@@ -30,6 +30,7 @@ struct estimates {
 	u64 world_switch;
 	/* Events of the guest's own, where totals do not have them. */
 	struct policy_measure faults, cr3_writes, invlpgs, table_writes;
+	struct policy_measure faults_most; /* no more than about so many */
 	struct policy_measure walks, walk_cycles;
 	struct policy_measure unhalted, instructions; /* from counters of the CPU */
 	struct policy_measure leaves, spaces, touched;
@@ -82,9 +83,11 @@ void telemetry_exits(struct usual_exit *u, const struct telemetry *before,
 void telemetry_steady(struct steady *s, u64 guest, struct estimates *e);
 /* The load has changed. What was known of it stands until somebody has looked, and no longer. */
 void telemetry_renew(struct steady *s);
-/* @m of @guest cycles, or where it is not known what the last known one was, for a few ticks:
- * windows on a busy machine may see nothing in one. */
-void telemetry_bridge(struct steady *s, u64 guest, struct policy_measure *m);
+/* @m of @guest cycles, or where it is not known what the last known one was, for a few ticks, and
+ * then @most if that is known; never more than that: windows on a busy machine may see nothing in a
+ * tick, and for as long as they are too short for a quieter phase. */
+void telemetry_bridge(struct steady *s, u64 guest, struct policy_measure *m,
+		      const struct policy_measure *most);
 /* Where nothing counts cycles in walks: @e's misses by @cost thousandths of a cycle each (0: not
  * known). A sample takes them for nine tenths of its time at most: a price too high is no lie. */
 void telemetry_price_walks(struct estimates *e, u64 cost);

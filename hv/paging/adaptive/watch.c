@@ -7,12 +7,13 @@
 #include "lib/str.h"
 #include "paging/adaptive/fixed.h"
 
-#define SLOT_MIN_NS   1000u
-#define WINDOW_SHARE  1024u /* a window is at least this part of a slot */
-#define FORGET	      4u    /* a rate that is no more loses this part of itself a window */
-#define LIMIT_FACTOR  16u   /* times what a slot may hear of, */
-#define LIMIT_MIN     64u   /* and at least: then its window ends */
-#define AFFORD_PRESET 2500u
+#define SLOT_MIN_NS	1000u
+#define WINDOW_SHARE	1024u /* a window is at least this part of a slot */
+#define FORGET		3u    /* a rate that is no more loses this part of itself a window */
+#define LIMIT_FACTOR	16u   /* times what a slot may hear of, */
+#define LIMIT_MIN	64u   /* and at least: then its window ends */
+#define AFFORD_PRESET	2500u
+#define MOST_CONFIDENCE 20u
 /* Sums of estimates are in 1/16 events. */
 #define PART	 16u
 #define PART_MAX (UINT64_MAX >> 8)
@@ -115,6 +116,7 @@ static void tell_share(const struct watch *w, struct watch_stream *s)
 	s->told_ran = sat_add(s->told_ran, mul_div(s->covered.ran, slot_ns, ns));
 	estimate = MIN(mul_div(sat_mul(s->n, PART), slot_ns, ns), PART_MAX);
 	s->told = sat_add(s->told, estimate);
+	s->most = sat_add(s->most, s->n ? estimate : MIN(mul_div(PART, slot_ns, ns), PART_MAX));
 	/* n f (f - 1), f being slot / window; of no event as of one. */
 	estimate = MAX(estimate, (u64)PART);
 	s->variance = sat_add(s->variance, mul_div(estimate, sat_sub(slot_ns, ns), ns));
@@ -128,6 +130,7 @@ static void tell(const struct watch *w, struct watch_stream *s)
 	}
 	s->told_ran = sat_add(s->told_ran, s->covered.ran);
 	s->told = sat_add(s->told, sat_mul(s->n, PART));
+	s->most = sat_add(s->most, sat_mul(s->n, PART));
 }
 
 static void end_window(const struct watch *w, struct watch_stream *s, struct watch_time now)
@@ -201,7 +204,7 @@ void watch_begin(struct watch *w, struct watch_time now)
 
 		s->on = true;
 		s->open = s->begun = false;
-		s->n = s->told_ran = s->told = s->variance = 0;
+		s->n = s->told_ran = s->told = s->variance = s->most = 0;
 		s->exact = true;
 		s->from_ran = s->take_ran = now.ran;
 		resume(w, s, now);
@@ -290,15 +293,23 @@ struct policy_measure watch_take(struct watch *w, enum watch_kind kind, struct w
 		end_window(w, s, now);
 		resume(w, s, now);
 	}
+	s->taken_most = (struct policy_measure){.confidence = 0};
 	if (s->told_ran) {
 		s->exact &= !s->on || s->from_ran == now.ran;
 		/* Windows do not end with ticks. */
 		m.value = s->exact ? s->told / PART
 				   : mul_div(s->told, ran, sat_mul(s->told_ran, PART));
 		m.confidence = confidence(s);
+		s->taken_most.value = mul_div(s->most, ran, sat_mul(s->told_ran, PART));
+		s->taken_most.confidence = MOST_CONFIDENCE;
 	}
-	s->told_ran = s->told = s->variance = 0;
+	s->told_ran = s->told = s->variance = s->most = 0;
 	s->exact = true;
 	s->take_ran = now.ran;
 	return m;
+}
+
+struct policy_measure watch_most(const struct watch *w, enum watch_kind kind)
+{
+	return w->stream[kind].taken_most;
 }

@@ -51,8 +51,10 @@ struct watch_stream {
 	u64 told_ran; /* how long they stand for */
 	u64 told;     /* events estimated */
 	u64 variance; /* of that */
+	u64 most;     /* events, had each empty window had one */
 	bool exact;   /* nothing was missed */
 	u64 take_ran; /* the last take */
+	struct policy_measure taken_most;
 };
 
 struct watch {
@@ -89,6 +91,10 @@ unsigned watch_step(struct watch *w, struct watch_time now, struct watch_when *w
  * 100 where nothing was missed, else 100 less the standard deviation in percent (at least 1); 0
  * where nothing can be said. watch_step() is wanted after that. */
 struct policy_measure watch_take(struct watch *w, enum watch_kind kind, struct watch_time now);
+/* About the most that there can have been until the last take: each empty window counts as if it
+ * had had an event. All that is known for a while when a storm is over, for windows grow by and by.
+ */
+struct policy_measure watch_most(const struct watch *w, enum watch_kind kind);
 /* A tick ends, all kinds were taken: slots are cut from @now on. */
 void watch_tick(struct watch *w, u64 now_ns);
 
