@@ -23,12 +23,12 @@
 #include "lib/timerq.h"
 
 struct hwtimer {
-	u64 armed_ns;  /* the deadline it was armed for, or TIMER_OFF; coasting: when it repeats, at
-			  the latest */
-	u64 period_ns; /* what it was armed with; 0: it stands still */
-	u64 due_ns; /* when it was to fire: armed_ns, but not before it was armed; TIMER_OFF: it did
-		     */
 	bool coasts;
+	/* The deadline it was armed for, or TIMER_OFF; coasting: when it repeats, at the latest. */
+	u64 armed_ns;
+	u64 period_ns; /* what it was armed with; 0: it stands still */
+	/* When it was to fire: armed_ns, but not before it was armed. TIMER_OFF: it did. */
+	u64 due_ns;
 };
 
 enum hwtimer_order { HWTIMER_KEEP, HWTIMER_ARM /* for period_ns */, HWTIMER_STOP };

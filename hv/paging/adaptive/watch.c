@@ -116,7 +116,8 @@ static void tell_share(const struct watch *w, struct watch_stream *s)
 	s->told_ran = sat_add(s->told_ran, mul_div(s->covered.ran, slot_ns, ns));
 	estimate = MIN(mul_div(sat_mul(s->n, PART), slot_ns, ns), PART_MAX);
 	s->told = sat_add(s->told, estimate);
-	s->most = sat_add(s->most, s->n ? estimate : MIN(mul_div(PART, slot_ns, ns), PART_MAX));
+	if (!s->n)
+		s->missed = sat_add(s->missed, MIN(mul_div(PART, slot_ns, ns), PART_MAX));
 	/* n f (f - 1), f being slot / window; of no event as of one. */
 	estimate = MAX(estimate, (u64)PART);
 	s->variance = sat_add(s->variance, mul_div(estimate, sat_sub(slot_ns, ns), ns));
@@ -130,7 +131,6 @@ static void tell(const struct watch *w, struct watch_stream *s)
 	}
 	s->told_ran = sat_add(s->told_ran, s->covered.ran);
 	s->told = sat_add(s->told, sat_mul(s->n, PART));
-	s->most = sat_add(s->most, sat_mul(s->n, PART));
 }
 
 static void end_window(const struct watch *w, struct watch_stream *s, struct watch_time now)
@@ -204,7 +204,7 @@ void watch_begin(struct watch *w, struct watch_time now)
 
 		s->on = true;
 		s->open = s->begun = false;
-		s->n = s->told_ran = s->told = s->variance = s->most = 0;
+		s->n = s->told_ran = s->told = s->variance = s->missed = 0;
 		s->exact = true;
 		s->from_ran = s->take_ran = now.ran;
 		resume(w, s, now);
@@ -300,10 +300,11 @@ struct policy_measure watch_take(struct watch *w, enum watch_kind kind, struct w
 		m.value = s->exact ? s->told / PART
 				   : mul_div(s->told, ran, sat_mul(s->told_ran, PART));
 		m.confidence = confidence(s);
-		s->taken_most.value = mul_div(s->most, ran, sat_mul(s->told_ran, PART));
+		s->taken_most.value =
+			mul_div(sat_add(s->told, s->missed), ran, sat_mul(s->told_ran, PART));
 		s->taken_most.confidence = MOST_CONFIDENCE;
 	}
-	s->told_ran = s->told = s->variance = s->most = 0;
+	s->told_ran = s->told = s->variance = s->missed = 0;
 	s->exact = true;
 	s->take_ran = now.ran;
 	return m;

@@ -51,7 +51,7 @@ struct watch_stream {
 	u64 told_ran; /* how long they stand for */
 	u64 told;     /* events estimated */
 	u64 variance; /* of that */
-	u64 most;     /* events, had each empty window had one */
+	u64 missed;   /* events more, had each empty window had one */
 	bool exact;   /* nothing was missed */
 	u64 take_ran; /* the last take */
 	struct policy_measure taken_most;
